@@ -1,0 +1,146 @@
+"""Call (通话) with Legs (通话方): one audio mix of unlike endpoints, a bridged call.
+
+A leg fails alone: one busy phone does not end the call. A call ends when the desk ends it, when no leg is
+left that a person could hang up, or when of two or more connected legs only one is left.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from commhub.domain.errors import IllegalMoveError
+from commhub.domain.people import Endpoint, Scheme
+
+
+class LegState(StrEnum):
+    """REQUESTED is a committed wish; CALLING has left the hub; RINGING came back from the far end."""
+
+    REQUESTED = "requested"
+    CALLING = "calling"
+    RINGING = "ringing"
+    CONNECTED = "connected"
+    HELD = "held"
+    ENDED = "ended"
+
+
+class Cause(StrEnum):
+    """Why a leg ended, in words a dispatcher can act on. The SIP status behind it is kept beside it."""
+
+    HUNG_UP = "hung_up"
+    CANCELLED = "cancelled"
+    DESK = "desk"
+    BUSY = "busy"
+    DECLINED = "declined"
+    NO_ANSWER = "no_answer"
+    UNREACHABLE = "unreachable"
+    NOT_FOUND = "not_found"
+    NOT_ALLOWED = "not_allowed"
+    NO_COMMON_CODEC = "no_common_codec"
+    MEDIA_LOST = "media_lost"
+    CALL_ENDED = "call_ended"
+    FAILED = "failed"
+
+
+class Direction(StrEnum):
+    """Who placed the leg, seen from the hub."""
+
+    OUTBOUND = "outbound"
+    INBOUND = "inbound"
+
+
+LEG_MOVES: dict[LegState, frozenset[LegState]] = {
+    LegState.REQUESTED: frozenset(
+        {LegState.CALLING, LegState.RINGING, LegState.CONNECTED, LegState.ENDED}
+    ),
+    LegState.CALLING: frozenset({LegState.RINGING, LegState.CONNECTED, LegState.ENDED}),
+    LegState.RINGING: frozenset({LegState.CONNECTED, LegState.ENDED}),
+    LegState.CONNECTED: frozenset({LegState.HELD, LegState.ENDED}),
+    LegState.HELD: frozenset({LegState.CONNECTED, LegState.ENDED}),
+    LegState.ENDED: frozenset(),
+}
+
+TALKING = frozenset({LegState.CONNECTED, LegState.HELD})
+# Groups that stay on the air whether anybody is in the call or not.
+_NOBODY_HANGS_UP = frozenset({Scheme.RADIO})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """`codec` is the RTP encoding name (RFC 3551) once media is agreed."""
+
+    id: str
+    call_id: str
+    endpoint: Endpoint
+    created_at: datetime
+    direction: Direction = Direction.OUTBOUND
+    state: LegState = LegState.REQUESTED
+    name: str | None = None
+    codec: str | None = None
+    muted: bool = False
+    connected_at: datetime | None = None
+    ended_at: datetime | None = None
+    cause: Cause | None = None
+    detail: str | None = None
+
+    @property
+    def is_live(self) -> bool:
+        return self.state is not LegState.ENDED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """`had_two` remembers that two legs were connected at once, so that a last one left ends the call."""
+
+    id: str
+    created_at: datetime
+    created_by: str
+    incident_id: str | None = None
+    title: str | None = None
+    worker: str | None = None
+    recording: bool = False
+    had_two: bool = False
+    ended_at: datetime | None = None
+
+    @property
+    def is_live(self) -> bool:
+        return self.ended_at is None
+
+
+def move_leg(
+    leg: Leg,
+    state: LegState,
+    at: datetime,
+    *,
+    cause: Cause | None = None,
+    detail: str | None = None,
+) -> Leg:
+    """Return the leg in its new state; the same leg when it is there already (a retry).
+
+    Raises IllegalMoveError, for example for a leg that ended.
+    """
+    if leg.state is state:
+        return leg
+    if state not in LEG_MOVES[leg.state]:
+        raise IllegalMoveError(f"a leg that is {leg.state} cannot become {state}", stage=leg.state)
+    return replace(
+        leg,
+        state=state,
+        connected_at=leg.connected_at or (at if state is LegState.CONNECTED else None),
+        ended_at=at if state is LegState.ENDED else None,
+        cause=cause if state is LegState.ENDED else None,
+        detail=detail or leg.detail,
+    )
+
+
+def is_over(call: Call, legs: Sequence[Leg]) -> bool:
+    """Whether the call should end by itself, given all its legs."""
+    live = [leg for leg in legs if leg.is_live]
+    if not any(leg.endpoint.scheme not in _NOBODY_HANGS_UP for leg in live):
+        # A call of groups alone (a patch) lives until the desk ends it.
+        return not live or any(leg.endpoint.scheme not in _NOBODY_HANGS_UP for leg in legs)
+    if len(live) > 1:
+        return False
+    # Whoever called in and still hears ringing has nobody left to answer.
+    unanswered = live[0].direction is Direction.INBOUND and live[0].state not in TALKING
+    return call.had_two or (unanswered and len(legs) > 1)

@@ -1,0 +1,148 @@
+"""Ports inside the core: how features call one another within one unit of work.
+
+A feature never imports another. What it needs done in the same transaction it asks for here, handing over its
+unit of work, and wiring gives it the feature that does it. Nothing here commits. After the caller's commit it
+calls `wake()`, which only saves the other feature's loop its next poll: losing that call loses nothing.
+
+Whoever changes an incident, its tasks, timers or messages takes the incident's row first
+(`uow.incidents.get`), two incidents in the order of their ids: so no two transactions wait for each other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from commhub.domain.incident import Incident
+from commhub.domain.message import CardAction
+from commhub.domain.people import Responder
+from commhub.domain.report import Report
+from commhub.ports.decisions import Decision
+from commhub.ports.inward import ReportsIn
+from commhub.ports.store import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """A report with what the rules said. `attention`: why a person must look at the incident all the same."""
+
+    report: Report
+    decision: Decision
+    attention: str | None = None
+
+
+class Registrar(Protocol):
+    """Opens incidents for reports (incidents)."""
+
+    async def register(
+        self, uow: UnitOfWork, registrations: Sequence[Registration]
+    ) -> Sequence[Incident]:
+        """Open one incident for each, dispatch it, and attach the report to it. All or none."""
+        ...
+
+    async def register_bare(self, uow: UnitOfWork, report: Report, attention: str) -> Incident:
+        """Open an incident that only asks a person to look: nothing of it depends on rules or people."""
+        ...
+
+    def wake(self) -> None: ...
+
+
+class Intake(ReportsIn, Protocol):
+    """The inward port of reports, and its answer (reports)."""
+
+    async def wait_for_incident(self, report_id: str, timeout_s: float) -> str:
+        """Return the id of the report's incident. Raises UnavailableError when that takes longer; the report
+        is safe and will get one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskCard:
+    """What asks a responder to act. One task has one card."""
+
+    incident_id: str
+    task_id: str
+    title: str
+    body: str
+    fields: tuple[tuple[str, str], ...]
+    actions: tuple[CardAction, ...]
+    link: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardChange:
+    """What a card that was sent says from now on; without `actions` nothing can be tapped any more."""
+
+    status: str
+    actions: tuple[CardAction, ...] = ()
+    by: str = ""
+
+
+class Outbox(Protocol):
+    """Queues messages (messages)."""
+
+    async def queue_card(
+        self, uow: UnitOfWork, card: TaskCard, responder: Responder, channels: Sequence[str]
+    ) -> Sequence[str]:
+        """Queue the card on each of `channels` that reaches the responder, the first at once and the others
+        as fallbacks in that order; when none does, on any that does. Return the channels; empty: no way."""
+        ...
+
+    async def change_card(self, uow: UnitOfWork, task_id: str, change: CardChange) -> None:
+        """Queue the change of the task's card. What has not left yet is not sent at all when the change
+        takes its actions away. Only the latest change of a card matters."""
+        ...
+
+    def wake(self) -> None: ...
+
+
+class AckEffect(StrEnum):
+    """What a tap did. LATE: the task had gone to somebody else; REPEATED: it had been done already;
+    ILLEGAL: not in this stage; NOT_YOURS: somebody else's task; UNKNOWN: no such card or action."""
+
+    DONE = "done"
+    LATE = "late"
+    REPEATED = "repeated"
+    ILLEGAL = "illegal"
+    NOT_YOURS = "not_yours"
+    UNKNOWN = "unknown"
+
+
+class TaskMoves(Protocol):
+    """What responders do to their tasks (incidents)."""
+
+    async def judge(
+        self, uow: UnitOfWork, task_id: str, action: CardAction, responder_id: str | None
+    ) -> AckEffect:
+        """What `action` would do now, if that responder asks for it. Takes the incident's row, so that the
+        answer holds until the transaction ends."""
+        ...
+
+    async def move_task(
+        self,
+        uow: UnitOfWork,
+        task_id: str,
+        action: CardAction,
+        actor: str,
+        at: datetime,
+        note: str | None = None,
+    ) -> None:
+        """Do what `judge` called DONE. Raises IllegalMoveError otherwise."""
+        ...
+
+    async def refresh_card(self, uow: UnitOfWork, task_id: str) -> None:
+        """Queue a change of the task's card to what is true now: every tap uses up the card's key."""
+        ...
+
+    def wake(self) -> None: ...
+
+
+class Attention(Protocol):
+    """Tells the desk (incidents)."""
+
+    async def raise_attention(
+        self, uow: UnitOfWork, incident_id: str, code: str, text: str
+    ) -> None:
+        """Mark an open incident as needing a person, once per `code`, and say so on its timeline."""
+        ...

@@ -1,0 +1,38 @@
+"""Leg drivers: how a leg of one address scheme is rung, taken down and reached.
+
+`calls` commits what it wants, then orders it here; progress comes back by `inward.CallsIn`, never as a
+return value, because it may come after a restart.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from commhub.domain.call import Cause
+from commhub.domain.people import Endpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegOrder:
+    """`caller` is the name the far end's display shows. `ring_for_s` ends an unanswered leg."""
+
+    call_id: str
+    leg_id: str
+    endpoint: Endpoint
+    caller: str = "commhub"
+    ring_for_s: float = 45.0
+
+
+class LegDriver(Protocol):
+    """One per scheme: SIP phones, radio groups."""
+
+    async def place(self, order: LegOrder) -> None:
+        """Begin to ring; returns at once. The same leg id twice is one leg."""
+        ...
+
+    async def answer(self, leg_id: str) -> None:
+        """Answer an inbound leg that `CallsIn.call_offered` accepted (SIP: 200 with media)."""
+        ...
+
+    async def hang_up(self, leg_id: str, cause: Cause) -> None:
+        """CANCEL, decline or BYE, whichever the leg's state needs. An unknown leg is fine (a retry)."""
+        ...
