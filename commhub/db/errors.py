@@ -1,0 +1,91 @@
+"""What goes wrong in a database, in the core's words.
+
+A retry may help: UnavailableError (locked, lost, full, dead-locked). A retry never helps: ConflictError (a
+unique key is taken), InvalidError (a value or a reference the schema does not admit). Whatever else comes
+is a mistake of ours and passes through untouched.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from commhub.domain.errors import ConflictError, DomainError, InvalidError, UnavailableError
+
+
+class StoreError(Exception):
+    """The store cannot be used as it is: a schema of another version, an unknown kind of database."""
+
+    retryable = False
+
+
+# SQLSTATE classes (PostgreSQL appendix A): connection, resources, operator intervention, rollback
+# (deadlock, serialization), lock not available, and a server that became a read-only standby.
+_PASSING_CLASSES = ("08", "53", "57", "58", "40", "55P03", "25006")
+_DATA_EXCEPTION = "22"
+_FOREIGN_KEY = ("23503", "SQLITE_CONSTRAINT_FOREIGNKEY")
+
+_CONNECTING_FAILED = (OSError, TimeoutError, PoolTimeoutError)
+
+
+def _code(error: DBAPIError) -> str:
+    """The SQLSTATE of PostgreSQL or the error name of SQLite."""
+    origin = error.orig
+    return str(getattr(origin, "sqlstate", None) or getattr(origin, "sqlite_errorname", None) or "")
+
+
+def _is_passing(error: DBAPIError, code: str) -> bool:
+    if error.connection_invalidated or code.startswith(_PASSING_CLASSES):
+        return True
+    # Of SQLite's codes only the generic one speaks of the statement; the others of file, lock or disk.
+    return code.startswith("SQLITE_") and not code.startswith(
+        ("SQLITE_ERROR", "SQLITE_MISUSE", "SQLITE_RANGE", "SQLITE_MISMATCH", "SQLITE_CONSTRAINT")
+    )
+
+
+def _of_database(error: DBAPIError) -> DomainError | None:
+    code = _code(error)
+    if code in _FOREIGN_KEY:
+        return InvalidError("this refers to something that is not there")
+    if isinstance(error, IntegrityError):
+        return ConflictError("something with the same key is there already")
+    if _is_passing(error, code):
+        return UnavailableError("the database is not available just now")
+    return (
+        InvalidError("a value does not fit the database")
+        if code.startswith(_DATA_EXCEPTION)
+        else None
+    )
+
+
+def _in_our_words(error: StatementError) -> DomainError | None:
+    if isinstance(error.orig, DomainError):
+        return error.orig
+    return _of_database(error) if isinstance(error, DBAPIError) else None
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise what the database raised as a DomainError, with the cause chained."""
+    try:
+        yield
+    except StatementError as error:
+        ours = _in_our_words(error)
+        if ours is None:
+            raise
+        raise ours from error
+    except _CONNECTING_FAILED as error:
+        raise UnavailableError("the database is not available just now") from error
+    except Exception as error:
+        if not _is_from_asyncpg(error):
+            raise
+        raise UnavailableError("the database is not available just now") from error
+
+
+def _is_from_asyncpg(error: Exception) -> bool:
+    """Whether PostgreSQL's driver itself raised it, while connecting.
+
+    Told by its module: importing the driver for an `except` would cost every start on SQLite.
+    """
+    return type(error).__module__.partition(".")[0] == "asyncpg"

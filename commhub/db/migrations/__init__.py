@@ -1,0 +1,1 @@
+"""Alembic's scripts, part of the wheel. A revision stands by itself: it never imports today's tables."""

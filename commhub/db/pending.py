@@ -1,0 +1,193 @@
+"""Writes that wait for company inside one transaction.
+
+Inserts and updates by key are kept here and sent grouped per table (`executemany`), parents before children,
+when somebody reads one of these tables and at the commit. So a hundred incidents made in one unit of work
+cost a handful of statements. What must come last (the audit's chain) is deferred to the commit.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cache
+
+from sqlalchemy import (
+    Connection,
+    FromClause,
+    Table,
+    Update,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from commhub.db.codec import Row
+from commhub.db.tables import dispatch, metadata
+from commhub.domain.errors import NotFoundError
+
+Work = Callable[[Connection], None]
+
+# Rows have columns of many names, so the parameters of WHERE have names of their own.
+_TENANT, _KEY = "_tenant", "_key"
+
+_ORDER = {table: place for place, table in enumerate(metadata.sorted_tables)}
+
+# Any constant: the space of PostgreSQL's advisory locks that order the timeline.
+_TIMELINE_LOCK = 0x74696D65
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose rows are read and written, and which hub writes them."""
+
+    tenant: str
+    hub: str
+
+
+@cache
+def with_parents(table: Table) -> frozenset[Table]:
+    """The table and all it refers to, directly or not."""
+    parents = {fk.column.table for fk in table.foreign_keys} - {table}
+    return frozenset({table}).union(*map(with_parents, parents))
+
+
+@cache
+def _key_of(table: Table) -> str:
+    """The one key column beside the tenant."""
+    (name,) = (c.name for c in table.primary_key if c.name != "tenant")
+    return name
+
+
+@cache
+def _update_by_key(table: Table, columns: tuple[str, ...]) -> Update:
+    return (
+        update(table)
+        .where(table.c.tenant == bindparam(_TENANT), table.c[_key_of(table)] == bindparam(_KEY))
+        .values({name: bindparam(name) for name in columns})
+    )
+
+
+@cache
+def insert_or_leave(table: Table, *, on_sqlite: bool) -> sqlite.Insert | postgresql.Insert:
+    """INSERT that leaves out a row whose unique key is there already."""
+    return dialect_insert(table, on_sqlite=on_sqlite).on_conflict_do_nothing()
+
+
+def dialect_insert(table: Table, *, on_sqlite: bool) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that knows ON CONFLICT; both databases write it alike."""
+    return sqlite.insert(table) if on_sqlite else postgresql.insert(table)
+
+
+def is_sqlite(connection: Connection) -> bool:
+    return connection.dialect.name == "sqlite"
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is to be sent at once. Sending may raise whatever the database raises, and NotFoundError for an
+    update of a row that is gone."""
+
+    tenant: str
+    new: dict[Table, list[Row]] = field(default_factory=dict)
+    once: set[Table] = field(default_factory=set)
+    changed: dict[Table, dict[object, Row]] = field(default_factory=dict)
+    deferred: list[Work] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.new or self.changed or self.deferred)
+
+    def send(self, connection: Connection) -> None:
+        for table in sorted(self.new, key=_ORDER.__getitem__):
+            self._insert(connection, table)
+        for table in sorted(self.changed, key=_ORDER.__getitem__):
+            self._update(connection, table)
+        for work in self.deferred:
+            work(connection)
+
+    def _insert(self, connection: Connection, table: Table) -> None:
+        if table is dispatch.timeline and not is_sqlite(connection):
+            # A sequence counts at the insert, not at the commit: without taking turns, a reader who has
+            # seen entry 8 could miss entry 7, which another transaction commits later.
+            connection.execute(
+                select(func.pg_advisory_xact_lock(_TIMELINE_LOCK, func.hashtext(self.tenant)))
+            )
+        if table in self.once:
+            statement = insert_or_leave(table, on_sqlite=is_sqlite(connection))
+            connection.execute(statement, self.new[table])
+        else:
+            connection.execute(insert(table), self.new[table])
+
+    def _update(self, connection: Connection, table: Table) -> None:
+        by_columns: dict[tuple[str, ...], list[Row]] = {}
+        for key, row in self.changed[table].items():
+            wanted = row | {_TENANT: self.tenant, _KEY: key}
+            by_columns.setdefault(tuple(row), []).append(wanted)
+        for columns, rows in by_columns.items():
+            statement = _update_by_key(table, columns)
+            if connection.dialect.supports_sane_multi_rowcount:
+                found = connection.execute(statement, rows).rowcount
+            else:
+                found = sum(connection.execute(statement, row).rowcount for row in rows)
+            if found != len(rows):
+                raise NotFoundError(f"{len(rows) - found} of the {table.name} to change are gone")
+
+
+class Pending:
+    """The writes of one transaction that have not been sent."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._batch = Batch(owner.tenant)
+        self._new_by_key: dict[tuple[Table, object], Row] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._batch)
+
+    def add(self, table: Table, row: Row, *, once: bool = False) -> None:
+        """Insert later. `once`: a row whose unique key is there already is left out; a table is either always
+        or never written so."""
+        row["tenant"], row["hub"] = self._owner.tenant, self._owner.hub
+        self._batch.new.setdefault(table, []).append(row)
+        if once:
+            self._batch.once.add(table)
+        elif (key := row.get("id")) is not None:
+            self._new_by_key[table, key] = row
+
+    def update(self, table: Table, row: Row) -> None:
+        """Write the row's columns over the one with its key, later. The last word counts."""
+        key = row.pop(_key_of(table))
+        waiting = self._new_by_key.get((table, key))
+        if waiting is None:
+            waiting = self._batch.changed.setdefault(table, {}).setdefault(key, {})
+        waiting.update(row)
+
+    def defer(self, work: Work) -> None:
+        """Run `work` after everything else, at the commit or when all is flushed."""
+        self._batch.deferred.append(work)
+
+    def take_all(self) -> Batch:
+        """Everything that waits; it waits no longer."""
+        batch, self._batch = self._batch, Batch(self._owner.tenant)
+        self._new_by_key.clear()
+        return batch
+
+    def take_for(self, tables: Iterable[FromClause]) -> Batch | None:
+        """What waits for these tables and for all they refer to; None when nothing does."""
+        waiting = self._batch.new.keys() | self._batch.changed.keys()
+        if not waiting:
+            return None
+        wanted = waiting & frozenset[Table]().union(
+            *(with_parents(table) for table in tables if isinstance(table, Table))
+        )
+        if not wanted:
+            return None
+        batch = Batch(self._owner.tenant, once=self._batch.once)
+        for table in wanted:
+            if rows := self._batch.new.pop(table, None):
+                batch.new[table] = rows
+                for row in rows:
+                    self._new_by_key.pop((table, row.get("id")), None)
+            if changes := self._batch.changed.pop(table, None):
+                batch.changed[table] = changes
+        return batch

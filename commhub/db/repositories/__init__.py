@@ -1,0 +1,1 @@
+"""One small module per noun; each implements its Protocol of `commhub.ports.store`."""

@@ -1,0 +1,67 @@
+"""Calls, legs and recordings."""
+
+from collections.abc import Sequence
+
+from commhub.db.codec import Rows
+from commhub.db.repositories.base import Repository
+from commhub.db.tables import equipment
+from commhub.domain.call import Call, Leg
+from commhub.ports.store import Recording
+
+_TABLE = equipment.calls
+_LEGS_TABLE = equipment.legs
+_FILES = equipment.recordings
+_CALLS = Rows(Call, _TABLE)
+_LEGS = Rows(Leg, _LEGS_TABLE)
+_RECORDINGS = Rows(Recording, _FILES)
+
+
+class SqlCalls(Repository):
+    """Implements commhub.ports.store.Calls."""
+
+    async def add(self, call: Call) -> None:
+        self._tx.add(_TABLE, _CALLS.to_row(call))
+
+    async def get(self, call_id: str) -> Call:
+        return await self._get_held(_CALLS, call_id, "call")
+
+    async def update(self, call: Call) -> None:
+        self._tx.update(_TABLE, _CALLS.to_row(call))
+
+    async def list(self, live_only: bool, before: str | None, limit: int) -> Sequence[Call]:
+        statement = self._page(_CALLS, before, limit)
+        if live_only:
+            statement = statement.where(_TABLE.c.ended_at.is_(None))
+        return await self._all(_CALLS, statement)
+
+    async def add_leg(self, leg: Leg) -> None:
+        self._tx.add(_LEGS_TABLE, _LEGS.to_row(leg))
+
+    async def find_leg(self, leg_id: str) -> Leg | None:
+        return await self._find_by(_LEGS, "id", leg_id)
+
+    async def update_leg(self, leg: Leg) -> None:
+        self._tx.update(_LEGS_TABLE, _LEGS.to_row(leg))
+
+    async def legs_of(self, call_id: str) -> Sequence[Leg]:
+        return await self._all(
+            _LEGS,
+            self._select(_LEGS)
+            .where(_LEGS_TABLE.c.call_id == call_id)
+            .order_by(_LEGS_TABLE.c.created_at, _LEGS_TABLE.c.id),
+        )
+
+    async def add_recording(self, recording: Recording) -> None:
+        self._tx.add(_FILES, _RECORDINGS.to_row(recording))
+
+    async def recordings_of(self, call_id: str) -> Sequence[Recording]:
+        """Oldest first."""
+        return await self._all(
+            _RECORDINGS,
+            self._select(_RECORDINGS)
+            .where(_FILES.c.call_id == call_id)
+            .order_by(_FILES.c.stored_at, _FILES.c.id),
+        )
+
+    async def get_recording(self, recording_id: str) -> Recording:
+        return await self._get(_RECORDINGS, recording_id, "recording")

@@ -1,0 +1,73 @@
+"""Phones' accounts, their registered contacts, and dialogs that outlive the process."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete
+
+from commhub.db.codec import Rows
+from commhub.db.repositories.base import Repository
+from commhub.db.tables import equipment
+from commhub.ports.store import SipAccount, SipBinding, SipDialog
+
+_CONTACTS = equipment.sip_bindings
+_TABLE = equipment.sip_dialogs
+_ACCOUNTS = Rows(SipAccount, equipment.sip_accounts)
+_BINDINGS = Rows(SipBinding, _CONTACTS)
+_DIALOGS = Rows(SipDialog, _TABLE)
+
+
+class SqlSip(Repository):
+    """Implements commhub.ports.store.Sip. Contacts that have expired are still listed: the registrar ends
+    them, so that somebody hears of it."""
+
+    async def put_account(self, account: SipAccount) -> None:
+        await self._tx.put(equipment.sip_accounts, _ACCOUNTS.to_row(account))
+
+    async def find_account(self, name: str) -> SipAccount | None:
+        return await self._find_by(_ACCOUNTS, "name", name)
+
+    async def accounts(self) -> Sequence[SipAccount]:
+        """Sorted by name."""
+        return await self._all(
+            _ACCOUNTS, self._select(_ACCOUNTS).order_by(equipment.sip_accounts.c.name)
+        )
+
+    async def put_binding(self, binding: SipBinding) -> None:
+        """Raises InvalidError when the account is not there."""
+        await self._tx.put(_CONTACTS, _BINDINGS.to_row(binding))
+
+    async def delete_binding(self, account: str, contact: str) -> None:
+        await self._tx.write(
+            _CONTACTS,
+            delete(_CONTACTS).where(
+                self._tx.mine(_CONTACTS),
+                _CONTACTS.c.account == account,
+                _CONTACTS.c.contact == contact,
+            ),
+        )
+
+    async def bindings_of(self, account: str) -> Sequence[SipBinding]:
+        """The one that expires last first."""
+        return await self._all(
+            _BINDINGS,
+            self._select(_BINDINGS)
+            .where(_CONTACTS.c.account == account)
+            .order_by(_CONTACTS.c.expires_at.desc(), _CONTACTS.c.contact),
+        )
+
+    async def bindings(self) -> Sequence[SipBinding]:
+        return await self._all(
+            _BINDINGS,
+            self._select(_BINDINGS).order_by(_CONTACTS.c.account, _CONTACTS.c.expires_at.desc()),
+        )
+
+    async def put_dialog(self, dialog: SipDialog) -> None:
+        await self._tx.put(_TABLE, _DIALOGS.to_row(dialog))
+
+    async def delete_dialog(self, leg_id: str) -> None:
+        await self._tx.write(
+            _TABLE, delete(_TABLE).where(self._tx.mine(_TABLE), _TABLE.c.leg_id == leg_id)
+        )
+
+    async def dialogs(self) -> Sequence[SipDialog]:
+        return await self._all(_DIALOGS, self._select(_DIALOGS).order_by(_TABLE.c.leg_id))

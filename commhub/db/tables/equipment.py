@@ -1,0 +1,130 @@
+"""Calls and their legs, phones, and the devices in the field."""
+
+from sqlalchemy import BigInteger, Boolean, Double, Index, Integer
+
+from commhub.db.tables.base import belongs_to, column, maybe, maybe_text, table, text
+from commhub.db.types import Address, Document, Moment, OneOf, Several, word
+from commhub.domain.call import Cause, Direction, LegState
+from commhub.domain.device import DeviceKind
+
+calls = table(
+    "calls",
+    text("id"),
+    column("created_at", Moment),
+    text("created_by"),
+    maybe_text("incident_id"),
+    maybe_text("title"),
+    maybe_text("worker"),
+    column("recording", Boolean),
+    column("had_two", Boolean),
+    maybe("ended_at", Moment),
+    belongs_to("incidents", "incident_id"),
+    Index(None, "tenant", "ended_at"),
+)
+
+legs = table(
+    "legs",
+    text("id"),
+    text("call_id"),
+    column("endpoint", Address),
+    column("created_at", Moment),
+    column("direction", OneOf(Direction)),
+    column("state", OneOf(LegState)),
+    maybe_text("name"),
+    maybe_text("codec"),
+    column("muted", Boolean),
+    maybe("connected_at", Moment),
+    maybe("ended_at", Moment),
+    maybe("cause", OneOf(Cause)),
+    maybe_text("detail"),
+    belongs_to("calls", "call_id"),
+    Index(None, "tenant", "call_id"),
+)
+
+recordings = table(
+    "recordings",
+    text("id"),
+    text("call_id"),
+    text("path"),
+    column("seconds", Double),
+    text("sha256"),
+    column("stored_at", Moment),
+    belongs_to("calls", "call_id"),
+    Index(None, "tenant", "call_id"),
+)
+
+sip_accounts = table(
+    "sip_accounts",
+    text("name"),
+    text("display_name"),
+    text("ha1_md5"),
+    text("ha1_sha256"),
+    maybe_text("responder_id"),
+    column("disabled", Boolean),
+    key=("name",),
+)
+
+sip_bindings = table(
+    "sip_bindings",
+    text("account"),
+    text("contact"),
+    text("call_id"),
+    column("cseq", BigInteger()),
+    column("expires_at", Moment),
+    text("received"),
+    text("transport"),
+    column("path", Several(tuple, word)),
+    maybe_text("agent"),
+    belongs_to("sip_accounts", "account", "name"),
+    key=("account", "contact"),
+)
+
+# The SIP edge writes a dialog before the core has heard of its leg, so nothing is demanded of `leg_id`.
+sip_dialogs = table(
+    "sip_dialogs",
+    text("leg_id"),
+    text("call_id"),
+    column("state", Document),
+    key=("leg_id",),
+)
+
+devices = table(
+    "devices",
+    text("id"),
+    column("kind", OneOf(DeviceKind)),
+    text("name"),
+    maybe_text("responder_id"),
+    column("groups", Several(tuple, word)),
+    maybe_text("model"),
+    maybe_text("gb_id"),
+    column("capabilities", Several(tuple, word)),
+    column("online", Boolean),
+    maybe_text("boot_id"),
+    maybe("seen_at", Moment),
+    maybe("lat", Double),
+    maybe("lon", Double),
+    maybe("position_at", Moment),
+    maybe("battery", Integer),
+    column("revoked", Boolean),
+)
+
+device_credentials = table(
+    "device_credentials",
+    text("device_id"),
+    text("password_hash"),
+    belongs_to("devices", "device_id"),
+    key=("device_id",),
+)
+
+device_commands = table(
+    "device_commands",
+    text("id"),
+    text("device_id"),
+    text("op"),
+    column("at", Moment),
+    text("state"),
+    maybe("expires_at", Moment),
+    maybe_text("answer"),
+    belongs_to("devices", "device_id"),
+    Index(None, "tenant", "device_id", "id"),
+)
