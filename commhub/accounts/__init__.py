@@ -1,0 +1,1 @@
+"""Accounts: who may sign in, with what roles, and the audit of it. Implements `http.auth.Principals`."""

@@ -1,0 +1,1 @@
+"""Calls: bridged calls of unlike endpoints, as the desk and the phones see them."""

@@ -1,0 +1,181 @@
+"""How calls and legs change, inside one unit of work: rows, facts, and the orders that follow from them.
+
+Each takes the call's row and then reads the leg again, so news that comes twice, too late or at the same moment
+changes nothing it should not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from commhub.calls.orders import Orders
+from commhub.domain.call import (
+    TALKING,
+    Call,
+    Cause,
+    Direction,
+    Leg,
+    LegState,
+    is_over,
+    move_leg,
+)
+from commhub.domain.errors import ConflictError, NotFoundError
+from commhub.domain.facts import CallEnded, CallStarted, LegMoved
+from commhub.domain.people import Endpoint, Scheme
+from commhub.ports.store import UnitOfWork
+
+
+def moved(leg: Leg, call: Call, *, at: datetime, actor: str) -> LegMoved:
+    """The fact of a leg's state."""
+    return LegMoved(
+        at=at,
+        actor=actor,
+        incident_id=call.incident_id,
+        call_id=call.id,
+        leg_id=leg.id,
+        endpoint=str(leg.endpoint),
+        state=leg.state,
+        cause=leg.cause,
+        detail=leg.detail,
+    )
+
+
+async def open_call(uow: UnitOfWork, call: Call, legs: Sequence[Leg], actor: str) -> None:
+    """Write a new call."""
+    await uow.calls.add(call)
+    for leg in legs:
+        await uow.calls.add_leg(leg)
+    uow.record(
+        CallStarted(
+            at=call.created_at,
+            actor=actor,
+            incident_id=call.incident_id,
+            call_id=call.id,
+            legs=tuple(str(leg.endpoint) for leg in legs),
+        )
+    )
+
+
+async def live_call(uow: UnitOfWork, call_id: str) -> Call:
+    """Raises NotFoundError, or ConflictError when the call has ended."""
+    call = await uow.calls.get(call_id)
+    if not call.is_live:
+        raise ConflictError("the call has ended")
+    return call
+
+
+async def leg_of(uow: UnitOfWork, call_id: str, leg_id: str) -> Leg:
+    """Raises NotFoundError for a leg of another call too."""
+    leg = await uow.calls.find_leg(leg_id)
+    if leg is None or leg.call_id != call_id:
+        raise NotFoundError("this call has no such leg")
+    return leg
+
+
+async def dialled(uow: UnitOfWork, number: str) -> Endpoint | None:
+    """Whom a number on a phone's keypad means: an account, a radio or a talk group."""
+    account = await uow.sip.find_account(number)
+    if account is not None and not account.disabled:
+        return Endpoint(Scheme.SIP, number)
+    groups = {group for device in await uow.fleet.list() for group in device.groups}
+    if number in groups or await uow.fleet.find(number) is not None:
+        return Endpoint(Scheme.RADIO, number)
+    return None
+
+
+async def group_of(uow: UnitOfWork, endpoint: Endpoint) -> str:
+    """The talk group behind a radio's address: the one the device has selected, or the name itself."""
+    device = await uow.fleet.find(endpoint.name)
+    return device.groups[0] if device is not None and device.groups else endpoint.name
+
+
+async def _hold(uow: UnitOfWork, leg_id: str) -> tuple[Call, Leg] | None:
+    """The leg with its call, whose row is ours from here on; None for a leg that is unknown or has ended."""
+    known = await uow.calls.find_leg(leg_id)
+    if known is None or not known.is_live:
+        return None
+    call = await uow.calls.get(known.call_id)
+    leg = await leg_of(uow, call.id, leg_id)
+    return (call, leg) if leg.is_live else None
+
+
+async def progress(
+    uow: UnitOfWork, leg_id: str, state: LegState, now: datetime, codec: str | None
+) -> Orders:
+    """A leg rings, talks or is held."""
+    orders = Orders()
+    held = await _hold(uow, leg_id)
+    if held is None:
+        return orders
+    call, before = held
+    leg = move_leg(before, state, now)
+    leg = replace(leg, codec=codec or leg.codec)
+    if leg == before:
+        return orders
+    await uow.calls.update_leg(leg)
+    uow.record(moved(leg, call, at=now, actor=f"leg:{leg.endpoint}"))
+    if state is LegState.CONNECTED:
+        await _note_connection(uow, call, orders)
+    return orders
+
+
+async def _note_connection(uow: UnitOfWork, call: Call, orders: Orders) -> None:
+    legs = await uow.calls.legs_of(call.id)
+    talking = [leg for leg in legs if leg.state in TALKING]
+    if len(talking) > 1 and not call.had_two:
+        await uow.calls.update(replace(call, had_two=True))
+    if len(talking) == 1 and call.recording:
+        orders.record.append((call.id, True))
+    orders.answer.extend(
+        leg for leg in legs if leg.direction is Direction.INBOUND and leg.state is LegState.RINGING
+    )
+
+
+async def end_leg(
+    uow: UnitOfWork,
+    leg_id: str,
+    cause: Cause,
+    detail: str | None,
+    now: datetime,
+    *,
+    actor: str | None = None,
+    tell_driver: bool = False,
+) -> Orders:
+    """A leg ends, and the call with it when nobody is left to talk with."""
+    orders = Orders()
+    held = await _hold(uow, leg_id)
+    if held is None:
+        return orders
+    call, before = held
+    leg = move_leg(before, LegState.ENDED, now, cause=cause, detail=detail)
+    await uow.calls.update_leg(leg)
+    uow.record(moved(leg, call, at=now, actor=actor or f"leg:{leg.endpoint}"))
+    if tell_driver:
+        orders.hang_up.append((leg, cause))
+    if call.is_live and is_over(call, await uow.calls.legs_of(call.id)):
+        # Whoever waits for an answer learns why there is none.
+        others = Cause.CALL_ENDED if call.had_two else cause
+        await close(uow, call, others, actor or "system", now, orders)
+    return orders
+
+
+async def close(
+    uow: UnitOfWork, call: Call, cause: Cause, actor: str, now: datetime, orders: Orders
+) -> None:
+    """End a call and whatever legs of it still live."""
+    for leg in await uow.calls.legs_of(call.id):
+        if leg.is_live:
+            ended = move_leg(leg, LegState.ENDED, now, cause=cause)
+            await uow.calls.update_leg(ended)
+            uow.record(moved(ended, call, at=now, actor=actor))
+            orders.hang_up.append((leg, cause))
+    current = await uow.calls.get(call.id)
+    await uow.calls.update(replace(current, ended_at=now))
+    duration = round((now - call.created_at).total_seconds(), 1)
+    uow.record(
+        CallEnded(
+            at=now, actor=actor, incident_id=call.incident_id, call_id=call.id, duration_s=duration
+        )
+    )
+    if call.recording:
+        orders.record.append((call.id, False))

@@ -1,0 +1,277 @@
+"""Use cases of bridged calls.
+
+Every wish is committed first (`moves`) and ordered from the leg drivers afterwards (`orders`), and every progress
+report is a transaction that reads the leg again: so a restart between any two steps leaves nothing undecided, and a
+report that comes twice or too late changes nothing. `resume` orders again what a crash left half ordered.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import structlog
+
+from commhub.calls import moves
+from commhub.calls.orders import Orderly, Orders
+from commhub.domain.account import Principal
+from commhub.domain.call import TALKING, Call, Cause, Direction, Leg, LegState
+from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
+from commhub.domain.people import Endpoint, Scheme
+from commhub.kit.clock import Clock
+from commhub.kit.ids import new_id
+from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
+from commhub.ports.media import MediaEngine
+from commhub.ports.store import Recording, Store
+from commhub.ports.telephony import LegDriver
+
+log = structlog.get_logger(__name__)
+
+MAX_LEGS = 64
+_ALL_LIVE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRequest:
+    """What the desk asks for. `record` starts a mixed recording with the first voice."""
+
+    legs: Sequence[str]
+    incident_id: str | None = None
+    title: str | None = None
+    record: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallState:
+    """A call with all its legs, oldest first."""
+
+    call: Call
+    legs: tuple[Leg, ...]
+
+
+class CallService:
+    """Places, changes and ends calls. Implements `ports.inward.CallsIn`."""
+
+    def __init__(self, store: Store, clock: Clock, *, ring_for_s: float = 45.0) -> None:
+        self._store = store
+        self._clock = clock
+        self._ring_for_s = ring_for_s
+        self._orderly = Orderly(ring_for_s)
+        self._resumed = asyncio.Event()
+
+    def connect(self, media: MediaEngine, drivers: Mapping[Scheme, LegDriver]) -> None:
+        """Hand over the engine and the leg drivers, which themselves were handed this service."""
+        self._orderly.connect(media, drivers)
+
+    # --- the desk ----------------------------------------------------------------------------------------
+
+    async def place(self, request: CallRequest, principal: Principal) -> CallState:
+        """Commit a call and start ringing its legs; answers before anybody picked up.
+
+        Raises InvalidError for an endpoint that cannot be called, NotFoundError for an unknown incident.
+        """
+        endpoints = self._endpoints(request.legs)
+        now = self._clock.now()
+        call = Call(
+            id=new_id(),
+            created_at=now,
+            created_by=principal.actor,
+            incident_id=request.incident_id,
+            title=request.title,
+            recording=request.record,
+        )
+        legs = tuple(
+            Leg(id=new_id(), call_id=call.id, endpoint=endpoint, created_at=now)
+            for endpoint in endpoints
+        )
+        async with self._store.begin() as uow:
+            if request.incident_id is not None:
+                await uow.incidents.get(request.incident_id)
+            await moves.open_call(uow, call, legs, principal.actor)
+            shown = ", ".join(map(str, endpoints))
+            await uow.audit.append(now, principal.actor, "call.place", call.id, "ok", shown)
+        await self._carry_out(Orders(place=[(leg, call) for leg in legs]))
+        return CallState(call, legs)
+
+    async def add_leg(self, call_id: str, endpoint: str, principal: Principal) -> Leg:
+        """Ring one more endpoint into a live call. Raises ConflictError when it is in there already."""
+        (parsed,) = self._endpoints([endpoint])
+        now = self._clock.now()
+        async with self._store.begin() as uow:
+            call = await moves.live_call(uow, call_id)
+            live = [leg for leg in await uow.calls.legs_of(call_id) if leg.is_live]
+            if any(leg.endpoint == parsed for leg in live):
+                raise ConflictError(f"{parsed} is in this call already")
+            if len(live) >= MAX_LEGS:
+                raise InvalidError(f"a call has at most {MAX_LEGS} legs")
+            leg = Leg(id=new_id(), call_id=call_id, endpoint=parsed, created_at=now)
+            await uow.calls.add_leg(leg)
+            uow.record(moves.moved(leg, call, at=now, actor=principal.actor))
+            await uow.audit.append(now, principal.actor, "call.add_leg", call_id, "ok", str(parsed))
+        await self._carry_out(Orders(place=[(leg, call)]))
+        return leg
+
+    async def change_leg(
+        self, call_id: str, leg_id: str, *, muted: bool | None = None, key: bool | None = None
+    ) -> Leg:
+        """Mute or unmute a leg, or press (`key`) a radio group's key for the call."""
+        async with self._store.begin() as uow:
+            await moves.live_call(uow, call_id)
+            leg = await moves.leg_of(uow, call_id, leg_id)
+            if leg.state not in TALKING:
+                raise ConflictError(f"the leg is {leg.state}; only a connected leg can be changed")
+            if key is not None and leg.endpoint.scheme is not Scheme.RADIO:
+                raise InvalidError("only a radio group has a key to press")
+            group = await moves.group_of(uow, leg.endpoint)
+            if muted is not None:
+                leg = replace(leg, muted=muted)
+                await uow.calls.update_leg(leg)
+        media = self._orderly.media
+        if muted is not None:
+            await media.mute(leg_id, muted)
+        if key is not None:
+            await media.key_group(call_id, group, key)
+        return leg
+
+    async def hang_up(self, call_id: str, leg_id: str, principal: Principal) -> None:
+        """Take one leg down; the call goes on while others talk. A leg that has ended is fine (a retry)."""
+        async with self._store.read() as uow:
+            await moves.leg_of(uow, call_id, leg_id)
+        await self._end_leg(leg_id, Cause.DESK, None, actor=principal.actor)
+
+    async def end(self, call_id: str, principal: Principal) -> None:
+        """End a call and all its legs. A call that has ended is fine (a retry)."""
+        orders = Orders()
+        now = self._clock.now()
+        async with self._store.begin() as uow:
+            call = await uow.calls.get(call_id)
+            if call.is_live:
+                await moves.close(uow, call, Cause.DESK, principal.actor, now, orders)
+                await uow.audit.append(now, principal.actor, "call.end", call_id, "ok")
+        await self._carry_out(orders)
+
+    async def get(self, call_id: str) -> CallState:
+        async with self._store.read() as uow:
+            return CallState(await uow.calls.get(call_id), tuple(await uow.calls.legs_of(call_id)))
+
+    async def list(self, *, live_only: bool, before: str | None, limit: int) -> Sequence[CallState]:
+        async with self._store.read() as uow:
+            calls = await uow.calls.list(live_only, before, limit)
+            return [CallState(call, tuple(await uow.calls.legs_of(call.id))) for call in calls]
+
+    async def recordings(self, call_id: str) -> Sequence[Recording]:
+        async with self._store.read() as uow:
+            await uow.calls.get(call_id)
+            return await uow.calls.recordings_of(call_id)
+
+    async def recording(self, call_id: str, recording_id: str) -> Recording:
+        async with self._store.read() as uow:
+            recording = await uow.calls.get_recording(recording_id)
+        if recording.call_id != call_id:
+            raise NotFoundError("this call has no such recording")
+        return recording
+
+    # --- progress (ports.inward.CallsIn) -----------------------------------------------------------------
+
+    async def call_offered(self, incoming: IncomingCall) -> IncomingAccepted | IncomingRefused:
+        """A phone dialled: it hears ringing until whom it dialled answers."""
+        now = self._clock.now()
+        async with self._store.begin() as uow:
+            known = await uow.calls.find_leg(incoming.leg_id)
+            if known is not None:
+                return IncomingAccepted(call_id=known.call_id)
+            callee = await moves.dialled(uow, incoming.called)
+            if callee is None:
+                return IncomingRefused(cause=Cause.NOT_FOUND)
+            call = Call(id=new_id(), created_at=now, created_by=f"phone:{incoming.caller.name}")
+            inbound = Leg(
+                id=incoming.leg_id,
+                call_id=call.id,
+                endpoint=incoming.caller,
+                created_at=now,
+                direction=Direction.INBOUND,
+                state=LegState.RINGING,
+                name=incoming.display_name,
+            )
+            outbound = Leg(id=new_id(), call_id=call.id, endpoint=callee, created_at=now)
+            await moves.open_call(uow, call, (inbound, outbound), call.created_by)
+        await self._carry_out(Orders(place=[(outbound, call)]))
+        return IncomingAccepted(call_id=call.id)
+
+    async def leg_ringing(self, leg_id: str) -> None:
+        await self._progress(leg_id, LegState.RINGING)
+
+    async def leg_connected(self, leg_id: str, codec: str | None) -> None:
+        await self._progress(leg_id, LegState.CONNECTED, codec)
+
+    async def leg_held(self, leg_id: str) -> None:
+        await self._progress(leg_id, LegState.HELD)
+
+    async def leg_ended(self, leg_id: str, cause: Cause, detail: str | None) -> None:
+        async with self._store.begin() as uow:
+            orders = await moves.end_leg(uow, leg_id, cause, detail, self._clock.now())
+        await self._carry_out(orders)
+
+    # --- after a restart ---------------------------------------------------------------------------------
+
+    async def resume(self) -> None:
+        """Order again what was committed and never ordered, and end what rang for nobody meanwhile."""
+        now = self._clock.now()
+        patience = timedelta(seconds=self._ring_for_s)
+        again: list[tuple[Leg, Call]] = []
+        for state in await self._live():
+            for leg in state.legs:
+                if leg.state is not LegState.REQUESTED:
+                    continue
+                if now - leg.created_at < patience:
+                    again.append((leg, state.call))
+                else:
+                    await self._end_leg(leg.id, Cause.FAILED, "the hub restarted before it rang")
+        await self._carry_out(Orders(place=again))
+        self._resumed.set()
+
+    async def end_missing(self, known_to_engine: frozenset[str]) -> None:
+        """End the talking legs whose audio the engine no longer has (its process was lost).
+
+        Waits for `resume`: before that the drivers may not know their legs yet.
+        """
+        await self._resumed.wait()
+        for state in await self._live():
+            for leg in state.legs:
+                if leg.state in TALKING and leg.id not in known_to_engine:
+                    log.warning("leg_lost_its_media", leg_id=leg.id)
+                    await self._end_leg(leg.id, Cause.MEDIA_LOST, "the media worker was restarted")
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    def _endpoints(self, texts: Sequence[str]) -> Sequence[Endpoint]:
+        endpoints = [self._orderly.endpoint(text) for text in texts]
+        if not endpoints:
+            raise InvalidError("a call needs at least one leg, for example sip:1001")
+        if len(endpoints) > MAX_LEGS:
+            raise InvalidError(f"a call has at most {MAX_LEGS} legs")
+        if len(set(endpoints)) != len(endpoints):
+            raise InvalidError("the same endpoint is named twice")
+        return endpoints
+
+    async def _live(self) -> Sequence[CallState]:
+        return await self.list(live_only=True, before=None, limit=_ALL_LIVE)
+
+    async def _progress(self, leg_id: str, state: LegState, codec: str | None = None) -> None:
+        async with self._store.begin() as uow:
+            orders = await moves.progress(uow, leg_id, state, self._clock.now(), codec)
+        await self._carry_out(orders)
+
+    async def _end_leg(
+        self, leg_id: str, cause: Cause, detail: str | None, *, actor: str | None = None
+    ) -> None:
+        """End a leg from our side, so that its driver must be told."""
+        async with self._store.begin() as uow:
+            orders = await moves.end_leg(
+                uow, leg_id, cause, detail, self._clock.now(), actor=actor, tell_driver=True
+            )
+        await self._carry_out(orders)
+
+    async def _carry_out(self, orders: Orders) -> None:
+        for leg, reason in await self._orderly.carry_out(orders):
+            await self.leg_ended(leg.id, Cause.FAILED, reason)

@@ -1,0 +1,76 @@
+"""What facts leave to be done: the objects to render anew, and the events to tell. Pure.
+
+A fact names what it touched in its own fields, so a new kind of fact needs nothing here.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from commhub.domain.facts import Fact, FloorMoved, ServiceMoved
+from commhub.live.model import Collection
+
+NAMES: Mapping[str, Collection] = {
+    "incident_id": Collection.INCIDENTS,
+    "into": Collection.INCIDENTS,
+    "absorbed": Collection.INCIDENTS,
+    "call_id": Collection.CALLS,
+    "device_id": Collection.FLEET,
+    "account": Collection.PHONES,
+}
+
+
+@dataclass(slots=True)
+class Gathered:
+    """`timelines`: incidents with new lines, and the time of the earliest; `floor`: groups with their event as JSON text;
+    `services`: the last word of each."""
+
+    dirty: dict[Collection, set[str]] = field(default_factory=dict)
+    timelines: dict[str, datetime] = field(default_factory=dict)
+    floor: list[tuple[str, str]] = field(default_factory=list)
+    services: dict[str, ServiceMoved] = field(default_factory=dict)
+
+    def take(self, fact: Fact) -> None:
+        """Note what `fact` touched."""
+        for name, collection in NAMES.items():
+            touched = getattr(fact, name, None)
+            if touched is not None:
+                self.dirty.setdefault(collection, set()).add(touched)
+        if fact.incident_id is not None:
+            earliest = self.timelines.get(fact.incident_id, fact.at)
+            self.timelines[fact.incident_id] = min(earliest, fact.at)
+        match fact:
+            case FloorMoved():
+                self.floor.append((fact.group, _floor_json(fact)))
+            case ServiceMoved():
+                self.services[fact.service] = fact
+            case _:
+                return
+
+    @property
+    def has_events(self) -> bool:
+        return bool(self.timelines or self.floor)
+
+    @property
+    def has_state(self) -> bool:
+        return bool(self.dirty or self.services)
+
+    def take_events(self) -> tuple[Mapping[str, datetime], list[tuple[str, str]]]:
+        """Hand over the events gathered so far."""
+        events = self.timelines, self.floor
+        self.timelines, self.floor = {}, []
+        return events
+
+    def take_state(self) -> tuple[Mapping[Collection, set[str]], Mapping[str, ServiceMoved]]:
+        """Hand over what is to be rendered anew."""
+        state = self.dirty, self.services
+        self.dirty, self.services = {}, {}
+        return state
+
+
+def _floor_json(fact: FloorMoved) -> str:
+    return json.dumps(
+        {"group": fact.group, "event": fact.event, "talker": fact.talker, "call_id": fact.call_id},
+        ensure_ascii=False,
+    )

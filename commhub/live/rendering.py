@@ -1,0 +1,161 @@
+"""From rows to the JSON text of the model: what belongs to the state, and how one object of it looks."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+
+from commhub.domain.call import Call
+from commhub.domain.errors import NotFoundError
+from commhub.domain.facts import TimelineEntry
+from commhub.http.views import (
+    CallView,
+    DeviceView,
+    IncidentView,
+    LegView,
+    PhoneView,
+    ServiceView,
+    TimelineEntryView,
+    View,
+)
+from commhub.live.model import Collection
+from commhub.ports.store import IncidentQuery, SipAccount, SipBinding, UnitOfWork
+
+STEP = 200
+
+# Above this many dirty objects one query for all of them costs less than one for each.
+FEW = 8
+
+Objects = dict[str, str | None]
+"""JSON text by id; None: no longer part of the state."""
+
+
+def _json(view: View) -> str:
+    return view.model_dump_json()
+
+
+def entry_json(entry: TimelineEntry) -> str:
+    """A line of a timeline."""
+    return _json(TimelineEntryView.model_validate(entry))
+
+
+def service_json(name: str, state: str, detail: str | None) -> str:
+    """A part of the hub."""
+    return _json(ServiceView(name=name, state=state, detail=detail))
+
+
+class Renderer:
+    """Renders within one read transaction; `now` decides which registrations of phones still count."""
+
+    def __init__(self, uow: UnitOfWork, now: datetime) -> None:
+        self._uow = uow
+        self._now = now
+
+    async def some(self, collection: Collection, ids: Iterable[str]) -> Objects:
+        """Render these objects as they are now."""
+        wanted = frozenset(ids)
+        found: Objects = dict.fromkeys(wanted)
+        match collection:
+            case Collection.INCIDENTS:
+                found |= await self._incidents(wanted)
+            case Collection.CALLS:
+                found |= await self._calls(wanted)
+            case Collection.FLEET:
+                found |= await self._devices(wanted)
+            case Collection.PHONES:
+                found |= await self._phones(wanted)
+            case Collection.SERVICES:
+                raise ValueError("services are no rows")
+        return found
+
+    async def everything(self) -> Mapping[Collection, Mapping[str, str]]:
+        """Render the whole state: open incidents, live calls, all devices and phones."""
+        devices = await self._uow.fleet.list()
+        return {
+            Collection.INCIDENTS: await self._open_incidents(),
+            Collection.CALLS: await self._live_calls(),
+            Collection.FLEET: {d.id: _json(DeviceView.model_validate(d)) for d in devices},
+            Collection.PHONES: await self._all_phones(),
+        }
+
+    async def _open_incidents(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        before: str | None = None
+        while True:
+            query = IncidentQuery(open_only=True, before=before, limit=STEP)
+            rows = await self._uow.incidents.list(query)
+            found |= {row.id: _json(IncidentView.model_validate(row)) for row in rows}
+            if len(rows) < STEP:
+                return found
+            before = rows[-1].id
+
+    async def _incidents(self, ids: frozenset[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for incident_id in ids:
+            with suppress(NotFoundError):
+                incident = await self._uow.incidents.get(incident_id)
+                if incident.is_open:
+                    found[incident_id] = _json(IncidentView.model_validate(incident))
+        return found
+
+    async def _live_calls(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        before: str | None = None
+        while True:
+            rows = await self._uow.calls.list(True, before, STEP)
+            for row in rows:
+                found[row.id] = await self._call_json(row)
+            if len(rows) < STEP:
+                return found
+            before = rows[-1].id
+
+    async def _calls(self, ids: frozenset[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for call_id in ids:
+            with suppress(NotFoundError):
+                call = await self._uow.calls.get(call_id)
+                if call.is_live:
+                    found[call_id] = await self._call_json(call)
+        return found
+
+    async def _call_json(self, call: Call) -> str:
+        legs = [LegView.model_validate(leg) for leg in await self._uow.calls.legs_of(call.id)]
+        return _json(CallView.model_validate(call).model_copy(update={"legs": legs}))
+
+    async def _devices(self, ids: frozenset[str]) -> dict[str, str]:
+        if len(ids) > FEW:
+            devices = [device for device in await self._uow.fleet.list() if device.id in ids]
+        else:
+            devices = [d for i in ids if (d := await self._uow.fleet.find(i)) is not None]
+        return {device.id: _json(DeviceView.model_validate(device)) for device in devices}
+
+    async def _all_phones(self) -> dict[str, str]:
+        by_account: dict[str, list[SipBinding]] = {}
+        for binding in await self._uow.sip.bindings():
+            by_account.setdefault(binding.account, []).append(binding)
+        accounts = await self._uow.sip.accounts()
+        return {a.name: self._phone_json(a, by_account.get(a.name, ())) for a in accounts}
+
+    async def _phones(self, ids: frozenset[str]) -> dict[str, str]:
+        if len(ids) > FEW:
+            everyone = await self._all_phones()
+            return {name: everyone[name] for name in ids & everyone.keys()}
+        found: dict[str, str] = {}
+        for name in ids:
+            account = await self._uow.sip.find_account(name)
+            if account is not None:
+                found[name] = self._phone_json(account, await self._uow.sip.bindings_of(name))
+        return found
+
+    def _phone_json(self, account: SipAccount, bindings: Sequence[SipBinding]) -> str:
+        # The registrar ends a registration a little after its time; the contact that lasts longest is the newest.
+        alive = [binding for binding in bindings if binding.expires_at > self._now]
+        latest = max(alive, key=lambda binding: binding.expires_at, default=None)
+        return _json(
+            PhoneView(
+                name=account.name,
+                display_name=account.display_name,
+                responder_id=account.responder_id,
+                online=latest is not None,
+                agent=latest.agent if latest else None,
+            )
+        )
