@@ -1,0 +1,1 @@
+"""Edges to people and other networks, one package a protocol; none knows another."""

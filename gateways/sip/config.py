@@ -1,0 +1,80 @@
+"""What the SIP edge is told by wiring. Times are seconds."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimerConfig:
+    """RFC 3261 table 4. The other timers follow from these three."""
+
+    t1_s: float = 0.5
+    t2_s: float = 4.0
+    t4_s: float = 5.0
+
+    @property
+    def timeout_s(self) -> float:
+        """Timers B, F, H, L and M: 64·T1."""
+        return 64 * self.t1_s
+
+    @property
+    def linger_s(self) -> float:
+        """Timer D: how long a refused INVITE absorbs retransmissions on an unreliable transport."""
+        return max(32.0 if self.t1_s >= 0.5 else 0.0, self.timeout_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SipConfig:
+    """`port` 0 takes any free port. `advertised_host` is what Via, Contact and SDP-independent headers say
+    (default: `host`, which then must be a reachable address). `realm` is also the domain of the accounts;
+    changing it makes every stored HA1 worthless (RFC 7616 §3.4.2)."""
+
+    host: str = "127.0.0.1"
+    port: int = 5060
+    advertised_host: str | None = None
+    realm: str = "commhub"
+    user_agent: str = "commhub"
+    timers: TimerConfig = field(default_factory=TimerConfig)
+
+    # The order of preference in our offers; an answer keeps the caller's order.
+    codecs: tuple[str, ...] = ("PCMA", "PCMU")
+
+    # Challenges in this order; a phone takes the first it knows (RFC 8760 §2.4). Without «MD5» it is refused.
+    digest_algorithms: tuple[str, ...] = ("SHA-256", "MD5")
+    # User-Agents (by their beginning) that give up when they see a SHA-256 challenge beside the MD5 one.
+    md5_only_agents: tuple[str, ...] = ("baresip v0.", "baresip v1.", "SIPp")
+    nonce_lifetime_s: float = 300.0
+    auth_failures_allowed: int = 10
+    auth_failure_window_s: float = 300.0
+
+    min_expires_s: int = 60
+    max_expires_s: int = 3600
+    default_expires_s: int = 600
+    max_contacts: int = 10
+
+    max_message_bytes: int = 16_384
+    # Requests outside dialogs that wait for the store at once; more are told 503 (RFC 3261 §21.5.4).
+    max_pending: int = 512
+    max_legs: int = 2_000
+    # How long an unanswered call to the hub may ring at the desk.
+    inbound_ring_s: float = 180.0
+
+    hang_up_on_stop: bool = False
+
+    def __post_init__(self) -> None:
+        if self.public_host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+            raise ValueError(
+                "listening on every address needs an advertised_host for Via and Contact"
+            )
+        if not set(self.digest_algorithms) <= {"SHA-256", "MD5"} or not self.digest_algorithms:
+            raise ValueError("digest algorithms are SHA-256 and MD5")
+        if not self.codecs:
+            raise ValueError("a hub without a codec cannot speak")
+
+    @property
+    def public_host(self) -> str:
+        return self.advertised_host or self.host
+
+    @property
+    def uri_host(self) -> str:
+        """The public host as a URI writes it."""
+        return f"[{self.public_host}]" if ":" in self.public_host else self.public_host

@@ -1,0 +1,162 @@
+"""What all legs share: configuration, ports, the way to send, and which dialog belongs to which leg."""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+import structlog
+
+from commhub.domain.call import Cause
+from commhub.kit.clock import Clock
+from commhub.ports.inward import CallsIn
+from commhub.ports.media import MediaEngine
+from commhub.ports.store import Store
+from gateways.sip import metrics
+from gateways.sip.config import SipConfig
+from gateways.sip.dialogs import Dialog, DialogKey
+from gateways.sip.errors import TransactionError
+from gateways.sip.ledger import Ledger
+from gateways.sip.message import Request
+from gateways.sip.transactions import (
+    ClientTransaction,
+    ClientUser,
+    ServerTransaction,
+    TransactionLayer,
+    new_branch,
+)
+from gateways.sip.transport import Hop
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER"
+_TELL_AGAIN_AFTER_S = (0.2, 1.0, 5.0)
+
+
+class Routes(dict[DialogKey, T]):
+    """Dialogs by (Call-ID, our tag, their tag)."""
+
+    def find(self, request: Request) -> T | None:
+        """Whose in-dialog request this is (RFC 3261 §12.2.2)."""
+        return self.get((request.call_id, request.recipient.tag, request.sender.tag))
+
+
+class Core:
+    """One per gateway. `layer` and `port` are set once the transport listens."""
+
+    def __init__(
+        self, config: SipConfig, store: Store, media: MediaEngine, calls: CallsIn, clock: Clock
+    ) -> None:
+        self.config = config
+        self.media = media
+        self.calls = calls
+        self.clock = clock
+        self.ledger = Ledger(store)
+        self.port = config.port
+        self._layer: TransactionLayer | None = None
+        self._send: Callable[[bytes, Hop], None] | None = None
+
+    def listen(self, layer: TransactionLayer, port: int) -> None:
+        """The transport is bound to `port` and its messages go through `layer`."""
+        self._layer = layer
+        self.port = port
+
+    @property
+    def layer(self) -> TransactionLayer:
+        if self._layer is None:
+            raise RuntimeError("the SIP gateway is not started")
+        return self._layer
+
+    @property
+    def authority(self) -> str:
+        """`host:port` as peers should see us."""
+        return str(Hop(self.config.public_host, self.port))
+
+    @property
+    def contact(self) -> str:
+        return f"<sip:commhub@{self.authority}>"
+
+    @property
+    def user_agent(self) -> str:
+        return self.config.user_agent
+
+    def call_headers(self) -> list[tuple[str, str]]:
+        """What INVITEs and their 2xx carry besides the dialog: where to reach us and what we can."""
+        return [("Contact", self.contact), ("Allow", ALLOW), ("User-Agent", self.user_agent)]
+
+    def write_via(self, request: Request, transport: str = "UDP") -> None:
+        """Put our Via with a new branch on top, asking for rport (RFC 3581 §3)."""
+        via = f"SIP/2.0/{transport} {self.authority};branch={new_branch()};rport"
+        request.headers.setlist("Via", [via])
+
+    async def resolve(self, hop: Hop) -> Hop:
+        """The hop with an address literal. Raises TransactionError for a name nobody knows."""
+        try:
+            ipaddress.ip_address(hop.host)
+        except ValueError:
+            return await self._look_up(hop)
+        return hop
+
+    async def _look_up(self, hop: Hop) -> Hop:
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(hop.host, hop.port, type=socket.SOCK_DGRAM)
+        except OSError as error:
+            raise TransactionError(f"no address for the next hop: {error}") from error
+        return Hop(str(found[0][4][0]), hop.port, hop.transport)
+
+    async def send_request(self, request: Request, hop: Hop, user: ClientUser) -> ClientTransaction:
+        """Send a request in a transaction of its own. Raises TransactionError when the hop has no address."""
+        self.write_via(request, hop.transport)
+        return self.layer.start_client(request, await self.resolve(hop), user)
+
+    async def acknowledge(self, dialog: Dialog, body: bytes = b"") -> tuple[bytes, Hop]:
+        """Send the ACK of a 2xx, a request without a transaction (RFC 3261 §13.2.2.4); what was sent, for
+        every retransmission of the 2xx."""
+        _, ack = dialog.request("ACK")
+        self.write_via(ack, dialog.transport)
+        if body:
+            ack.headers.set("Content-Type", "application/sdp")
+            ack.body = body
+        data, hop = bytes(ack), await self.resolve(dialog.hop)
+        self.layer.send(data, hop)
+        return data, hop
+
+    async def tell(self, report: str, say: Callable[[], Awaitable[None]]) -> bool:
+        """Report to the core, again when it cannot commit just now. False when it never could: the desk then
+        shows what it knew before, and the log says so."""
+        for pause in (*_TELL_AGAIN_AFTER_S, None):
+            try:
+                await say()
+            except Exception:
+                metrics.CORE_FAILURES.labels(report).inc()
+                log.exception("sip_report_failed", report=report)
+                if pause is not None:
+                    await asyncio.sleep(pause)
+            else:
+                return True
+        return False
+
+    async def release(self, leg_id: str) -> None:
+        """Let the media engine forget the leg; a worker that is away has forgotten it anyway."""
+        try:
+            await self.media.release(leg_id)
+        except Exception:
+            log.exception("media_release_failed", leg_id=leg_id)
+
+    async def tell_ended(self, leg_id: str, cause: Cause, detail: str | None) -> None:
+        metrics.LEGS_ENDED.labels(cause.value).inc()
+        await self.tell("leg_ended", lambda: self.calls.leg_ended(leg_id, cause, detail))
+
+
+def respond_ok(
+    core: Core, transaction: ServerTransaction, headers: Iterable[tuple[str, str]] = ()
+) -> None:
+    """A 200 without a body."""
+    agent = ("User-Agent", core.user_agent)
+    transaction.respond(
+        transaction.request.response(200, to_tag=transaction.to_tag, headers=[*headers, agent])
+    )

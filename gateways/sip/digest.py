@@ -1,0 +1,306 @@
+"""Digest authentication, the server's side (RFC 7616, RFC 8760): who may register and call.
+
+Both challenges carry the same nonce, so a phone that reads only one of them (or mixes them up) still holds a good
+one. Nonces are signed, not stored: a flood of challenges costs no memory, and after a restart every phone is told
+`stale=true` and simply answers again. Known and unknown names go through the same steps.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+import struct
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from commhub.kit.clock import Clock
+from commhub.ports.store import SipAccount, Store
+from gateways.sip import metrics
+from gateways.sip.config import SipConfig
+from gateways.sip.grammar import read_auth, read_uri
+from gateways.sip.message import Request
+from gateways.sip.transport import Hop
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+ALGORITHMS: dict[str, Callable[[bytes], str]] = {"SHA-256": _sha256, "MD5": _md5}
+
+_NONCE = struct.Struct(">d8s")
+_WINDOW = 64
+_MAX_TRACKED = 50_000
+
+
+def hash_account(
+    name: str,
+    realm: str,
+    password: str,
+    *,
+    display_name: str | None = None,
+    responder_id: str | None = None,
+) -> SipAccount:
+    """The account as it is stored: HA1 for both algorithms (RFC 7616 §3.4.2), no password."""
+    secret = f"{name}:{realm}:{password}".encode()
+    return SipAccount(
+        name=name,
+        display_name=display_name or name,
+        ha1_md5=_md5(secret),
+        ha1_sha256=_sha256(secret),
+        responder_id=responder_id,
+    )
+
+
+def digest_response(algorithm: str, ha1: str, method: str, fields: "Credentials") -> str:
+    """The `response` value for qop=auth, or RFC 2069's without qop (RFC 7616 §3.4.1)."""
+    hashed = ALGORITHMS[algorithm]
+    ha2 = hashed(f"{method}:{fields.uri}".encode("utf-8", "surrogateescape"))
+    if fields.qop:
+        middle = f"{fields.nonce}:{fields.nc}:{fields.cnonce}:{fields.qop}"
+    else:
+        middle = fields.nonce
+    return hashed(f"{ha1}:{middle}:{ha2}".encode("utf-8", "surrogateescape"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """The parameters of an Authorization header that the digest covers."""
+
+    username: str
+    realm: str
+    nonce: str
+    uri: str
+    response: str
+    algorithm: str = "MD5"
+    qop: str = ""
+    nc: str = ""
+    cnonce: str = ""
+
+    @classmethod
+    def of(cls, request: Request, header: str, realm: str) -> "Credentials | None":
+        """The credentials for our realm, None when the request has none that can be read (a foreign realm,
+        an unknown scheme): then it is challenged like one without any."""
+        for value in request.headers.getlist(header):
+            try:
+                scheme, found = read_auth(value)
+            except ValueError:
+                continue
+            if scheme != "digest" or found.get("realm") != realm:
+                continue
+            wanted = ("username", "nonce", "uri", "response")
+            if any(not found.get(name) for name in wanted):
+                continue
+            return cls(
+                username=found["username"],
+                realm=realm,
+                nonce=found["nonce"],
+                uri=found["uri"],
+                response=found["response"].lower(),
+                algorithm=found.get("algorithm", "MD5").upper(),
+                qop=found.get("qop", "").lower(),
+                nc=found.get("nc", ""),
+                cnonce=found.get("cnonce", ""),
+            )
+        return None
+
+
+class Verdict(StrEnum):
+    PASSED = "passed"
+    CHALLENGE = "challenge"
+    STALE = "stale"
+    THROTTLED = "throttled"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """`account` only when PASSED."""
+
+    verdict: Verdict
+    account: SipAccount | None = None
+
+
+class Nonces:
+    """Signed nonces: time and randomness with a MAC over both; and which counts of a nonce were used."""
+
+    def __init__(self, clock: Clock, lifetime_s: float) -> None:
+        self._clock = clock
+        self._lifetime_s = lifetime_s
+        self._key = secrets.token_bytes(32)
+        self._used: OrderedDict[str, tuple[int, int]] = OrderedDict()
+
+    def new(self) -> str:
+        head = _NONCE.pack(self._clock.monotonic(), secrets.token_bytes(8))
+        return base64.urlsafe_b64encode(head + self._sign(head)).decode()
+
+    def _sign(self, head: bytes) -> bytes:
+        return hmac.digest(self._key, head, "sha256")[:16]
+
+    def is_fresh(self, nonce: str) -> bool:
+        """Ours, and not too old."""
+        try:
+            raw = base64.urlsafe_b64decode(nonce.encode("ascii"))
+        except ValueError:
+            return False
+        head, mac = raw[: _NONCE.size], raw[_NONCE.size :]
+        if len(head) != _NONCE.size or not hmac.compare_digest(mac, self._sign(head)):
+            return False
+        made = float(_NONCE.unpack(head)[0])
+        return 0 <= self._clock.monotonic() - made <= self._lifetime_s
+
+    def use(self, nonce: str, count: int | None) -> bool:
+        """Note one use of a proven nonce; False when it is a replay (RFC 7616 §3.4 nc). Counts may overtake
+        each other on UDP, so a window of them is remembered. Without a count a nonce is good once."""
+        highest, seen = self._used.pop(nonce, (0, 0))
+        if count is None:
+            fresh, highest, seen = highest == 0, max(highest, 1), seen | 1
+        else:
+            if count > highest:
+                seen = (
+                    (seen << (count - highest)) & ((1 << _WINDOW) - 1)
+                    if count - highest < _WINDOW
+                    else 0
+                )
+                highest = count
+            offset = highest - count
+            fresh = count > 0 and offset < _WINDOW and not seen >> offset & 1
+            seen |= 1 << offset if offset < _WINDOW else 0
+        self._used[nonce] = (highest, seen)
+        while len(self._used) > _MAX_TRACKED:
+            self._used.popitem(last=False)
+        return fresh
+
+
+class Throttle:
+    """Counts wrong digests per source address. A phone that proved itself lately is not locked out by a
+    neighbour behind the same NAT."""
+
+    def __init__(self, clock: Clock, allowed: int, window_s: float) -> None:
+        self._clock = clock
+        self._allowed = allowed
+        self._window_s = window_s
+        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
+        self._proved: OrderedDict[tuple[Hop, str], float] = OrderedDict()
+
+    def is_closed(self, source: Hop, name: str) -> bool:
+        now = self._clock.monotonic()
+        failures = self._failures.get(source.host)
+        while failures and now - failures[0] > self._window_s:
+            failures.popleft()
+        if failures is None or len(failures) < self._allowed:
+            return False
+        proved = self._proved.get((source, name))
+        return proved is None or now - proved > self._window_s
+
+    def failed(self, source: Hop) -> None:
+        failures = self._failures.setdefault(source.host, deque(maxlen=self._allowed))
+        failures.append(self._clock.monotonic())
+        self._failures.move_to_end(source.host)
+        while len(self._failures) > _MAX_TRACKED:
+            self._failures.popitem(last=False)
+
+    def passed(self, source: Hop, name: str) -> None:
+        self._proved[(source, name)] = self._clock.monotonic()
+        self._proved.move_to_end((source, name))
+        while len(self._proved) > _MAX_TRACKED:
+            self._proved.popitem(last=False)
+
+
+class Authenticator:
+    """Judges the credentials of a request and writes challenges."""
+
+    def __init__(self, config: SipConfig, store: Store, clock: Clock) -> None:
+        self._config = config
+        self._store = store
+        self._nonces = Nonces(clock, config.nonce_lifetime_s)
+        self._throttle = Throttle(clock, config.auth_failures_allowed, config.auth_failure_window_s)
+        # Unknown names are measured against this, so that they cost what known ones cost.
+        self._nobody = hash_account("", config.realm, secrets.token_urlsafe(32))
+
+    def challenges(self, request: Request, *, stale: bool = False) -> list[str]:
+        """Values for WWW-Authenticate or Proxy-Authenticate, in the order of the configuration."""
+        algorithms = self._config.digest_algorithms
+        if "MD5" in algorithms and request.get("User-Agent").startswith(
+            self._config.md5_only_agents
+        ):
+            algorithms = ("MD5",)
+        nonce = self._nonces.new()
+        suffix = ", stale=true" if stale else ""
+        return [
+            f'Digest realm="{self._config.realm}", nonce="{nonce}", algorithm={algorithm}, '
+            f'qop="auth"{suffix}'
+            for algorithm in algorithms
+        ]
+
+    async def judge(self, request: Request, source: Hop, header: str) -> Judgement:
+        """`header` is Authorization (registrar) or Proxy-Authorization (calls)."""
+        credentials = Credentials.of(request, header, self._config.realm)
+        if credentials is None:
+            return Judgement(Verdict.CHALLENGE)
+        if self._throttle.is_closed(source, credentials.username):
+            metrics.AUTH_THROTTLED.inc()
+            return Judgement(Verdict.THROTTLED)
+        account = await self._find(credentials.username)
+        known = account if account is not None and not account.disabled else self._nobody
+        proved = self._proves(credentials, known, request) and known is not self._nobody
+        if not proved:
+            self._throttle.failed(source)
+            metrics.AUTH_FAILURES.labels(request.method).inc()
+            return Judgement(Verdict.CHALLENGE)
+        if not self._nonces.is_fresh(credentials.nonce):
+            return Judgement(Verdict.STALE)
+        if not self._nonces.use(credentials.nonce, _count(credentials)):
+            metrics.AUTH_REPLAYS.inc()
+            return Judgement(Verdict.STALE)
+        self._throttle.passed(source, credentials.username)
+        return Judgement(Verdict.PASSED, known)
+
+    async def _find(self, name: str) -> SipAccount | None:
+        if not name.isprintable() or len(name) > 128:
+            name = ""
+        async with self._store.read() as uow:
+            return await uow.sip.find_account(name)
+
+    def _proves(self, credentials: Credentials, account: SipAccount, request: Request) -> bool:
+        algorithm = credentials.algorithm if credentials.algorithm in ALGORITHMS else "SHA-256"
+        ha1 = account.ha1_md5 if algorithm == "MD5" else account.ha1_sha256
+        expected = digest_response(algorithm, ha1, request.method, credentials)
+        matches = hmac.compare_digest(
+            expected.encode(), credentials.response.encode("utf-8", "surrogateescape")
+        )
+        sane = (
+            credentials.algorithm in self._config.digest_algorithms
+            and credentials.qop in ("", "auth")
+            and (
+                not credentials.qop
+                or (_count(credentials) is not None and credentials.cnonce != "")
+            )
+            and self._is_for_us(credentials.uri, request)
+        )
+        return matches and sane
+
+    def _is_for_us(self, uri: str, request: Request) -> bool:
+        """Whether the digest covers this request's resource (RFC 7616 §3.4.6). Phones write the domain, the
+        address or a parameter more or less, so the host decides."""
+        if uri == request.uri:
+            return True
+        try:
+            host, asked = read_uri(uri).host, read_uri(request.uri).host
+        except ValueError:
+            return False
+        return host in (asked, self._config.realm.lower(), self._config.public_host.lower())
+
+
+def _count(credentials: Credentials) -> int | None:
+    if not credentials.qop:
+        return None
+    try:
+        return int(credentials.nc, 16) if len(credentials.nc) == 8 else None
+    except ValueError:
+        return None

@@ -1,0 +1,350 @@
+"""The SIP edge as wiring sees it: one async context manager that is also the leg driver of `sip:` endpoints.
+
+Datagrams are parsed and matched here; whatever needs the store runs in a task of its own (a leg's actor, or a
+bounded number of tasks for requests that open something), so that the loop turns on.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Coroutine
+from types import TracebackType
+
+import structlog
+
+from commhub.domain.call import Cause
+from commhub.kit.clock import Clock
+from commhub.kit.ids import new_id
+from commhub.kit.supervise import run_forever
+from commhub.ports.inward import CallsIn, PresenceIn
+from commhub.ports.media import MediaEngine
+from commhub.ports.store import Store
+from commhub.ports.telephony import LegOrder
+from gateways.sip import metrics
+from gateways.sip.config import SipConfig
+from gateways.sip.core import Core, Routes
+from gateways.sip.digest import Authenticator
+from gateways.sip.errors import MalformedError
+from gateways.sip.guard import SourceErrors
+from gateways.sip.ledger import Chapter, Page, UnreadablePageError
+from gateways.sip.legs import Acknowledged, Answer, Asked, Cancelled, HangUp, LateAnswer, Leg, Stage
+from gateways.sip.message import Request, Response, check_request, check_response, parse
+from gateways.sip.methods import answer_plainly, judge, malformed_answer, refuse
+from gateways.sip.registrar import Registrar
+from gateways.sip.resume import stage_of
+from gateways.sip.transactions import ServerTransaction, State, TransactionLayer, reply_hop
+from gateways.sip.transport import Hop, UdpTransport
+from gateways.sip.uac import Placing
+from gateways.sip.uas import Offered, Reception
+
+log = structlog.get_logger(__name__)
+
+_REMEMBERED_LEGS = 10_000
+_GOODBYE_WITHIN_S = 3.0
+
+
+class SipGateway:
+    """Registrar and user agent on one UDP port. Implements `commhub.ports.telephony.LegDriver`.
+
+    Entering takes up the dialogs of a former process before it returns. Leaving keeps calls as they are (their
+    audio is in the media worker, their dialogs in the store) unless `hang_up_on_stop` is set.
+    """
+
+    def __init__(
+        self,
+        config: SipConfig,
+        store: Store,
+        media: MediaEngine,
+        calls: CallsIn,
+        presence: PresenceIn,
+        clock: Clock,
+    ) -> None:
+        self._config = config
+        self._core = Core(config, store, media, calls, clock)
+        authenticator = Authenticator(config, store, clock)
+        self._registrar = Registrar(self._core, store, presence, clock, authenticator)
+        self._reception = Reception(self._core, authenticator)
+        self._errors = SourceErrors(clock)
+        self._transport = UdpTransport(config.host, config.port, self._receive)
+        self._routes: Routes[Leg] = Routes()
+        self._legs: dict[str, Leg] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._pending = 0
+        self._open = False
+        self._quiet = asyncio.Event()
+        self._tasks = asyncio.TaskGroup()
+        self._running: set[asyncio.Task[None]] = set()
+
+    @property
+    def port(self) -> int:
+        """The UDP port that is bound, also when 0 was asked for."""
+        return self._core.port
+
+    @property
+    def legs(self) -> int:
+        """How many legs this edge carries now, ringing and leaving ones too."""
+        return len(self._legs)
+
+    def errors_of(self, host: str) -> int:
+        """How many malformed messages came from an address."""
+        return self._errors.count(host)
+
+    # --- life ----------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> "SipGateway":
+        loop = asyncio.get_running_loop()
+        await self._transport.__aenter__()
+        layer = TransactionLayer(
+            loop,
+            self._config.timers,
+            self._transport.send,
+            self,
+            reliable=self._transport.reliable,
+        )
+        self._core.listen(layer, self._transport.port)
+        await self._tasks.__aenter__()
+        try:
+            await self._resume()
+        except BaseException:
+            await self._close()
+            raise
+        self._spawn(run_forever("sip-registrar", self._registrar.run), "sip-registrar")
+        log.info("sip_listening", port=self.port)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._config.hang_up_on_stop:
+            await self._hang_up_all()
+        await self._close()
+
+    async def _close(self) -> None:
+        self._open = False
+        for task in list(self._running):
+            task.cancel()
+        self._core.layer.close()
+        await self._transport.__aexit__(None, None, None)
+        await self._tasks.__aexit__(None, None, None)
+
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+        task = self._tasks.create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _hang_up_all(self) -> None:
+        for leg in self._legs.values():
+            leg.post(HangUp(Cause.CALL_ENDED))
+        try:
+            async with asyncio.timeout(_GOODBYE_WITHIN_S):
+                while self._legs:
+                    self._quiet.clear()
+                    await self._quiet.wait()
+        except TimeoutError:
+            log.warning("sip_legs_left_behind", legs=len(self._legs))
+
+    async def _resume(self) -> None:
+        """Know every stored dialog before the first datagram is read: an unknown one would be told 481."""
+        for row in await self._core.ledger.rows():
+            try:
+                page = Page.from_row(row)
+            except UnreadablePageError as error:
+                log.error("sip_dialog_not_resumed", leg_id=row.leg_id, reason=str(error))  # noqa: TRY400 - the reason says it
+                await self._core.tell_ended(row.leg_id, Cause.FAILED, "its dialog was lost")
+                await self._core.ledger.delete(row.leg_id)
+                continue
+            leg = Leg(self._core, self._routes, page.leg_id, page.call_id)
+            if page.dialog is not None:
+                leg.know(page.dialog)
+            self._launch(leg, stage_of(leg, page))
+        if self._legs:
+            log.info("sip_dialogs_resumed", legs=len(self._legs))
+        self._open = True
+
+    def _launch(self, leg: Leg, stage: Stage) -> None:
+        self._legs[leg.id] = leg
+        self._spawn(self._run(leg, stage), f"sip-leg-{leg.id}")
+
+    async def _run(self, leg: Leg, stage: Stage) -> None:
+        try:
+            await leg.run(stage)
+        finally:
+            del self._legs[leg.id]
+            self._ended[leg.id] = None
+            while len(self._ended) > _REMEMBERED_LEGS:
+                self._ended.popitem(last=False)
+            self._quiet.set()
+
+    # --- commhub.ports.telephony.LegDriver -----------------------------------------------------------------
+
+    async def place(self, order: LegOrder) -> None:
+        """Begin to ring every phone of the account; returns once the leg would survive a restart."""
+        if order.leg_id in self._legs or order.leg_id in self._ended:
+            return
+        if len(self._legs) >= self._config.max_legs:
+            metrics.OVERLOADED.inc()
+            await self._core.tell_ended(order.leg_id, Cause.FAILED, "the SIP gateway is full")
+            return
+        leg = Leg(self._core, self._routes, order.leg_id, order.call_id)
+        self._legs[leg.id] = leg
+        try:
+            await leg.write(
+                Page(leg_id=order.leg_id, call_id=order.call_id, chapter=Chapter.PLACED)
+            )
+        except BaseException:
+            del self._legs[leg.id]
+            raise
+        self._launch(leg, Placing(leg, order, self._registrar))
+
+    async def answer(self, leg_id: str) -> None:
+        if leg := self._legs.get(leg_id):
+            leg.post(Answer())
+
+    async def hang_up(self, leg_id: str, cause: Cause) -> None:
+        if leg := self._legs.get(leg_id):
+            leg.post(HangUp(cause))
+
+    # --- from the wire -------------------------------------------------------------------------------------
+
+    def _receive(self, data: bytes, source: Hop) -> None:
+        """One datagram. Nothing it holds may raise into the loop."""
+        if not self._open or not data.strip(b"\r\n\0 "):
+            # Not ready yet (the peer retransmits), or a keep-alive (RFC 5626 §3.5.1).
+            return
+        try:
+            message = parse(data, self._config.max_message_bytes)
+            if isinstance(message, Request):
+                check_request(message)
+                message.stamp(source.host, source.port)
+                self._core.layer.receive_request(message, source)
+            else:
+                check_response(message)
+                self._receive_response(message, source)
+        except MalformedError as error:
+            self._malformed(error, source)
+        except Exception:
+            log.exception("sip_message_failed")
+            metrics.MALFORMED.labels("failed").inc()
+
+    def _receive_response(self, response: Response, source: Hop) -> None:
+        via = response.top_via
+        if Hop(via.host.strip("[]"), via.port or 5060) != Hop(
+            self._config.public_host.lower(), self.port
+        ):
+            # Not an answer to anything we sent (§18.1.2).
+            metrics.STRAYS.labels("response").inc()
+            return
+        self._core.layer.receive_response(response, source)
+
+    def _malformed(self, error: MalformedError, source: Hop) -> None:
+        may_answer = self._errors.note(source.host)
+        answer = None
+        if may_answer and error.request is not None:
+            answer = self._answer_to(error.request, error, source)
+        if answer is None:
+            metrics.MALFORMED.labels("dropped").inc()
+            log.info("sip_malformed", reason=str(error))
+            return
+        metrics.MALFORMED.labels("answered").inc()
+        self._transport.send(*answer)
+
+    def _answer_to(
+        self, request: Request, error: MalformedError, source: Hop
+    ) -> tuple[bytes, Hop] | None:
+        try:
+            request.stamp(source.host, source.port)
+            answer = malformed_answer(request, error)
+            return (answer, reply_hop(request, source)) if answer else None
+        except (MalformedError, ValueError):
+            return None
+
+    # --- gateways.sip.transactions.ServerUser ----------------------------------------------------------------
+
+    def request_received(self, transaction: ServerTransaction) -> None:
+        request = transaction.request
+        if refusal := judge(request):
+            refuse(self._core, transaction, *refusal)
+        elif request.recipient.tag and request.method != "REGISTER":
+            self._in_dialog(transaction)
+        elif request.method in ("INVITE", "REGISTER"):
+            self._open_something(transaction)
+        elif request.method == "BYE":
+            transaction.refuse(481)
+        else:
+            answer_plainly(self._core, transaction)
+
+    def _in_dialog(self, transaction: ServerTransaction) -> None:
+        leg = self._routes.find(transaction.request)
+        if leg is None:
+            metrics.STRAYS.labels("request").inc()
+            transaction.refuse(481)
+        else:
+            leg.post(Asked(transaction))
+
+    def _open_something(self, transaction: ServerTransaction) -> None:
+        is_call = transaction.request.method == "INVITE"
+        if self._pending >= self._config.max_pending or (
+            is_call and len(self._legs) >= self._config.max_legs
+        ):
+            metrics.OVERLOADED.inc()
+            refuse(self._core, transaction, 503, {"Retry-After": "5"})
+            return
+        self._pending += 1
+        work = self._take_call(transaction) if is_call else self._registrar.register(transaction)
+        self._spawn(self._bounded(transaction, work), "sip-request")
+
+    async def _bounded(
+        self, transaction: ServerTransaction, work: Coroutine[None, None, None]
+    ) -> None:
+        try:
+            await work
+        except Exception:
+            log.exception("sip_request_failed", method=transaction.request.method)
+            transaction.refuse(500, Retry_After="5")
+        finally:
+            self._pending -= 1
+
+    async def _take_call(self, transaction: ServerTransaction) -> None:
+        admitted = await self._reception.admit(transaction)
+        if admitted is None or transaction.state is not State.PROCEEDING:
+            return
+        leg = Leg(self._core, self._routes, new_id())
+        leg.know(admitted[0])
+        self._launch(leg, Offered(leg, transaction, *admitted))
+
+    def _leg_of(self, transaction: ServerTransaction) -> Leg | None:
+        """The leg that a caller's INVITE became."""
+        request = transaction.request
+        return self._routes.get((request.call_id, transaction.to_tag, request.sender.tag))
+
+    def cancelled(self, transaction: ServerTransaction) -> None:
+        leg = self._leg_of(transaction)
+        if leg is None:
+            transaction.refuse(487)
+        else:
+            leg.post(Cancelled())
+
+    def ack_received(
+        self, request: Request, source: Hop, transaction: ServerTransaction | None
+    ) -> None:
+        leg = self._routes.find(request)
+        if leg is None and transaction is not None:
+            # A phone that gets the To tag of its ACK wrong, but repeats the branch of its INVITE.
+            leg = self._leg_of(transaction)
+        if leg is None:
+            metrics.STRAYS.labels("ack").inc()
+        else:
+            leg.post(Acknowledged(request))
+
+    def answer_unacknowledged(self, transaction: ServerTransaction) -> None:
+        log.info("sip_answer_unacknowledged", method=transaction.request.method)
+
+    def stray_response(self, response: Response, source: Hop) -> None:
+        key = (response.call_id, response.sender.tag, response.recipient.tag)
+        leg = self._routes.get(key)
+        if leg is None:
+            metrics.STRAYS.labels("response").inc()
+        else:
+            leg.post(LateAnswer(response, source))

@@ -1,0 +1,137 @@
+"""Legs as rows, so that a dialog outlives the process (RFC 3261 §12.3 asks for nothing less).
+
+A row is written before the message that makes the peer believe in it leaves, and deleted when the peer is done.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from commhub.ports.media import RtpAddress
+from commhub.ports.store import SipDialog, Store
+from gateways.sip.dialogs import Dialog
+from gateways.sip.errors import SipError
+from gateways.sip.message import Request, parse
+from gateways.sip.sdp import Local
+from gateways.sip.transport import Hop
+
+
+class Chapter(StrEnum):
+    """Where a leg stands: PLACED rings at phones, OFFERED rings here, ANSWERED waits for the ACK of our 200,
+    TALKING is established, LEAVING has a BYE on its way."""
+
+    PLACED = "placed"
+    OFFERED = "offered"
+    ANSWERED = "answered"
+    TALKING = "talking"
+    LEAVING = "leaving"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredInvite:
+    """An INVITE as it went over the wire, and the other end. `tag` is our tag when it came from outside."""
+
+    request: Request
+    hop: Hop
+    tag: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        data = base64.b64encode(bytes(self.request)).decode()
+        return {
+            "data": data,
+            "hop": str(self.hop),
+            "transport": self.hop.transport,
+            "tag": self.tag,
+        }
+
+    @classmethod
+    def from_json(cls, state: Mapping[str, object]) -> "StoredInvite":
+        request = parse(base64.b64decode(str(state["data"])))
+        if not isinstance(request, Request):
+            raise TypeError("a stored INVITE is a request")
+        hop = Hop.parse(str(state["hop"]), str(state["transport"]))
+        return cls(request=request, hop=hop, tag=str(state["tag"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Everything of a leg that a new process needs. `local_sdp` and `remote_sdp` are the bodies last agreed
+    (empty before); `address` is where the media engine receives the leg."""
+
+    leg_id: str
+    call_id: str
+    chapter: Chapter
+    dialog: Dialog | None = None
+    invites: tuple[StoredInvite, ...] = ()
+    address: RtpAddress | None = None
+    local: Local | None = None
+    local_sdp: bytes = b""
+    remote_sdp: bytes = b""
+    held: bool = False
+
+    def to_row(self) -> SipDialog:
+        state: dict[str, object] = {
+            "chapter": self.chapter.value,
+            "dialog": self.dialog.to_json() if self.dialog else None,
+            "invites": [invite.to_json() for invite in self.invites],
+            "address": [self.address.host, self.address.port] if self.address else None,
+            "local": [self.local.session_id, self.local.version] if self.local else None,
+            "local_sdp": self.local_sdp.decode("utf-8", "replace"),
+            "remote_sdp": self.remote_sdp.decode("utf-8", "replace"),
+            "held": self.held,
+        }
+        return SipDialog(leg_id=self.leg_id, call_id=self.call_id, state=state)
+
+    @classmethod
+    def from_row(cls, row: SipDialog) -> "Page":
+        """Raises UnreadablePageError for a row that this version cannot take up."""
+        try:
+            return _read(row)
+        except (KeyError, TypeError, ValueError, SipError) as error:
+            raise UnreadablePageError(f"stored dialog: {error!r}") from error
+
+
+class UnreadablePageError(SipError):
+    """A stored dialog that this version does not understand."""
+
+
+def _read(row: SipDialog) -> Page:
+    state = row.state
+    dialog, invites = state["dialog"], state["invites"]
+    address, local = state["address"], state["local"]
+    return Page(
+        leg_id=row.leg_id,
+        call_id=row.call_id,
+        chapter=Chapter(str(state["chapter"])),
+        dialog=Dialog.from_json(dialog) if isinstance(dialog, Mapping) else None,
+        invites=tuple(StoredInvite.from_json(i) for i in invites if isinstance(i, Mapping))
+        if isinstance(invites, list | tuple)
+        else (),
+        address=RtpAddress(str(address[0]), int(address[1]))
+        if isinstance(address, list | tuple)
+        else None,
+        local=Local(int(local[0]), int(local[1])) if isinstance(local, list | tuple) else None,
+        local_sdp=str(state["local_sdp"]).encode(),
+        remote_sdp=str(state["remote_sdp"]).encode(),
+        held=bool(state["held"]),
+    )
+
+
+class Ledger:
+    """The pages in the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def put(self, page: Page) -> None:
+        async with self._store.begin() as uow:
+            await uow.sip.put_dialog(page.to_row())
+
+    async def delete(self, leg_id: str) -> None:
+        async with self._store.begin() as uow:
+            await uow.sip.delete_dialog(leg_id)
+
+    async def rows(self) -> list[SipDialog]:
+        async with self._store.read() as uow:
+            return list(await uow.sip.dialogs())

@@ -1,0 +1,196 @@
+"""A leg is an actor: one inbox, handled in order, so that a slow store delays only the leg that waits for it.
+
+What a leg does with an event depends on its stage (ringing, talking, leaving); a stage handles one event and
+may put another stage in its place. The transaction machines post into the inbox and never wait.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from commhub.domain.call import Cause
+from gateways.sip import metrics
+from gateways.sip.core import Core, Routes
+from gateways.sip.dialogs import Dialog
+from gateways.sip.errors import TransactionError
+from gateways.sip.ledger import Page
+from gateways.sip.message import Request, Response
+from gateways.sip.transactions import ClientTransaction, ServerTransaction
+from gateways.sip.transport import Hop
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Responded:
+    """A response to a request of this leg."""
+
+    transaction: ClientTransaction
+    response: Response
+    source: Hop
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A request of this leg got no final response."""
+
+    transaction: ClientTransaction
+    error: TransactionError
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request inside the leg's dialog."""
+
+    transaction: ServerTransaction
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The ACK of a 2xx of ours."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The caller gave up before anybody answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class LateAnswer:
+    """A 2xx that no transaction waits for any more."""
+
+    response: Response
+    source: Hop
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """The core wants the leg to end."""
+
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The core wants an inbound leg answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A deadline of the stage passed."""
+
+    what: str
+
+
+Event = (
+    Responded
+    | Unanswered
+    | Asked
+    | Acknowledged
+    | Cancelled
+    | LateAnswer
+    | HangUp
+    | Answer
+    | Expired
+)
+
+
+class Stage(Protocol):
+    """What a leg is doing. `handle` may call `leg.become` or `leg.finish`."""
+
+    async def begin(self) -> None:
+        """Called once, when the leg enters the stage."""
+        ...
+
+    async def handle(self, event: Event) -> None: ...
+
+    async def abandon(self) -> None:
+        """Something broke: leave the peer in a clean state, as well as can be."""
+        ...
+
+
+class Leg:
+    """One leg's actor. Implements `transactions.ClientUser`."""
+
+    def __init__(self, core: Core, routes: "Routes[Leg]", leg_id: str, call_id: str = "") -> None:
+        self.core = core
+        self.id = leg_id
+        self.call_id = call_id
+        self._routes = routes
+        self._inbox: asyncio.Queue[Event] = asyncio.Queue()
+        self._stage: Stage | None = None
+        self._known: set[tuple[str, str, str]] = set()
+        self._over = False
+
+    # --- from the machines ---------------------------------------------------------------------------------
+
+    def post(self, event: Event) -> None:
+        """Queue an event; never waits."""
+        self._inbox.put_nowait(event)
+
+    def response_received(
+        self, transaction: ClientTransaction, response: Response, source: Hop
+    ) -> None:
+        self.post(Responded(transaction, response, source))
+
+    def transaction_failed(self, transaction: ClientTransaction, error: TransactionError) -> None:
+        self.post(Unanswered(transaction, error))
+
+    # --- for the stages ------------------------------------------------------------------------------------
+
+    async def become(self, stage: Stage) -> None:
+        """Enter another stage."""
+        self._stage = stage
+        await stage.begin()
+
+    def know(self, dialog: Dialog) -> None:
+        """Have the requests of this dialog come to this leg."""
+        self._known.add(dialog.key)
+        self._routes[dialog.key] = self
+
+    async def write(self, page: Page) -> None:
+        await self.core.ledger.put(page)
+
+    def finish(self) -> None:
+        """The peer is done with; nothing more is handled."""
+        self._over = True
+
+    # --- the actor -----------------------------------------------------------------------------------------
+
+    async def run(self, stage: Stage) -> None:
+        """Handle events until a stage finishes. Cancelling leaves the peer and the row as they are."""
+        metrics.LEGS.inc()
+        try:
+            await self._live(stage)
+        finally:
+            metrics.LEGS.dec()
+            for key in self._known:
+                self._routes.pop(key, None)
+
+    async def _live(self, stage: Stage) -> None:
+        try:
+            await self.become(stage)
+            while not self._over:
+                event = await self._inbox.get()
+                if self._stage is not None:
+                    await self._stage.handle(event)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("sip_leg_failed", leg_id=self.id)
+            await self._break_off()
+
+    async def _break_off(self) -> None:
+        """A bug or a store that is gone must not leave a phone ringing or a leg shown as live."""
+        try:
+            if self._stage is not None:
+                await self._stage.abandon()
+        except Exception:
+            log.exception("sip_leg_abandon_failed", leg_id=self.id)
+        await self.core.release(self.id)
+        await self.core.tell_ended(self.id, Cause.FAILED, "internal error of the SIP gateway")
+        await self.core.tell("row", lambda: self.core.ledger.delete(self.id))

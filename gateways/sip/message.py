@@ -1,0 +1,344 @@
+"""SIP messages: bytes to a Request or Response and back.
+
+Header storage, compact forms and value types are `sipmessage`'s. The framing is ours, because the edge must be
+able to answer a message it cannot fully read: unfolding, lone line feeds, a start line whose URI is unknown,
+and texts that are echoed exactly as they came (a Via or a tag rewritten by a parser breaks the peer's matching).
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import TypeVar
+
+from sipmessage import CSeq, Headers, Via
+from sipmessage.message import COMPACT_FORMS
+
+from gateways.sip.errors import MalformedError
+from gateways.sip.grammar import (
+    TOKEN,
+    NameAddr,
+    read_cseq,
+    read_number,
+    read_via,
+    split_outside,
+)
+
+T = TypeVar("T")
+
+VERSION = "SIP/2.0"
+_ONCE = ("Call-ID", "CSeq", "From", "To", "Max-Forwards", "Content-Length", "Expires")
+_MAX_HEADERS = 256
+_STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: (.*))?")
+
+REASONS = {
+    100: "Trying",
+    180: "Ringing",
+    200: "OK",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    407: "Proxy Authentication Required",
+    408: "Request Timeout",
+    415: "Unsupported Media Type",
+    416: "Unsupported URI Scheme",
+    420: "Bad Extension",
+    423: "Interval Too Brief",
+    480: "Temporarily Unavailable",
+    481: "Call/Transaction Does Not Exist",
+    486: "Busy Here",
+    487: "Request Terminated",
+    488: "Not Acceptable Here",
+    491: "Request Pending",
+    500: "Server Internal Error",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+    505: "Version Not Supported",
+    603: "Decline",
+}
+
+
+class Message:
+    """What requests and responses share. Typed values are read when asked for and raise MalformedError."""
+
+    def __init__(self, headers: Headers | None = None, body: bytes = b"") -> None:
+        self.headers = headers if headers is not None else Headers()
+        self.body = body
+
+    @property
+    def start_line(self) -> str:
+        raise NotImplementedError
+
+    def __bytes__(self) -> bytes:
+        self.headers.set("Content-Length", str(len(self.body)))
+        text = f"{self.start_line}\r\n{self.headers}"
+        return text.encode("utf-8", "surrogateescape") + self.body
+
+    def get(self, name: str) -> str:
+        """The first value of a header, empty when it is absent."""
+        return self.headers.get(name) or ""
+
+    def tokens(self, name: str) -> list[str]:
+        """A list header such as Require or Supported, in lower case."""
+        return [
+            token.strip().lower()
+            for value in self.headers.getlist(name)
+            for token in value.split(",")
+            if token.strip()
+        ]
+
+    @cached_property
+    def call_id(self) -> str:
+        return self._required("Call-ID")
+
+    @cached_property
+    def cseq(self) -> CSeq:
+        return self._read("CSeq", read_cseq)
+
+    @cached_property
+    def sender(self) -> NameAddr:
+        """The From header."""
+        return self._read("From", NameAddr.read)
+
+    @cached_property
+    def recipient(self) -> NameAddr:
+        """The To header."""
+        return self._read("To", NameAddr.read)
+
+    @cached_property
+    def top_via(self) -> Via:
+        values = self.headers.getlist("Via")
+        if not values:
+            raise MalformedError("no Via")
+        try:
+            return read_via(split_outside(values[0], ",")[0])
+        except ValueError as error:
+            raise MalformedError(f"Via: {error}") from error
+
+    def addresses(self, name: str) -> list[NameAddr]:
+        """Contact, Route or Record-Route as a list. Raises MalformedError."""
+        try:
+            return NameAddr.read_all(self.headers.getlist(name))
+        except ValueError as error:
+            raise MalformedError(f"{name}: {error}") from error
+
+    def number(self, name: str) -> int | None:
+        """A numeric header, None when it is absent. Raises MalformedError."""
+        value = self.headers.get(name)
+        if value is None:
+            return None
+        try:
+            return read_number(value)
+        except ValueError as error:
+            raise MalformedError(f"{name}: {error}") from error
+
+    @property
+    def content_type(self) -> str:
+        """The media type alone, in lower case; empty when there is none."""
+        return self.get("Content-Type").partition(";")[0].strip().lower()
+
+    def _required(self, name: str) -> str:
+        value = self.get(name)
+        if not value:
+            raise MalformedError(f"no {name}")
+        return value
+
+    def _read(self, name: str, reader: Callable[[str], T]) -> T:
+        try:
+            return reader(self._required(name))
+        except ValueError as error:
+            raise MalformedError(f"{name}: {error}") from error
+
+
+class Request(Message):
+    """`uri` is the Request-URI's text as it came; `uas` judges it."""
+
+    def __init__(
+        self, method: str, uri: str, headers: Headers | None = None, body: bytes = b""
+    ) -> None:
+        super().__init__(headers, body)
+        self.method = method
+        self.uri = uri
+
+    @property
+    def start_line(self) -> str:
+        return f"{self.method} {self.uri} {VERSION}"
+
+    def stamp(self, host: str, port: int) -> None:
+        """Write where the request came from into the top Via: `received` always, `rport` when it was asked
+        for (RFC 3261 §18.2.1, RFC 3581 §4). The rest of the Via stays as it came. Raises MalformedError."""
+        asked = "rport" in self.top_via.parameters
+        values = self.headers.getlist("Via")
+        first, *others = split_outside(values[0], ",")
+        head, *pieces = split_outside(first, ";")
+        kept = [
+            p for p in pieces if p.partition("=")[0].strip().lower() not in ("received", "rport")
+        ]
+        stamped = ";".join([head, *kept, f"received={host}", *([f"rport={port}"] if asked else [])])
+        self.headers.setlist("Via", [", ".join([stamped, *others]), *values[1:]])
+        del self.top_via
+
+    def response(
+        self,
+        status: int,
+        *,
+        reason: str | None = None,
+        to_tag: str | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> "Response":
+        """The response to this request: Via, From, To, Call-ID and CSeq as they came (RFC 3261 §8.2.6.2).
+        `to_tag` is added unless the To had a tag."""
+        answer = Response(status, reason or REASONS.get(status, "Unknown"), body=body)
+        for name in ("Via", "From", "To", "Call-ID", "CSeq"):
+            values = self.headers.getlist(name)
+            if values:
+                answer.headers.setlist(name, list(values if name == "Via" else values[:1]))
+        if to_tag and status > 100:
+            try:
+                tagged = bool(self.recipient.tag)
+            except MalformedError:
+                tagged = True  # An unreadable To is echoed untouched.
+            if not tagged:
+                answer.headers.set("To", f"{self.get('To')};tag={to_tag}")
+        for name, value in headers:
+            answer.headers.add(name, value)
+        return answer
+
+
+class Response(Message):
+    def __init__(
+        self, status: int, reason: str = "", headers: Headers | None = None, body: bytes = b""
+    ) -> None:
+        super().__init__(headers, body)
+        self.status = status
+        self.reason = reason
+
+    @property
+    def start_line(self) -> str:
+        return f"{VERSION} {self.status} {self.reason}"
+
+    @property
+    def is_final(self) -> bool:
+        return self.status >= 200
+
+
+def parse(data: bytes, max_bytes: int = 65_535) -> Request | Response:
+    """Read one datagram (or one framed message of a stream).
+
+    Raises MalformedError; its `request` is set when a 400 (or 505) can be sent for it.
+    """
+    if len(data) > max_bytes:
+        raise MalformedError(f"{len(data)} bytes are too many", 413)
+    head, body = _split(data)
+    first, *lines = _unfold(head)
+    message, flaw = _start(first)
+    flaw = _read_headers(message, lines) or flaw
+    if flaw is None:
+        flaw = _frame_body(message, body)
+    if flaw is not None:
+        if isinstance(message, Request) and message.headers.getlist("Via"):
+            flaw.request = message
+        raise flaw
+    return message
+
+
+def _split(data: bytes) -> tuple[str, bytes]:
+    data = data.lstrip(b"\r\n")
+    head, blank, body = data.partition(b"\r\n\r\n")
+    if not blank:
+        # Hand-made messages end their lines with a lone line feed; nothing is lost by reading them.
+        head, blank, body = data.partition(b"\n\n")
+    if not blank:
+        head = data
+    return head.decode("utf-8", "surrogateescape"), body
+
+
+def _unfold(head: str) -> list[str]:
+    """Logical header lines (RFC 3261 §7.3.1); stray carriage returns become blanks."""
+    lines: list[str] = []
+    for line in head.split("\n"):
+        text = line.removesuffix("\r").replace("\r", " ")
+        if text[:1] in (" ", "\t") and lines:
+            lines[-1] += " " + text.strip()
+        elif text or not lines:
+            lines.append(text)
+    return lines
+
+
+def _start(line: str) -> tuple[Request | Response, MalformedError | None]:
+    if match := _STATUS_LINE.fullmatch(line):
+        return Response(int(match.group(1)), match.group(2) or ""), None
+    if line.startswith("SIP/"):
+        raise MalformedError("a status line without a status of 100 to 699")
+    method, _, rest = line.partition(" ")
+    uri, _, version = rest.rpartition(" ")
+    if not TOKEN.fullmatch(method) or not version.upper().startswith("SIP/"):
+        # Extra blanks at the end of the line leave the version empty (RFC 4475 §3.1.2.7).
+        uri, _, version = rest.rstrip().rpartition(" ")
+        if not TOKEN.fullmatch(method) or not version.upper().startswith("SIP/"):
+            raise MalformedError("neither a request nor a response")
+        return Request(method, uri), MalformedError("blanks behind the version")
+    request = Request(method, uri)
+    if version.upper() != VERSION:
+        return request, MalformedError(f"version {version[:16]}", 505)
+    if not uri or any(c.isspace() or c in '<>"' for c in uri):
+        return request, MalformedError("the Request-URI holds blanks or brackets")
+    return request, None
+
+
+def _read_headers(message: Message, lines: list[str]) -> MalformedError | None:
+    """Fill the message's headers; the first thing wrong with them, if any."""
+    flaw: MalformedError | None = None
+    if len(lines) > _MAX_HEADERS:
+        flaw = MalformedError(f"more than {_MAX_HEADERS} header lines")
+    for line in lines[:_MAX_HEADERS]:
+        name, colon, value = line.partition(":")
+        name = name.rstrip()
+        if not colon or not TOKEN.fullmatch(name):
+            flaw = flaw or MalformedError(f"«{line[:32]}» is no header line")
+            continue
+        message.headers.add(COMPACT_FORMS.get(name.lower(), name), value.strip())
+    for name in _ONCE:
+        if len(message.headers.getlist(name)) > 1:
+            flaw = flaw or MalformedError(f"{name} more than once")
+    return flaw
+
+
+def _frame_body(message: Message, body: bytes) -> MalformedError | None:
+    """Cut the body to Content-Length (RFC 3261 §18.3); over UDP the rest of the datagram is ignored."""
+    try:
+        length = message.number("Content-Length")
+    except MalformedError as error:
+        return error
+    if length is None:
+        message.body = body
+        return None
+    if length > len(body):
+        return MalformedError(f"Content-Length {length}, but only {len(body)} bytes came")
+    message.body = body[:length]
+    return None
+
+
+def check_request(request: Request) -> None:
+    """Read everything a transaction needs. Raises MalformedError (400, §8.2, RFC 4475 §3.1.2) that carries the
+    request, so that it can be answered."""
+    try:
+        _ = request.top_via, request.call_id, request.sender, request.recipient
+        request.number("Max-Forwards")
+        if request.cseq.method != request.method:
+            raise MalformedError("the CSeq names another method")  # noqa: TRY301 - completed like the others
+    except MalformedError as error:
+        error.request = request
+        raise
+
+
+def check_response(response: Response) -> None:
+    """The same for a response: what fails here is dropped (§18.1.2)."""
+    _ = response.top_via, response.call_id, response.cseq, response.sender, response.recipient
+
+
+def clean_text(text: str, limit: int = 64) -> str:
+    """Text of a peer made fit for a screen or a log: printable, valid Unicode, bounded."""
+    return "".join(c for c in text if c.isprintable())[:limit].strip()

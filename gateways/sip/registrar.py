@@ -1,0 +1,256 @@
+"""The registrar (RFC 3261 §10): which phones stand behind an account, kept as rows.
+
+A REGISTER is judged and committed whole or not at all; those of one account are handled one after another.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from weakref import WeakValueDictionary
+
+import structlog
+
+from commhub.kit.clock import Clock
+from commhub.kit.supervise import Doorbell
+from commhub.ports.inward import PresenceIn
+from commhub.ports.store import SipAccount, SipBinding, Store
+from gateways.sip.core import Core
+from gateways.sip.dialogs import checked_target
+from gateways.sip.digest import Authenticator, Verdict
+from gateways.sip.errors import MalformedError
+from gateways.sip.grammar import NameAddr, read_number, read_uri
+from gateways.sip.message import Request, clean_text
+from gateways.sip.methods import refuse
+from gateways.sip.transactions import ServerTransaction
+
+log = structlog.get_logger(__name__)
+
+SWEEP_AT_MOST_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a REGISTER asks of one contact; 0 seconds removes it."""
+
+    contact: str
+    seconds: int
+
+
+class RefusedError(Exception):
+    """A REGISTER that fails as a whole."""
+
+    def __init__(self, status: int, headers: dict[str, str] | None = None) -> None:
+        super().__init__(str(status))
+        self.status = status
+        self.headers = headers or {}
+
+
+class Registrar:
+    """Answers REGISTER and knows where accounts can be reached."""
+
+    def __init__(
+        self,
+        core: Core,
+        store: Store,
+        presence: PresenceIn,
+        clock: Clock,
+        authenticator: Authenticator,
+    ) -> None:
+        self._core = core
+        self._config = core.config
+        self._store = store
+        self._presence = presence
+        self._clock = clock
+        self._authenticator = authenticator
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._changed = Doorbell()
+
+    async def reach(self, name: str) -> tuple[SipAccount | None, Sequence[SipBinding]]:
+        """The account (None when there is none, or it is disabled) and its live bindings, newest first."""
+        now = self._clock.now()
+        async with self._store.read() as uow:
+            account = await uow.sip.find_account(name)
+            bindings = await uow.sip.bindings_of(name)
+        if account is None or account.disabled:
+            return None, ()
+        live = [binding for binding in bindings if binding.expires_at > now]
+        return account, sorted(live, key=lambda binding: binding.expires_at, reverse=True)
+
+    async def register(self, transaction: ServerTransaction) -> None:
+        """Answer one REGISTER (§10.3)."""
+        request = transaction.request
+        judgement = await self._authenticator.judge(request, transaction.source, "Authorization")
+        if judgement.verdict is Verdict.THROTTLED:
+            refuse(self._core, transaction, 403, {"Retry-After": "300"})
+        elif judgement.account is None:
+            self._challenge(transaction, stale=judgement.verdict is Verdict.STALE)
+        elif _user_of(request) != judgement.account.name:
+            # A phone may register itself, nobody else (§10.3 step 4).
+            refuse(self._core, transaction, 403, {})
+        else:
+            await self._update(transaction, judgement.account)
+
+    def _challenge(self, transaction: ServerTransaction, *, stale: bool) -> None:
+        headers = [
+            ("WWW-Authenticate", challenge)
+            for challenge in self._authenticator.challenges(transaction.request, stale=stale)
+        ]
+        transaction.respond(
+            transaction.request.response(401, to_tag=transaction.to_tag, headers=headers)
+        )
+
+    async def _update(self, transaction: ServerTransaction, account: SipAccount) -> None:
+        lock = self._locks.setdefault(account.name, asyncio.Lock())
+        async with lock:
+            try:
+                before, after = await self._apply(transaction, account.name)
+            except MalformedError as error:
+                refuse(self._core, transaction, error.status, {})
+                return
+            except RefusedError as error:
+                refuse(self._core, transaction, error.status, error.headers)
+                return
+            self._changed.ring()
+            await self._tell_presence(account.name, before, after)
+        now = self._clock.now()
+        contacts = [("Contact", f"<{b.contact}>;expires={_seconds_left(b, now)}") for b in after]
+        transaction.respond(
+            transaction.request.response(
+                200,
+                to_tag=transaction.to_tag,
+                headers=[*contacts, ("User-Agent", self._core.user_agent)],
+            )
+        )
+
+    async def _apply(
+        self, transaction: ServerTransaction, account: str
+    ) -> tuple[list[SipBinding], list[SipBinding]]:
+        """One transaction: the live bindings before and after. Raises MalformedError or RefusedError."""
+        request, now = transaction.request, self._clock.now()
+        wishes = self._wishes(request)
+        async with self._store.begin() as uow:
+            stored = {b.contact: b for b in await uow.sip.bindings_of(account)}
+            live = {c: b for c, b in stored.items() if b.expires_at > now}
+            if wishes is None:
+                wishes = [_Wish(contact, 0) for contact in live]
+            after = dict(live)
+            for wish in wishes:
+                if (known := live.get(wish.contact)) is not None:
+                    _check_order(known, request)
+                if wish.seconds == 0:
+                    after.pop(wish.contact, None)
+                else:
+                    after[wish.contact] = self._binding(transaction, account, wish)
+            if len(after) > self._config.max_contacts:
+                raise RefusedError(403)
+            for contact in stored.keys() - after.keys():
+                await uow.sip.delete_binding(account, contact)
+            for contact, binding in after.items():
+                if stored.get(contact) != binding:
+                    await uow.sip.put_binding(binding)
+        return list(live.values()), list(after.values())
+
+    def _wishes(self, request: Request) -> list[_Wish] | None:
+        """None: `Contact: *`, remove all (§10.2.2). An empty list only asks."""
+        values = request.headers.getlist("Contact")
+        default = request.number("Expires")
+        if [value.strip() for value in values] == ["*"]:
+            if default != 0:
+                raise MalformedError("Contact: * wants Expires: 0")
+            return None
+        wishes: dict[str, _Wish] = {}
+        for address in request.addresses("Contact"):
+            contact = checked_target(address.uri)
+            wishes[contact] = _Wish(contact, self._seconds(address, default))
+        return list(wishes.values())
+
+    def _seconds(self, address: NameAddr, default: int | None) -> int:
+        """How long (§10.3 step 7): the contact's own parameter, the header, or our default; bounded above, and
+        423 below the minimum."""
+        seconds = self._config.default_expires_s if default is None else default
+        if (own := address.parameters.get("expires")) is not None:
+            try:
+                seconds = read_number(own)
+            except ValueError:
+                seconds = 3600  # §20.19: a malformed value counts as an hour.
+        if 0 < seconds < self._config.min_expires_s:
+            raise RefusedError(423, {"Min-Expires": str(self._config.min_expires_s)})
+        return min(seconds, self._config.max_expires_s)
+
+    def _binding(self, transaction: ServerTransaction, account: str, wish: _Wish) -> SipBinding:
+        request = transaction.request
+        return SipBinding(
+            account=account,
+            contact=wish.contact,
+            call_id=request.call_id,
+            cseq=request.cseq.sequence,
+            expires_at=self._clock.now() + timedelta(seconds=wish.seconds),
+            received=str(transaction.source),
+            transport=transaction.source.transport,
+            agent=clean_text(request.get("User-Agent")) or None,
+        )
+
+    async def _tell_presence(
+        self, account: str, before: Sequence[SipBinding], after: Sequence[SipBinding]
+    ) -> None:
+        agent = after[-1].agent if after else None
+        changed = bool(before) != bool(after) or (after and agent not in {b.agent for b in before})
+        if changed:
+            await self._core.tell(
+                "phone_seen", lambda: self._presence.phone_seen(account, bool(after), agent)
+            )
+
+    # --- expiry --------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Remove what expires, when it expires."""
+        while True:
+            following = await self.sweep()
+            left = SWEEP_AT_MOST_S
+            if following is not None:
+                left = (following - self._clock.now()).total_seconds()
+            await self._changed.wait(min(max(left, 0.05), SWEEP_AT_MOST_S))
+
+    async def sweep(self) -> datetime | None:
+        """Remove expired bindings, tell the presence of accounts without any left; the next expiry."""
+        now = self._clock.now()
+        async with self._store.read() as uow:
+            bindings = await uow.sip.bindings()
+        expired = [binding for binding in bindings if binding.expires_at <= now]
+        if expired:
+            await self._remove(expired)
+        return min((b.expires_at for b in bindings if b.expires_at > now), default=None)
+
+    async def _remove(self, expired: Sequence[SipBinding]) -> None:
+        gone: set[str] = set()
+        now = self._clock.now()
+        async with self._store.begin() as uow:
+            for seen in expired:
+                current = {b.contact: b for b in await uow.sip.bindings_of(seen.account)}
+                refreshed = current.get(seen.contact)
+                if refreshed is not None and refreshed.expires_at <= now:
+                    await uow.sip.delete_binding(seen.account, seen.contact)
+                    del current[seen.contact]
+                if not current:
+                    gone.add(seen.account)
+        for account in gone:
+            await self._tell_presence(account, expired, ())
+
+
+def _user_of(request: Request) -> str | None:
+    """The address-of-record's user; None for a To that names nobody here."""
+    try:
+        return read_uri(request.recipient.uri.partition("?")[0]).user
+    except ValueError:
+        return None
+
+
+def _check_order(known: SipBinding, request: Request) -> None:
+    """A request that was overtaken by a later one of the same phone changes nothing (§10.3 step 7)."""
+    if known.call_id == request.call_id and request.cseq.sequence <= known.cseq:
+        raise RefusedError(500)
+
+
+def _seconds_left(binding: SipBinding, now: datetime) -> int:
+    return max(1, round((binding.expires_at - now).total_seconds()))

@@ -1,0 +1,283 @@
+"""Outbound legs: from the core's order to an answered phone, or to a cause why not.
+
+Every contact of the account is rung at once, each by an INVITE of its own; the first 200 wins, the others are
+cancelled (RFC 3261 §16.7 does the same in a forking proxy).
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from commhub.domain.call import Cause
+from commhub.domain.errors import UnavailableError
+from commhub.ports.media import MediaOrder, RtpAddress
+from commhub.ports.store import SipBinding
+from commhub.ports.telephony import LegOrder
+from gateways.sip import sdp
+from gateways.sip.causes import cause_of, detail_of, weight_of
+from gateways.sip.dialogs import dialog_of_answer, hop_of
+from gateways.sip.errors import MalformedError, SdpError
+from gateways.sip.farewell import GivenUp
+from gateways.sip.grammar import quote_string
+from gateways.sip.ledger import Chapter, Page, StoredInvite
+from gateways.sip.legs import Asked, Event, Expired, HangUp, Leg, Responded, Unanswered
+from gateways.sip.message import Request, Response
+from gateways.sip.registrar import Registrar
+from gateways.sip.talking import Talk, Talking
+from gateways.sip.transactions import ClientTransaction, TimerHandle, new_tag
+from gateways.sip.transport import Hop
+
+log = structlog.get_logger(__name__)
+
+RING_OVER = "ring"
+FORK_QUIET = "fork"
+WITHDRAWN = "withdrawn"
+
+
+@dataclass(slots=True)
+class _Failure:
+    cause: Cause
+    detail: str
+
+
+class Placing:
+    """Looking up the phones of an account and a place for the leg in the audio engine."""
+
+    def __init__(self, leg: Leg, order: LegOrder, registrar: Registrar) -> None:
+        self._leg = leg
+        self._core = leg.core
+        self._order = order
+        self._registrar = registrar
+
+    async def begin(self) -> None:
+        account, bindings = await self._registrar.reach(self._order.endpoint.name)
+        if account is None:
+            await give_up(self._leg, Cause.NOT_FOUND, "no such SIP account")
+        elif not bindings:
+            await give_up(self._leg, Cause.UNREACHABLE, "no phone is registered for this account")
+        else:
+            await self._reserve(bindings)
+
+    async def _reserve(self, bindings: Sequence[SipBinding]) -> None:
+        order = MediaOrder(
+            call_id=self._order.call_id,
+            leg_id=self._leg.id,
+            near_signalling=all(is_near(binding) for binding in bindings),
+        )
+        try:
+            address = await self._core.media.reserve(order)
+        except UnavailableError as error:
+            await give_up(self._leg, Cause.FAILED, f"no media worker: {error}")
+            return
+        await self._leg.become(Ringing(self._leg, self._order, address, bindings))
+
+    async def handle(self, event: Event) -> None:
+        """Nothing comes before `begin` is over, and by then another stage is there."""
+
+    async def abandon(self) -> None:
+        """No phone knows of the leg yet."""
+
+
+class Ringing:
+    """Ringing the phones of one account."""
+
+    def __init__(
+        self, leg: Leg, order: LegOrder, address: RtpAddress, bindings: Sequence[SipBinding]
+    ) -> None:
+        self._leg = leg
+        self._core = leg.core
+        self._order = order
+        self._address = address
+        self._bindings = bindings
+        self._local = sdp.Local.new()
+        self._offer = sdp.offer(leg.core.config.codecs, address, self._local)
+        self._ringing: dict[ClientTransaction, StoredInvite] = {}
+        self._failures: list[_Failure] = []
+        self._has_rung = False
+        self._deadline: TimerHandle | None = None
+
+    async def begin(self) -> None:
+        invites = [
+            StoredInvite(request=self._request(binding), hop=hop_of_binding(binding))
+            for binding in self._bindings
+        ]
+        for invite in invites:
+            self._core.write_via(invite.request, invite.hop.transport)
+        await self._leg.write(self._page(invites))
+        for invite in invites:
+            transaction = self._core.layer.adopt_client(invite.request, invite.hop, self._leg)
+            self._ringing[transaction] = invite
+            transaction.start()
+        self._deadline = self._core.layer.scheduler.call_later(
+            self._order.ring_for_s, lambda: self._leg.post(Expired(RING_OVER))
+        )
+
+    def _request(self, binding: SipBinding) -> Request:
+        """The INVITE to one contact (§13.2.1)."""
+        host = self._core.config.uri_host
+        request = Request("INVITE", binding.contact)
+        headers = request.headers
+        headers.setlist("Via", [""])
+        headers.set("Max-Forwards", "70")
+        caller = quote_string(self._order.caller)
+        headers.set("From", f"{caller} <sip:commhub@{host}>;tag={new_tag()}")
+        headers.set("To", f"<sip:{binding.account}@{host}>")
+        headers.set("Call-ID", f"{secrets.token_hex(16)}@{host}")
+        headers.set("CSeq", f"{secrets.randbelow(1_000_000) + 1} INVITE")
+        for name, value in self._core.call_headers():
+            headers.set(name, value)
+        headers.set("Content-Type", "application/sdp")
+        request.body = self._offer
+        return request
+
+    def _page(self, invites: Sequence[StoredInvite]) -> Page:
+        return Page(
+            leg_id=self._leg.id,
+            call_id=self._order.call_id,
+            chapter=Chapter.PLACED,
+            invites=tuple(invites),
+            address=self._address,
+            local=self._local,
+            local_sdp=self._offer,
+        )
+
+    async def handle(self, event: Event) -> None:
+        if isinstance(event, Responded) and event.transaction in self._ringing:
+            await self._responded(event.transaction, event.response, event.source)
+        elif isinstance(event, Unanswered) and event.transaction in self._ringing:
+            await self._failed(event.transaction, Cause.NO_ANSWER, "408 no response from the phone")
+        elif isinstance(event, HangUp):
+            await self._give_up(event.cause, None)
+        elif isinstance(event, Expired) and event.what == RING_OVER:
+            await self._give_up(Cause.NO_ANSWER, "nobody answered in time")
+        elif isinstance(event, Asked):
+            event.transaction.refuse(481)
+
+    async def _responded(
+        self, transaction: ClientTransaction, response: Response, source: Hop
+    ) -> None:
+        if 180 <= response.status < 190:
+            if not self._has_rung:
+                self._has_rung = True
+                leg_id = self._leg.id
+                await self._core.tell("leg_ringing", lambda: self._core.calls.leg_ringing(leg_id))
+        elif 200 <= response.status < 300:
+            await self._answered(transaction, response, source)
+        elif response.status >= 300:
+            # A 6xx speaks for every phone of the person (§21.6).
+            await self._failed(
+                transaction,
+                cause_of(response.status),
+                detail_of(response),
+                for_all=response.status >= 600,
+            )
+
+    async def _failed(
+        self, transaction: ClientTransaction, cause: Cause, detail: str, *, for_all: bool = False
+    ) -> None:
+        """One phone is out; `for_all`: the others need not be waited for."""
+        del self._ringing[transaction]
+        self._failures.append(_Failure(cause, detail))
+        if for_all or not self._ringing:
+            best = min(self._failures, key=lambda failure: weight_of(failure.cause))
+            await self._give_up(best.cause, best.detail)
+
+    async def _answered(
+        self, transaction: ClientTransaction, response: Response, source: Hop
+    ) -> None:
+        try:
+            dialog = dialog_of_answer(transaction.request, response, source)
+            agreement = sdp.accept(response.body, self._core.config.codecs)
+        except (MalformedError, SdpError) as error:
+            farewell = GivenUp(self._core, lambda: None)
+            transaction.hand_over(farewell)
+            farewell.response_received(transaction, response, source)
+            cause = Cause.NO_COMMON_CODEC if isinstance(error, SdpError) else Cause.FAILED
+            await self._failed(transaction, cause, str(error))
+            return
+        self._stop_ringing(except_for=transaction)
+        talk = Talk(
+            dialog=dialog,
+            address=self._address,
+            local=self._local,
+            local_sdp=self._offer,
+            remote_sdp=response.body,
+            held=agreement.held,
+        )
+        await self._leg.become(Talking(self._leg, talk, accepted=agreement))
+
+    def _stop_ringing(self, except_for: ClientTransaction | None = None) -> int:
+        """Hand every other INVITE to a farewell of its own; how many there are."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        others = [transaction for transaction in self._ringing if transaction is not except_for]
+        for transaction in others:
+            GivenUp(self._core, lambda: self._leg.post(Expired(FORK_QUIET))).take(transaction)
+        self._ringing = {}
+        return len(others)
+
+    async def _give_up(self, cause: Cause, detail: str | None) -> None:
+        await give_up(self._leg, cause, detail, forks=self._stop_ringing())
+
+    async def abandon(self) -> None:
+        self._stop_ringing()
+
+
+async def give_up(leg: Leg, cause: Cause, detail: str | None, *, forks: int = 0) -> None:
+    """End an unanswered leg for the core now; its phones are withdrawn behind it."""
+    await leg.core.release(leg.id)
+    await leg.core.tell_ended(leg.id, cause, detail)
+    await leg.become(Withdrawing(leg, forks))
+
+
+class Withdrawing:
+    """The leg has ended; its row stays until every phone has stopped ringing or cannot be reached."""
+
+    def __init__(self, leg: Leg, forks: int) -> None:
+        self._leg = leg
+        self._forks = forks
+        self._deadline: TimerHandle | None = None
+
+    async def begin(self) -> None:
+        if self._forks == 0:
+            await self._leave()
+            return
+        # CANCEL, then the INVITE's own timeout: after both nobody rings any more.
+        patience = 2 * self._leg.core.config.timers.timeout_s
+        self._deadline = self._leg.core.layer.scheduler.call_later(
+            patience, lambda: self._leg.post(Expired(WITHDRAWN))
+        )
+
+    async def handle(self, event: Event) -> None:
+        if isinstance(event, Expired) and event.what == FORK_QUIET:
+            self._forks -= 1
+        elif isinstance(event, Expired) and event.what == WITHDRAWN:
+            self._forks = 0
+        elif isinstance(event, Asked):
+            event.transaction.refuse(481)
+        if self._forks <= 0:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        await self._leg.core.tell("row", lambda: self._leg.core.ledger.delete(self._leg.id))
+        self._leg.finish()
+
+    async def abandon(self) -> None:
+        await self._leave()
+
+
+def is_near(binding: SipBinding) -> bool:
+    """Whether the phone's own idea of its address is where its messages come from: then its audio will, too."""
+    try:
+        return hop_of(binding.contact, binding.transport).host == hop_of_binding(binding).host
+    except ValueError:
+        return False
+
+
+def hop_of_binding(binding: SipBinding) -> Hop:
+    """Where the phone is reached: where its REGISTER came from (RFC 3581; RFC 5626 for streams)."""
+    return Hop.parse(binding.received, binding.transport)

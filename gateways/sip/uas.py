@@ -1,0 +1,218 @@
+"""Requests that open something: calls to the hub, registrations, questions. And the stage of an unanswered call.
+
+A call is authenticated first, refused where it could never work (no common codec), then written down, and only
+then offered to the core: so a caller that hears ringing is always known to the next process.
+"""
+
+import structlog
+
+from commhub.domain.call import Cause
+from commhub.domain.errors import UnavailableError
+from commhub.domain.people import Endpoint, Scheme
+from commhub.ports.inward import IncomingCall, IncomingRefused
+from commhub.ports.media import MediaOrder
+from commhub.ports.store import SipAccount
+from gateways.sip import metrics, sdp
+from gateways.sip.causes import status_of
+from gateways.sip.core import Core
+from gateways.sip.dialogs import Dialog, dialog_of_invite
+from gateways.sip.digest import Authenticator, Verdict
+from gateways.sip.errors import MalformedError, SdpError
+from gateways.sip.grammar import read_uri
+from gateways.sip.keeper import AnswerKeeper
+from gateways.sip.ledger import Chapter, Page, StoredInvite
+from gateways.sip.legs import Answer, Asked, Cancelled, Event, Expired, HangUp, Leg
+from gateways.sip.message import clean_text
+from gateways.sip.methods import ACCEPT, refuse
+from gateways.sip.talking import Talk, Talking, answer_200
+from gateways.sip.transactions import ServerTransaction, State, TimerHandle
+
+log = structlog.get_logger(__name__)
+
+DESK_SILENT = "desk"
+
+
+class Reception:
+    """Admits calls: digest, then a description we can speak."""
+
+    def __init__(self, core: Core, authenticator: Authenticator) -> None:
+        self._core = core
+        self._authenticator = authenticator
+
+    async def admit(self, transaction: ServerTransaction) -> tuple[Dialog, SipAccount] | None:
+        """The dialog to be and its caller, or None when the INVITE was answered already."""
+        account = await self._authenticate(transaction)
+        if account is None or transaction.state is not State.PROCEEDING:
+            return None
+        request = transaction.request
+        try:
+            dialog = dialog_of_invite(request, transaction.to_tag, transaction.source)
+            if request.body:
+                sdp.usable(sdp.read(request.body), self._core.config.codecs)
+        except MalformedError as error:
+            refuse(self._core, transaction, error.status, {})
+            return None
+        except SdpError as error:
+            warning = f'399 {self._core.config.public_host} "{error}"'
+            refuse(self._core, transaction, 488, {"Warning": warning, "Accept": ACCEPT})
+            return None
+        return dialog, account
+
+    async def _authenticate(self, transaction: ServerTransaction) -> SipAccount | None:
+        """The caller's account; None when the INVITE was challenged or refused (§22.3)."""
+        judgement = await self._authenticator.judge(
+            transaction.request, transaction.source, "Proxy-Authorization"
+        )
+        if judgement.verdict is Verdict.THROTTLED:
+            refuse(self._core, transaction, 403, {"Retry-After": "300"})
+        elif judgement.account is None:
+            stale = judgement.verdict is Verdict.STALE
+            challenges = self._authenticator.challenges(transaction.request, stale=stale)
+            headers = [("Proxy-Authenticate", challenge) for challenge in challenges]
+            transaction.respond(
+                transaction.request.response(407, to_tag=transaction.to_tag, headers=headers)
+            )
+        return judgement.account
+
+
+class Offered:
+    """Somebody calls the hub and hears ringing."""
+
+    def __init__(
+        self, leg: Leg, transaction: ServerTransaction, dialog: Dialog, account: SipAccount
+    ) -> None:
+        self._leg = leg
+        self._transaction = transaction
+        self._dialog = dialog
+        self._account = account
+        self._deadline: TimerHandle | None = None
+
+    async def begin(self) -> None:
+        leg, request = self._leg, self._transaction.request
+        # Without a row a crash after the core's commit would leave its leg ringing for ever.
+        await leg.write(self._page())
+        outcome = await leg.core.calls.call_offered(
+            IncomingCall(
+                leg_id=leg.id,
+                caller=Endpoint(Scheme.SIP, self._account.name),
+                called=called_number(request.uri),
+                display_name=clean_text(request.sender.name) or None,
+            )
+        )
+        if isinstance(outcome, IncomingRefused):
+            await self._refuse(outcome.cause)
+            return
+        leg.call_id = outcome.call_id
+        self._transaction.respond(
+            request.response(180, to_tag=self._transaction.to_tag, headers=leg.core.call_headers())
+        )
+        self._deadline = leg.core.layer.scheduler.call_later(
+            leg.core.config.inbound_ring_s, lambda: leg.post(Expired(DESK_SILENT))
+        )
+
+    def _page(self) -> Page:
+        return Page(
+            leg_id=self._leg.id,
+            call_id=self._leg.call_id,
+            chapter=Chapter.OFFERED,
+            dialog=self._dialog,
+            invites=(self._stored(),),
+            remote_sdp=self._transaction.request.body,
+        )
+
+    def _stored(self) -> StoredInvite:
+        return StoredInvite(
+            request=self._transaction.request,
+            hop=self._transaction.source,
+            tag=self._transaction.to_tag,
+        )
+
+    async def handle(self, event: Event) -> None:
+        if isinstance(event, Answer):
+            await self._answer()
+        elif isinstance(event, Cancelled):
+            await self._end(487, Cause.CANCELLED, "the caller hung up")
+        elif isinstance(event, HangUp):
+            await self._end(status_of(event.cause), event.cause, None)
+        elif isinstance(event, Expired) and event.what == DESK_SILENT:
+            await self._end(480, Cause.NO_ANSWER, "nobody answered in time")
+        elif isinstance(event, Asked):
+            await self._asked(event.transaction)
+
+    async def _asked(self, transaction: ServerTransaction) -> None:
+        """A BYE in the early dialog ends the call like a CANCEL (§15)."""
+        if transaction.request.method == "BYE":
+            transaction.refuse(200)
+            await self._end(487, Cause.CANCELLED, "the caller hung up")
+        else:
+            transaction.refuse(500, Retry_After="2")
+
+    async def _answer(self) -> None:
+        core, request = self._leg.core, self._transaction.request
+        local = sdp.Local.new()
+        order = MediaOrder(
+            call_id=self._leg.call_id,
+            leg_id=self._leg.id,
+            near_signalling=sdp.connection_host(request.body) == self._transaction.source.host,
+        )
+        agreement: sdp.Agreement | None = None
+        try:
+            address = await core.media.reserve(order)
+            if request.body:
+                agreement = sdp.answer(request.body, core.config.codecs, address, local)
+                await core.media.connect(self._leg.id, agreement.remote)
+        except UnavailableError as error:
+            await self._end(500, Cause.FAILED, f"no media worker: {error}")
+            return
+        except SdpError as error:
+            await self._end(488, Cause.NO_COMMON_CODEC, str(error))
+            return
+        self._stop_waiting()
+        body = agreement.body if agreement else None
+        talk = Talk(
+            dialog=self._dialog,
+            address=address,
+            local=local,
+            local_sdp=body or sdp.offer(core.config.codecs, address, local),
+            remote_sdp=request.body,
+            held=agreement.held if agreement else False,
+            invite=self._stored(),
+        )
+        await self._leg.write(talk.page(self._leg, Chapter.ANSWERED))
+        self._transaction.respond(answer_200(self._leg, self._transaction, talk.local_sdp))
+        keeper = AnswerKeeper(self._leg, self._transaction)
+        await self._leg.become(Talking(self._leg, talk, agreed=agreement, keeper=keeper))
+
+    async def _refuse(self, cause: Cause) -> None:
+        """The core does not want the call: it never was a leg."""
+        self._transaction.refuse(status_of(cause))
+        metrics.LEGS_ENDED.labels(cause.value).inc()
+        await self._leave()
+
+    async def _end(self, status: int, cause: Cause, detail: str | None) -> None:
+        self._stop_waiting()
+        self._transaction.refuse(status)
+        await self._leg.core.release(self._leg.id)
+        await self._leg.core.tell_ended(self._leg.id, cause, detail)
+        await self._leave()
+
+    async def _leave(self) -> None:
+        core = self._leg.core
+        await core.tell("row", lambda: core.ledger.delete(self._leg.id))
+        self._leg.finish()
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    async def abandon(self) -> None:
+        self._stop_waiting()
+        self._transaction.refuse(500)
+
+
+def called_number(uri: str) -> str:
+    """Whom a Request-URI names: the user part, without visual separators for a tel URI. Empty when it has none."""
+    try:
+        return clean_text(read_uri(uri).user or "", limit=128)
+    except ValueError:
+        return ""
