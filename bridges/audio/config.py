@@ -1,0 +1,39 @@
+"""What the audio engine is told at its start."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoxConfig:
+    """When a call's voice keys its radio group. Levels in dBov; `close` below `open` is the hysteresis."""
+
+    open_dbov: float = -42.0
+    close_dbov: float = -48.0
+    attack_s: float = 0.04
+    hang_s: float = 0.6
+    ask_every_s: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioConfig:
+    """`advertise_host` is what far ends are told (SDP); `bind_host` what the sockets bind to.
+
+    Ports are even/odd pairs from `port_min` to `port_max`; the first free pair is the shared one, so that a
+    worker that comes back finds its old address. `depth` is the playout delay in ticks of 20 ms, and
+    `radio_depth` that of radio frames, which crossed a broker. `talker_silence_s` frees the floor of a radio
+    that sends nothing (TS 24.380 timer T1).
+    """
+
+    recordings: Path
+    bind_host: str = "127.0.0.1"
+    advertise_host: str = "127.0.0.1"
+    port_min: int = 20000
+    port_max: int = 20999
+    max_legs: int = 2048
+    depth: int = 1
+    radio_depth: int = 2
+    silent_after_s: float = 10.0
+    talk_limit_s: float = 60.0
+    talker_silence_s: float = 4.0
+    vox: VoxConfig = VoxConfig()

@@ -1,0 +1,43 @@
+"""What the engine counts while it runs: plain integers, because a tick touches them a thousand times.
+
+`bridges.metrics` turns them into Prometheus counters once a second.
+"""
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(slots=True)
+class Counts:
+    """All since the start of the worker.
+
+    Dropped on receipt: `malformed` (no valid RTP), `strangers` (no leg has that source), `unwanted` (a leg that
+    is on hold, or a payload type nobody agreed), `flooded` (more odd packets in one tick than it can look at).
+    Dropped by playout: `late`, `duplicate`. Radio: `radio_dropped` (no floor), `radio_overflow` (queue full),
+    `radio_undecodable` (forwarded to the group, but not heard in calls), `radio_malformed` (no floor message).
+    """
+
+    ticks: int = 0
+    missed_ticks: int = 0
+    failed_ticks: int = 0
+    busy_us: int = 0
+    received: int = 0
+    sent: int = 0
+    send_errors: int = 0
+    malformed: int = 0
+    strangers: int = 0
+    unwanted: int = 0
+    flooded: int = 0
+    late: int = 0
+    duplicate: int = 0
+    resynced: int = 0
+    concealed: int = 0
+    radio_received: int = 0
+    radio_sent: int = 0
+    radio_dropped: int = 0
+    radio_overflow: int = 0
+    radio_undecodable: int = 0
+    radio_malformed: int = 0
+    recorder_dropped: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}

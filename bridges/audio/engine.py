@@ -1,0 +1,323 @@
+"""The engine: what control orders, and the tick. One thread owns all of it, so nothing here locks.
+
+Time is an argument. A test calls `tick(now)` as often as it likes; `thread.EngineThread` calls it every 20 ms.
+"""
+
+import ipaddress
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridges.audio.calls import CallBook, CallState
+from bridges.audio.config import AudioConfig
+from bridges.audio.counts import Counts
+from bridges.audio.events import LegSilent, Output
+from bridges.audio.g711 import FRAME, RATE, Law
+from bridges.audio.groups import RadioGroups
+from bridges.audio.inbox import RadioInbox
+from bridges.audio.legs import LegTable
+from bridges.audio.mixer import Mixer, clip, levels_dbov
+from bridges.audio.plan import Plan, make_plan
+from bridges.audio.receiver import Receiver
+from bridges.audio.recorder import Recorder
+from bridges.audio.rings import Rings
+from bridges.audio.sender import Sender
+from bridges.audio.sockets import PortPool, UdpPair, source_key
+from commhub.domain.device import is_safe_id
+from commhub.domain.errors import ConflictError, InvalidError
+from commhub.ports.media import LegMeter, MediaOrder, RtpAddress, RtpRemote
+
+TICK_S = FRAME / RATE
+_TICKS_PER_SECOND = round(1 / TICK_S)
+_LAWS = {"PCMU": Law.PCMU, "PCMA": Law.PCMA}
+_LEVEL_ROUNDS = 10
+"""Ticks in which every leg's level is measured once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The meters' raw columns, copied within the tick; `meters` makes them readable outside of it."""
+
+    legs: tuple[tuple[str, str], ...]
+    received: NDArray[np.int64]
+    sent: NDArray[np.int64]
+    lost: NDArray[np.int64]
+    level: NDArray[np.float64]
+    silent_ticks: NDArray[np.int64]
+    radio: tuple[LegMeter, ...]
+
+    def meters(self) -> list[LegMeter]:
+        phones = [
+            LegMeter(
+                leg_id=leg_id,
+                call_id=call_id,
+                received=int(self.received[i]),
+                sent=int(self.sent[i]),
+                lost=int(self.lost[i]),
+                level_dbov=round(float(self.level[i]), 1),
+                silent_s=round(float(self.silent_ticks[i]) * TICK_S, 2),
+            )
+            for i, (leg_id, call_id) in enumerate(self.legs)
+        ]
+        return [*phones, *self.radio]
+
+
+class AudioEngine:
+    """The audio of one worker. Every method belongs to the engine's thread; `inbox` is filled from others.
+
+    Orders are idempotent per leg id and raise `commhub.domain.errors` as `ports.media.MediaEngine` says.
+    """
+
+    def __init__(
+        self,
+        config: AudioConfig,
+        inbox: RadioInbox,
+        recorder: Recorder,
+        counts: Counts,
+        first_talk_id: int,
+    ) -> None:
+        self._config = config
+        self._recorder = recorder
+        self.counts = counts
+        self._tick = 0
+        self._now = 0.0
+        self._out: list[Output] = []
+        self._pool = PortPool(config.bind_host, config.port_min, config.port_max)
+        self._shared = self._pool.open_pair(shared=True)
+        self._pairs: dict[str, UdpPair] = {}
+        self._calls = CallBook()
+        self._call_of_leg: dict[str, CallState] = {}
+        self._legs = LegTable(config.max_legs)
+        self._rings = Rings(config.max_legs, config.depth, counts)
+        self._receiver = Receiver(self._legs, self._rings, counts, self._shared.rtp.fileno())
+        self._inbox = inbox
+        self._groups = RadioGroups(
+            config, self._legs, self._calls, self._rings, counts, first_talk_id
+        )
+        self._arrange()
+
+    @property
+    def leg_count(self) -> int:
+        return len(self._call_of_leg)
+
+    def close(self) -> None:
+        for pair in (self._shared, *self._pairs.values()):
+            pair.close()
+
+    # Orders --------------------------------------------------------------------------------------------------
+
+    def reserve(self, order: MediaOrder) -> RtpAddress:
+        known = self._call_of_leg.get(order.leg_id)
+        if known is not None:
+            if known.call_id != order.call_id or self._groups.find_leg(order.leg_id):
+                raise ConflictError("this leg is another call's or a group's", leg=order.leg_id)
+            return self._address_of(order.leg_id)
+        call = self._call(order.call_id)
+        shares = order.near_signalling and order.port in {0, self._shared.port}
+        pair = None if shares else self._pool.open_pair(order.port)
+        try:
+            row = self._legs.add(order.leg_id, call.index, self._tick)
+        except BaseException:
+            if pair is not None:
+                pair.close()
+            self._calls.close_if_empty(call)
+            raise
+        self._legs.near[row] = order.near_signalling
+        if pair is not None:
+            self._pairs[order.leg_id] = pair
+            self._legs.own_fd[row] = pair.rtp.fileno()
+        self._rings.reset(row)
+        self._belongs(order.leg_id, call)
+        return self._address_of(order.leg_id)
+
+    def connect(self, leg_id: str, remote: RtpRemote) -> None:
+        legs = self._legs
+        row = legs.row_of(leg_id)
+        law = _law_of(remote)
+        key, reachable = _key_of(remote.address)
+        first = not legs.connected[row]
+        if first or law != legs.law[row]:
+            self._rings.reset(row, law)
+        legs.set_codec(row, law, remote.audio.payload_type, remote.audio.dtmf_payload_type)
+        if reachable and key != legs.expected[row]:
+            self._receiver.expect(row, key)
+            legs.goal[row] = key
+        receives = remote.receives and reachable
+        legs.marker[row] |= receives and not legs.receives[row]
+        if remote.sends and not legs.sends[row]:
+            legs.heard_at[row] = self._tick
+            legs.silence_told[row] = False
+        legs.sends[row], legs.receives[row] = remote.sends, receives
+        legs.connected[row] = True
+        legs.changed = True
+
+    def join_group(self, call_id: str, leg_id: str, group: str) -> None:
+        known = self._groups.find_leg(leg_id)
+        if known is not None:
+            if known[0].name != group or known[1].call.call_id != call_id:
+                raise ConflictError("this leg is another group's", leg=leg_id)
+            return
+        if leg_id in self._call_of_leg:
+            raise ConflictError("this leg is no radio group", leg=leg_id)
+        call = self._call(call_id)
+        try:
+            self._groups.join(call, leg_id, group, self._tick, self._out)
+        except BaseException:
+            self._calls.close_if_empty(call)
+            raise
+        self._belongs(leg_id, call)
+
+    def mute(self, leg_id: str, muted: bool) -> None:
+        radio = self._groups.find_leg(leg_id)
+        if radio is not None:
+            radio[1].muted = muted
+            return
+        self._legs.muted[self._legs.row_of(leg_id)] = muted
+        self._legs.changed = True
+
+    def key_group(self, call_id: str, group: str, down: bool) -> None:
+        self._groups.key(call_id, group, down, self._now, self._out)
+
+    def record(self, call_id: str, on: bool) -> None:
+        if on:
+            self._call(call_id).recording = True
+            return
+        call = self._calls.find(call_id)
+        if call is not None and call.recording:
+            self._stop_recording(call)
+            self._calls.close_if_empty(call)
+
+    def release(self, leg_id: str) -> None:
+        call = self._call_of_leg.pop(leg_id, None)
+        if call is None:
+            return
+        if self._groups.find_leg(leg_id) is not None:
+            self._groups.leave(leg_id, self._now, self._out)
+        else:
+            self._receiver.forget(self._legs.row_of(leg_id))
+            self._legs.remove(leg_id)
+            if (pair := self._pairs.pop(leg_id, None)) is not None:
+                pair.close()
+        call.legs.discard(leg_id)
+        if not call.legs:
+            self._stop_recording(call)
+        self._calls.close_if_empty(call)
+
+    def snapshot(self) -> Snapshot:
+        legs = self._legs
+        table = {leg: row for leg, row in legs.rows().items() if leg in self._call_of_leg}
+        rows = np.fromiter(table.values(), np.int64, len(table))
+        silent = np.where(legs.sends[rows], self._tick - legs.heard_at[rows], 0)
+        return Snapshot(
+            legs=tuple((leg, self._call_of_leg[leg].call_id) for leg in table),
+            received=legs.received[rows],
+            sent=legs.sent[rows],
+            lost=legs.lost(rows),
+            level=legs.level[rows],
+            silent_ticks=silent,
+            radio=tuple(self._groups.meters()),
+        )
+
+    # The tick ------------------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> list[Output]:
+        """Do the work of one 20 ms step at the monotonic time `now`; returns what there is to tell."""
+        self._tick += 1
+        self._now = now
+        self.counts.ticks += 1
+        tick, out = self._tick, self._out
+        self._receiver.receive(tick, out)
+        for item in self._inbox.take():
+            self._groups.take_in(item, now, tick, out)
+        if self._legs.changed:
+            self._arrange()
+        self._mix(tick, now, out)
+        if tick % _TICKS_PER_SECOND == 0:
+            self._watch_silence(tick, out)
+        self._out = []
+        return out
+
+    def skip(self, ticks: int) -> None:
+        """Time passed without ticks: timestamps and playout go on as if they had been."""
+        self._tick += ticks
+        self.counts.missed_ticks += ticks
+
+    def _mix(self, tick: int, now: float, out: list[Output]) -> None:
+        mixer, plan = self._mixer, self._plan
+        self._rings.read(plan.rows, tick, mixer.payload)
+        mixer.decode()
+        mixer.total()
+        self._groups.mix(plan, mixer.totals, now, out)
+        for call in self._calls.recorded():
+            place = plan.place_of_call.get(call.index)
+            if place is not None:
+                self._recorder.write(call.call_id, clip(mixer.totals[place]).tobytes())
+        mixer.spread(self._sender.voice)
+        self._sender.send(tick)
+        self._measure(tick)
+
+    def _arrange(self) -> None:
+        self._plan: Plan = make_plan(self._legs)
+        self._mixer = Mixer(self._plan)
+        self._sender = Sender(self._legs, self._plan, self.counts, self._shared.rtp.fileno())
+        self._legs.changed = False
+
+    def _measure(self, tick: int) -> None:
+        count = len(self._plan)
+        part = tick % _LEVEL_ROUNDS
+        start, end = count * part // _LEVEL_ROUNDS, count * (part + 1) // _LEVEL_ROUNDS
+        if start < end:
+            levels = levels_dbov(self._mixer.voice[start:end])
+            self._legs.level[self._plan.rows[start:end]] = levels
+
+    def _watch_silence(self, tick: int, out: list[Output]) -> None:
+        legs = self._legs
+        limit = round(self._config.silent_after_s / TICK_S)
+        silent = legs.connected & legs.sends & (tick - legs.heard_at >= limit)
+        for row in np.flatnonzero(silent & ~legs.silence_told):
+            leg_id = legs.id_of(int(row))
+            if leg_id is not None:
+                out.append(LegSilent(leg_id, float(tick - legs.heard_at[row]) * TICK_S))
+        legs.silence_told[:] = silent
+
+    # Small things --------------------------------------------------------------------------------------------
+
+    def _call(self, call_id: str) -> CallState:
+        if not is_safe_id(call_id):
+            raise InvalidError("a call's id is letters, digits, dot, dash and underscore")
+        return self._calls.open(call_id)
+
+    def _belongs(self, leg_id: str, call: CallState) -> None:
+        call.legs.add(leg_id)
+        self._call_of_leg[leg_id] = call
+
+    def _address_of(self, leg_id: str) -> RtpAddress:
+        pair = self._pairs.get(leg_id, self._shared)
+        return RtpAddress(self._config.advertise_host, pair.port)
+
+    def _stop_recording(self, call: CallState) -> None:
+        if call.recording:
+            call.recording = False
+            self._recorder.stop(call.call_id)
+
+
+def _law_of(remote: RtpRemote) -> Law:
+    audio = remote.audio
+    law = _LAWS.get(audio.encoding.upper())
+    if law is None or audio.clock_rate != RATE:
+        raise InvalidError(f"this worker cannot mix {audio.encoding}/{audio.clock_rate}")
+    if not 0 <= audio.payload_type <= 127:
+        raise InvalidError("an RTP payload type is 0 to 127")
+    return law
+
+
+def _key_of(address: RtpAddress) -> tuple[int, bool]:
+    """The address as a source key, and whether anything can be sent there (RFC 2543 holds by 0.0.0.0)."""
+    try:
+        host = ipaddress.IPv4Address(address.host)
+    except ValueError as error:
+        raise InvalidError(f"not an IPv4 address: {address.host}") from error
+    if not 0 < address.port < 65536:
+        raise InvalidError(f"not a UDP port: {address.port}")
+    return source_key(str(host), address.port), not host.is_unspecified

@@ -1,0 +1,241 @@
+"""Radio groups in the mix: the voice on each group's air, and the calls that joined it.
+
+A call is a floor participant: its phones speak as one, keyed by their voice (`vox`) or by the dispatcher. On the
+air is at most one voice, a radio's or a call's, and every other call in the group hears it. A radio's voice also
+goes on to the other groups of its call, which patches them together; a call's voice is not passed on, so that
+patches cannot run in circles.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from bridges.audio.calls import CallBook, CallState
+from bridges.audio.config import AudioConfig
+from bridges.audio.counts import Counts
+from bridges.audio.events import FrameOut, Output
+from bridges.audio.floors import RADIO, Floors, Group, Member
+from bridges.audio.g711 import FRAME, Law, encode, transcode
+from bridges.audio.inbox import DeviceLeft, FloorIn, FrameIn, RadioIn
+from bridges.audio.legs import LegTable
+from bridges.audio.mixer import Totals, clip, levels_dbov
+from bridges.audio.plan import Plan
+from bridges.audio.rings import Rings
+from bridges.audio.vox import Vox
+from commhub.domain.errors import NotFoundError
+from commhub.domain.floor import Priority
+from commhub.ports.media import LegMeter
+from commhub.ports.voice import VoiceFrame
+
+_LAWS = {"PCMU": Law.PCMU, "PCMA": Law.PCMA}
+_LONGEST_FRAME = 6 * FRAME
+_NOTHING: Totals = np.zeros(FRAME, np.int32)
+
+Joined = list[tuple[Group, Member]]
+
+
+class RadioGroups:
+    """All groups of a worker. Lives in the engine's thread; `out` lists collect what it has to tell."""
+
+    def __init__(
+        self,
+        config: AudioConfig,
+        legs: LegTable,
+        calls: CallBook,
+        rings: Rings,
+        counts: Counts,
+        first_talk_id: int,
+    ) -> None:
+        self._config = config
+        self._legs = legs
+        self._calls = calls
+        self._rings = rings
+        self._counts = counts
+        self._floors = Floors(config, counts, first_talk_id)
+        self._leg_groups: dict[str, tuple[Group, Member]] = {}
+        self._of_call: dict[int, Joined] = {}
+
+    def find_leg(self, leg_id: str) -> tuple[Group, Member] | None:
+        return self._leg_groups.get(leg_id)
+
+    def meters(self) -> Iterator[LegMeter]:
+        """Frames instead of packets; a radio owes nobody any, so nothing is lost and nobody silent."""
+        for leg_id, (_, member) in self._leg_groups.items():
+            yield LegMeter(
+                leg_id=leg_id,
+                call_id=member.call.call_id,
+                received=member.received,
+                sent=member.sent,
+                lost=0,
+                level_dbov=round(member.level, 1),
+                silent_s=0.0,
+            )
+
+    def join(self, call: CallState, leg_id: str, name: str, tick: int, out: list[Output]) -> None:
+        """Make the group a leg of the call. Raises InvalidError, UnavailableError."""
+        group = self._floors.open(name, out)
+        if group.air is None:
+            group.air = self._open_air(name, tick)
+        member = group.members.get(call.call_id)
+        if member is None:
+            member = group.members[call.call_id] = Member(call, Vox(self._config.vox))
+            self._of_call.setdefault(call.index, []).append((group, member))
+        member.legs.add(leg_id)
+        self._leg_groups[leg_id] = (group, member)
+
+    def leave(self, leg_id: str, now: float, out: list[Output]) -> None:
+        """Take the leg's call out of its group, unless another leg of it is there too."""
+        group, member = self._leg_groups.pop(leg_id)
+        member.legs.discard(leg_id)
+        if member.legs:
+            return
+        self._floors.give_back(group, member.participant, now, out)
+        del group.members[member.call.call_id]
+        rest = [one for one in self._of_call.pop(member.call.index) if one[0] is not group]
+        if rest:
+            self._of_call[member.call.index] = rest
+        if not group.members and group.air is not None:
+            self._legs.remove(_air_id(group.name))
+            self._calls.give_index(group.air[1])
+            group.air = None
+
+    def key(self, call_id: str, name: str, down: bool, now: float, out: list[Output]) -> None:
+        """The dispatcher's key. Raises NotFoundError for a group that is no leg of the call."""
+        group = self._floors.groups.get(name)
+        member = group.members.get(call_id) if group else None
+        if group is None or member is None:
+            raise NotFoundError("this group is no leg of the call", group=name)
+        member.key_down = down
+        if down:
+            self._ask(group, member, Priority.DISPATCHER, now, out)
+        else:
+            self._floors.give_back(group, member.participant, now, out)
+
+    def take_in(self, item: RadioIn, now: float, tick: int, out: list[Output]) -> None:
+        """What came from the field: a frame, a floor message or a death."""
+        match item:
+            case FrameIn():
+                self._frame(item, now, tick, out)
+            case FloorIn(device_id, message):
+                self._floors.device_message(device_id, message, now, out)
+            case DeviceLeft(device_id):
+                self._floors.device_left(device_id, now, out)
+
+    def mix(self, plan: Plan, totals: Totals, now: float, out: list[Output]) -> None:
+        """Let time pass, let calls key and talk, and add to their totals what is on the air."""
+        self._floors.advance(now, out)
+        joined = [one for ones in self._of_call.values() for one in ones]
+        if not joined:
+            return
+        air = {group: _on_air(group, plan, totals) for group, _ in joined}
+        spoken = np.stack([self._spoken(one, plan, totals, air) for one in joined])
+        for (group, member), level in zip(joined, levels_dbov(spoken).tolist(), strict=True):
+            member.vox.hear(level, now)
+            self._key_by_voice(group, member, now, out)
+        for (group, member), line in zip(joined, spoken, strict=True):
+            if group.floor.talker == member.participant:
+                self._talk(group, member, line, out)
+        _hear(joined, spoken, air, plan, totals)
+
+    def _open_air(self, name: str, tick: int) -> tuple[int, int]:
+        index = self._calls.take_index()
+        row = self._legs.add(_air_id(name), index, tick)
+        self._legs.law[row] = Law.PCMA
+        self._legs.radio[row] = True
+        self._legs.changed = True
+        self._rings.reset(row, Law.PCMA, self._config.radio_depth)
+        return row, index
+
+    def _frame(self, item: FrameIn, now: float, tick: int, out: list[Output]) -> None:
+        group, frame = self._floors.groups.get(item.group), item.frame
+        self._counts.radio_received += 1
+        talks = group is not None and group.floor.talker == RADIO + item.device_id
+        if group is None or not talks or group.talk_id != frame.talk_id:
+            self._counts.radio_dropped += 1
+            return
+        group.heard_at = now
+        self._counts.radio_sent += 1
+        out.append(FrameOut(group.name, frame))
+        for member in group.members.values():
+            member.received += 1
+        if group.air is not None:
+            if group.playing != frame.talk_id:
+                group.playing = frame.talk_id
+                self._rings.begin_anew(group.air[0])
+            self._play(group.air[0], frame, tick)
+
+    def _play(self, row: int, frame: VoiceFrame, tick: int) -> None:
+        law = _LAWS.get(frame.codec)
+        if law is None or not 0 < len(frame.payload) <= _LONGEST_FRAME:
+            self._counts.radio_undecodable += 1
+            return
+        payload = frame.payload if law is Law.PCMA else transcode(frame.payload, Law.PCMA)
+        self._rings.put(row, frame.timestamp, payload, tick)
+
+    def _spoken(
+        self, one: tuple[Group, Member], plan: Plan, totals: Totals, air: dict[Group, Totals]
+    ) -> Totals:
+        """What the call says to the group: its phones, and the radios of its other groups."""
+        group, member = one
+        place = plan.place_of_call.get(member.call.index)
+        said = _NOTHING if place is None else totals[place]
+        for other, theirs in self._of_call[member.call.index]:
+            if other is not group and not theirs.muted:
+                said = said + air[other]
+        return said
+
+    def _key_by_voice(self, group: Group, member: Member, now: float, out: list[Output]) -> None:
+        if group.floor.talker == member.participant:
+            if not member.key_down and not member.vox.is_open:
+                self._floors.give_back(group, member.participant, now, out)
+        elif now >= member.ask_at and (member.key_down or member.vox.is_open):
+            priority = Priority.DISPATCHER if member.key_down else Priority.VOX
+            self._ask(group, member, priority, now, out)
+
+    def _ask(
+        self, group: Group, member: Member, priority: Priority, now: float, out: list[Output]
+    ) -> None:
+        member.ask_at = now + self._config.vox.ask_every_s
+        self._floors.ask(group, member.participant, priority, now, out)
+
+    def _talk(self, group: Group, member: Member, line: Totals, out: list[Output]) -> None:
+        frame = VoiceFrame(
+            codec="PCMA",
+            duration_ms=20,
+            talk_id=group.talk_id,
+            sequence=group.sequence,
+            timestamp=group.sequence * FRAME,
+            payload=encode(clip(line), Law.PCMA),
+        )
+        group.sequence += 1
+        member.sent += 1
+        self._counts.radio_sent += 1
+        out.append(FrameOut(group.name, frame))
+
+
+def _air_id(group: str) -> str:
+    """A leg id that no control gives: the row of the group's air."""
+    return f"air/{group}"
+
+
+def _on_air(group: Group, plan: Plan, totals: Totals) -> Totals:
+    place = plan.place_of_call.get(group.air[1]) if group.air else None
+    return _NOTHING if place is None else totals[place].copy()
+
+
+def _hear(
+    joined: Joined, spoken: Totals, air: dict[Group, Totals], plan: Plan, totals: Totals
+) -> None:
+    """Add each group's air to the calls in it, and a talking call's voice to the other calls."""
+    talking = {
+        group: (member, line)
+        for (group, member), line in zip(joined, spoken, strict=True)
+        if group.floor.talker == member.participant
+    }
+    for group, member in joined:
+        talker, line = talking.get(group, (member, _NOTHING))
+        heard = air[group] if talker is member else air[group] + line
+        member.level = float(levels_dbov(heard)[0])
+        place = plan.place_of_call.get(member.call.index)
+        if place is not None and not member.muted:
+            totals[place] += heard

@@ -1,0 +1,268 @@
+"""From datagrams to filed voice: drain the sockets, find each packet's leg, sort plain voice from the rest.
+
+Plain packets (an agreed payload type, 20 ms, the locked source and SSRC) stay in arrays from the socket to the
+ring. The rest is looked at one by one, at most `ODD_LIMIT` a tick, so that a flood costs a bounded time.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridges.audio import rtp
+from bridges.audio.counts import Counts
+from bridges.audio.events import DtmfReceived, Output
+from bridges.audio.g711 import FRAME, STATIC_PAYLOAD_TYPE, Law, transcode
+from bridges.audio.learning import NEW_SOURCE, NEW_SSRC, Probation
+from bridges.audio.legs import NONE, LegTable
+from bridges.audio.rings import Rings
+from bridges.audio.sockets import STRIDE, ReceiveArena
+from bridges.audio.sources import CROWDED, SharedSources
+
+ODD_LIMIT = 512
+"""Packets a tick that are looked at one by one."""
+OWN_LIMIT = 16
+"""Packets a tick from a leg's own socket; what is more waits, then the kernel drops it."""
+_PLAIN_SIZE = rtp.HEADER_SIZE + FRAME
+_LAW_OF_TYPE = {payload_type: law for law, payload_type in STATIC_PAYLOAD_TYPE.items()}
+_SLACK = 4096
+"""Arena rows that a flood on the shared socket cannot take from the legs with sockets of their own."""
+
+
+class Receiver:
+    """The receiving half of a tick."""
+
+    def __init__(self, legs: LegTable, rings: Rings, counts: Counts, shared_fd: int) -> None:
+        self._legs = legs
+        self._rings = rings
+        self._counts = counts
+        self._shared_fd = shared_fd
+        self._shared_limit = 4 * legs.capacity
+        self._arena = ReceiveArena(self._shared_limit + _SLACK)
+        self._sources = SharedSources()
+        self._probation = Probation()
+        self._own: dict[int, int] = {}
+
+    def expect(self, row: int, key: int) -> None:
+        """The leg's voice will come from `key`, or be learnt; forgets what was learnt before."""
+        legs = self._legs
+        self.forget(row)
+        legs.expected[row] = key
+        legs.locked[row] = False
+        legs.ssrc[row] = NONE
+        if legs.own_fd[row] == NONE:
+            legs.source[row] = key
+            self._sources.put(key, row)
+        else:
+            self._own[int(legs.own_fd[row])] = row
+
+    def forget(self, row: int) -> None:
+        """The leg goes, or gets another address."""
+        legs = self._legs
+        if legs.own_fd[row] != NONE:
+            self._own.pop(int(legs.own_fd[row]), None)
+        elif legs.source[row] != NONE:
+            self._sources.remove(int(legs.source[row]), row)
+        legs.source[row] = NONE
+        self._probation.forget(row)
+
+    def receive(self, tick: int, out: list[Output]) -> None:
+        """Take in everything that waits."""
+        arena = self._arena
+        shared = arena.drain(self._shared_fd, 0, self._shared_limit)
+        count = shared
+        owners: list[int] = []
+        for fd, row in self._own.items():
+            got = arena.drain(fd, count, OWN_LIMIT)
+            count += got
+            owners += [row] * got
+        if not count:
+            return
+        keys = arena.keys(count)
+        rows = np.empty(count, np.int64)
+        rows[:shared] = self._sources.lookup(keys[:shared])
+        rows[shared:] = owners
+        self._counts.received += count
+        self._sort(count, keys, rows, tick, out)
+
+    def _sort(
+        self, count: int, keys: NDArray[np.int64], rows: NDArray[np.int64], tick: int,
+        out: list[Output],
+    ) -> None:  # fmt: skip
+        arena, legs = self._arena, self._legs
+        sizes = arena.sizes(count)
+        first = arena.data[:count, 0]
+        ssrcs = arena.words[:count, 2].astype(np.int64)
+        types = arena.data[:count, 1] & 0x7F
+        # A negative row reads some other leg's columns; `rows >= 0` then decides.
+        plain = (
+            (rows >= 0)
+            & (sizes == _PLAIN_SIZE)
+            & (first == rtp.VERSION_BYTE)
+            & (types == legs.payload_type[rows])
+            & (ssrcs == legs.ssrc[rows])
+            & (keys == legs.source[rows])
+            & legs.sends[rows]
+        )
+        odd = np.flatnonzero(~plain)
+        if len(odd):
+            odd = self._worth_a_look(odd, sizes, first, rows, keys)
+            for i in odd:
+                self._look(int(i), int(sizes[i]), int(keys[i]), int(rows[i]), tick, out)
+            chosen = np.flatnonzero(plain)
+            if len(chosen):
+                self._file(chosen, rows[chosen], tick)
+        else:
+            self._file(slice(0, count), rows, tick)
+
+    def _file(self, which: NDArray[np.int64] | slice, rows: NDArray[np.int64], tick: int) -> None:
+        arena = self._arena
+        self._note(rows, arena.halves[which, 1].astype(np.int64), tick)
+        stamps = arena.words[which, 1].astype(np.int64)
+        self._rings.put_frames(rows, stamps, arena.data[which, rtp.HEADER_SIZE : _PLAIN_SIZE], tick)
+
+    def _note(self, rows: NDArray[np.int64], sequences: NDArray[np.int64], tick: int) -> None:
+        """Keep the books of accepted packets: how many, up to which sequence number, when last."""
+        legs = self._legs
+        legs.received += np.bincount(rows, minlength=legs.capacity)
+        legs.heard_at[rows] = tick
+        last = legs.last_sequence[rows]
+        step = ((sequences - last + 0x8000) & 0xFFFF) - 0x8000
+        forward = step > 0
+        legs.last_sequence[rows[forward]] = (last + step)[forward]
+
+    def _worth_a_look(
+        self,
+        odd: NDArray[np.int64],
+        sizes: NDArray[np.int64],
+        first: NDArray[np.uint8],
+        rows: NDArray[np.int64],
+        keys: NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        """Count and drop what is no RTP, and strangers nobody waits for, without looking at each."""
+        truncated = self._arena.truncated(len(sizes))[odd]
+        broken = (sizes[odd] < rtp.HEADER_SIZE) | (first[odd] >> 6 != 2) | truncated
+        self._counts.malformed += int(np.count_nonzero(broken))
+        odd = odd[~broken]
+        unknown = rows[odd] == NONE
+        if unknown.any():
+            waiting = self._hosts_waiting()
+            strange = unknown & ~np.isin(keys[odd] >> 16, waiting)
+            self._counts.strangers += int(np.count_nonzero(strange))
+            odd = odd[~strange]
+        if len(odd) > ODD_LIMIT:
+            self._counts.flooded += len(odd) - ODD_LIMIT
+            odd = odd[:ODD_LIMIT]
+        return odd
+
+    def _unlearnt(self) -> NDArray[np.bool_]:
+        legs = self._legs
+        unlearnt: NDArray[np.bool_] = (
+            legs.connected & legs.sends & ~legs.locked & (legs.own_fd == NONE)
+        )
+        return unlearnt
+
+    def _hosts_waiting(self) -> NDArray[np.int64]:
+        return self._legs.expected[self._unlearnt()] >> 16
+
+    def _look(self, i: int, size: int, key: int, row: int, tick: int, out: list[Output]) -> None:
+        """Take one odd packet."""
+        legs, arena = self._legs, self._arena
+        sequence, stamp = int(arena.halves[i, 1]), int(arena.words[i, 1])
+        ssrc = int(arena.words[i, 2])
+        found = self._owner(row, key, ssrc)
+        if found is None or not self._admit(found, key, ssrc, sequence):
+            self._counts.strangers += 1
+            return
+        packet = arena.data[i, : min(size, STRIDE)].tobytes()
+        try:
+            start, end = rtp.payload_span(packet)
+            kind = packet[1] & 0x7F
+            payload = packet[start:end]
+            if not legs.sends[found]:
+                self._counts.unwanted += 1
+            elif kind == legs.dtmf_type[found]:
+                self._note(np.array([found]), np.array([sequence]), tick)
+                self._event(found, stamp, payload, out)
+            elif kind == rtp.COMFORT_NOISE:
+                self._note(np.array([found]), np.array([sequence]), tick)
+            else:
+                self._voice(found, kind, sequence, stamp, payload, tick)
+        except rtp.MalformedPacketError:
+            self._counts.malformed += 1
+
+    def _voice(
+        self, row: int, kind: int, sequence: int, stamp: int, payload: bytes, tick: int
+    ) -> None:
+        law = Law(int(self._legs.law[row]))
+        if kind != self._legs.payload_type[row]:
+            if _LAW_OF_TYPE.get(kind, law) is law:
+                self._counts.unwanted += 1
+                return
+            # Both laws were agreed and the far end uses either (RFC 3264 §5.1).
+            payload = transcode(payload, law)
+        self._note(np.array([row]), np.array([sequence]), tick)
+        self._rings.put(row, stamp, payload, tick)
+
+    def _event(self, row: int, stamp: int, payload: bytes, out: list[Output]) -> None:
+        """One key press is many packets with one timestamp (RFC 4733 §2.5.1.2): the first one seen tells."""
+        event = rtp.read_telephone_event(payload)
+        known = int(self._legs.dtmf_time[row])
+        later = (stamp - known) & 0xFFFFFFFF
+        if known != NONE and not 0 < later < 0x80000000:
+            return
+        self._legs.dtmf_time[row] = stamp
+        leg_id = self._legs.id_of(row)
+        if event.digit is not None and leg_id is not None:
+            out.append(DtmfReceived(leg_id, event.digit))
+
+    def _owner(self, row: int, key: int, ssrc: int) -> int | None:
+        """The leg an odd packet may belong to."""
+        legs = self._legs
+        if row >= 0:
+            return row
+        if row == CROWDED:
+            crowd = self._sources.crowd(key)
+            by_ssrc = [r for r in crowd if legs.ssrc[r] == ssrc]
+            open_ = [r for r in crowd if legs.ssrc[r] == NONE and legs.sends[r]]
+            return next(iter(by_ssrc or open_), None)
+        # The host is known and the port is not: certain only when a single leg waits for that host.
+        waiting = np.flatnonzero(self._unlearnt() & (legs.expected >> 16 == key >> 16))
+        return int(waiting[0]) if len(waiting) == 1 else None
+
+    def _admit(self, row: int, key: int, ssrc: int, sequence: int) -> bool:
+        """Whether the packet's source may speak for the leg; learns and locks."""
+        legs = self._legs
+        if not legs.connected[row]:
+            return False
+        if legs.locked[row] and key == legs.source[row] and ssrc == legs.ssrc[row]:
+            return True
+        needed = self._probation_of(row, key)
+        if needed is None:
+            return False
+        if needed and not self._probation.passed(row, key, ssrc, sequence, needed):
+            return False
+        self._lock(row, key, ssrc, sequence)
+        return True
+
+    def _probation_of(self, row: int, key: int) -> int | None:
+        """How many packets in a row must speak for a source before the leg is locked to it; None: never."""
+        legs = self._legs
+        if legs.locked[row]:
+            return NEW_SSRC if key == legs.source[row] else None
+        expected = int(legs.expected[row])
+        if key == expected:
+            return 0
+        return None if legs.near[row] and key >> 16 != expected >> 16 else NEW_SOURCE
+
+    def _lock(self, row: int, key: int, ssrc: int, sequence: int) -> None:
+        legs = self._legs
+        if legs.own_fd[row] == NONE and key != legs.source[row]:
+            self._sources.remove(int(legs.source[row]), row)
+            self._sources.put(key, row)
+        legs.source[row] = key
+        legs.ssrc[row] = ssrc
+        legs.locked[row] = True
+        self._rings.begin_anew(row)
+        legs.restart_losses(row, sequence)
+        if legs.goal[row] != key:
+            legs.goal[row] = key
+            legs.changed = True

@@ -1,0 +1,18 @@
+"""What goes wrong between control and worker; both ends translate it at their edge."""
+
+
+class BridgesError(Exception):
+    """Base of this package's own errors."""
+
+    retryable = False
+
+
+class ProtocolError(BridgesError):
+    """The other side said something the worker protocol does not have."""
+
+
+class RefusedError(BridgesError):
+    """The other side refuses to talk: another protocol version, a wrong secret. Trying again helps only after
+    one of the two was changed, so it is tried slowly."""
+
+    retryable = True

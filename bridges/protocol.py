@@ -1,0 +1,201 @@
+"""The worker protocol, version 1: JSON lines between control and a media worker (docs/protocols/worker.md).
+
+Requests carry the arguments of `ports.media.MediaEngine`, events those of `ports.inward.MediaIn`; the models are
+the ports' own dataclasses, checked where they enter.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from bridges.audio.events import DtmfReceived, Event, FloorMoved, LegSilent, RecordingStored
+from bridges.errors import ProtocolError
+from commhub.domain.errors import DomainError, InvalidError
+from commhub.ports.media import MediaOrder, RtpRemote
+
+PROTOCOL = 1
+LINE_LIMIT = 4 << 20
+"""Bytes of the longest line: the status of a full worker."""
+
+Message = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectArgs:
+    leg_id: str
+    remote: RtpRemote
+
+
+@dataclass(frozen=True, slots=True)
+class JoinGroupArgs:
+    call_id: str
+    leg_id: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class MuteArgs:
+    leg_id: str
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyGroupArgs:
+    call_id: str
+    group: str
+    down: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordArgs:
+    call_id: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseArgs:
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusArgs:
+    """Nothing to say."""
+
+
+Args = (
+    MediaOrder
+    | ConnectArgs
+    | JoinGroupArgs
+    | MuteArgs
+    | KeyGroupArgs
+    | RecordArgs
+    | ReleaseArgs
+    | StatusArgs
+)
+
+ARGS: Mapping[str, type[Args]] = {
+    "reserve": MediaOrder,
+    "connect": ConnectArgs,
+    "join_group": JoinGroupArgs,
+    "mute": MuteArgs,
+    "key_group": KeyGroupArgs,
+    "record": RecordArgs,
+    "release": ReleaseArgs,
+    "status": StatusArgs,
+}
+_OPS = {args: op for op, args in ARGS.items()}
+
+EVENTS: Mapping[str, type[Event]] = {
+    "dtmf_received": DtmfReceived,
+    "leg_silent": LegSilent,
+    "floor_moved": FloorMoved,
+    "recording_stored": RecordingStored,
+}
+_EVENT_NAMES = {event: name for name, event in EVENTS.items()}
+
+_ERROR_KINDS: list[type[DomainError]] = [DomainError]
+_ERROR_KINDS += DomainError.__subclasses__()
+_ERRORS = {kind.code: kind for kind in _ERROR_KINDS}
+
+_adapters: dict[type[Any], TypeAdapter[Any]] = {}
+
+
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    """Building one costs a thousand times what using it does."""
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
+
+
+def read_as(kind: type[Any], value: object) -> Any:
+    """`value` as an instance of the dataclass `kind`. Raises InvalidError with the fields that do not fit."""
+    try:
+        return _adapter(kind).validate_python(value)
+    except ValidationError as error:
+        fields = "; ".join(
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
+        )
+        raise InvalidError(f"{kind.__name__} does not fit: {fields}") from error
+
+
+def line(message: Message) -> bytes:
+    """One message as it goes over the socket."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+def parse(text: bytes) -> Message:
+    """One line as a message. Raises ProtocolError."""
+    try:
+        message = json.loads(text)
+    except ValueError as error:
+        raise ProtocolError("a line that is no JSON") from error
+    if not isinstance(message, dict):
+        raise ProtocolError("a line that is no JSON object")
+    return message
+
+
+def request(number: int, args: Args) -> Message:
+    return {"id": number, "op": _OPS[type(args)], "args": asdict(args)}
+
+
+def read_args(message: Message) -> Args:
+    """The arguments of a request. Raises InvalidError for an unknown operation or arguments that do not fit."""
+    kind = ARGS.get(str(message.get("op")))
+    if kind is None:
+        raise InvalidError(f"unknown operation {str(message.get('op'))[:40]}")
+    args: Args = read_as(kind, message.get("args", {}))
+    return args
+
+
+def answer(number: object, result: object) -> Message:
+    return {"id": number, "ok": result}
+
+
+def refusal(number: object, error: DomainError) -> Message:
+    return {"id": number, "error": {"code": error.code, "message": str(error)}}
+
+
+def read_error(message: Message) -> DomainError:
+    """The error of a refusal, as the class it was raised as."""
+    error = message.get("error")
+    code, text = (error.get("code"), error.get("message")) if isinstance(error, dict) else ("", "")
+    return _ERRORS.get(str(code), DomainError)(str(text or "refused by the media worker"))
+
+
+def event(happened: Event) -> Message:
+    return {"event": _EVENT_NAMES[type(happened)], "args": asdict(happened)}
+
+
+def read_event(message: Message) -> Event | None:
+    """The event, or None for one that a newer worker has and we do not know. Raises InvalidError."""
+    kind = EVENTS.get(str(message.get("event")))
+    if kind is None:
+        return None
+    happened: Event = read_as(kind, message.get("args", {}))
+    return happened
+
+
+@dataclass(frozen=True, slots=True)
+class ControlAddress:
+    """Where a worker listens: `unix:/run/commhub/worker.sock` or `tcp:host:port`."""
+
+    path: str | None
+    host: str = ""
+    port: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> "ControlAddress":
+        """Raises InvalidError."""
+        kind, _, rest = text.partition(":")
+        if kind == "unix" and rest:
+            return cls(rest)
+        host, _, port = rest.rpartition(":")
+        if kind == "tcp" and host and port.isdecimal() and int(port) < 65536:
+            return cls(None, host, int(port))
+        raise InvalidError(f"a worker's address is unix:PATH or tcp:HOST:PORT, not {text!r}")
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}" if self.path else f"tcp:{self.host}:{self.port}"

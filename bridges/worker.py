@@ -1,0 +1,228 @@
+"""The media worker: the audio engine's thread, and the socket on which control gives orders.
+
+Control may die and come back: legs, floors and recordings live here and go on. What leaves the engine's thread
+passes through this process's event loop, to the radios by the voice link and to control by the control server.
+"""
+
+import asyncio
+import gc
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Self, TypeVar
+
+import structlog
+
+from bridges import metrics, protocol
+from bridges.audio.config import AudioConfig
+from bridges.audio.counts import Counts
+from bridges.audio.engine import AudioEngine
+from bridges.audio.events import FloorAnswer, FloorState, FrameOut, Output, RecordingStored
+from bridges.audio.inbox import RadioInbox
+from bridges.audio.recorder import Recorder
+from bridges.audio.thread import EngineThread
+from bridges.control import ControlServer
+from bridges.protocol import ControlAddress
+from commhub.domain.errors import UnavailableError
+from commhub.kit.clock import Clock, SystemClock
+from commhub.kit.ids import new_id
+from commhub.ports.media import EngineStatus, MediaOrder
+from commhub.ports.voice import VoiceLink, VoiceSink
+
+log = structlog.get_logger(__name__)
+
+_SWITCH_INTERVAL_S = 0.0005
+"""How long the event loop may keep the interpreter while the engine's thread waits for it."""
+_PUBLISH_EVERY_S = 1.0
+
+T = TypeVar("T")
+OpenVoice = Callable[[VoiceSink], AbstractAsyncContextManager[VoiceLink]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerConfig:
+    """`control` is unix:PATH or tcp:HOST:PORT; `secret` is needed to listen beyond this machine."""
+
+    name: str
+    control: str
+    audio: AudioConfig
+    secret: str | None = None
+
+
+class MediaWorker:
+    """One worker. `sink` takes what the radios say and is there before the worker is entered."""
+
+    def __init__(
+        self, config: WorkerConfig, voice: VoiceLink | None = None, clock: Clock | None = None
+    ) -> None:
+        self._config = config
+        self._voice = voice
+        self._clock = clock or SystemClock()
+        self.boot_id = new_id()
+        self.counts = Counts()
+        self._inbox = RadioInbox(self.counts)
+        self._stack = AsyncExitStack()
+        self._published = metrics.Published()
+        self._engine: AudioEngine | None = None
+        self._thread: EngineThread | None = None
+        self._recorder: Recorder | None = None
+        self._control: ControlServer | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def sink(self) -> VoiceSink:
+        return self._inbox
+
+    def attach_voice(self, voice: VoiceLink | None) -> None:
+        """Where voice and floor of the radios go from now on."""
+        self._voice = voice
+
+    @property
+    def address(self) -> ControlAddress:
+        """Where control reaches this worker."""
+        if self._control is None:
+            raise UnavailableError("this worker is not running")
+        return self._control.address
+
+    async def __aenter__(self) -> Self:
+        """Raises InvalidError for a wrong address, UnavailableError without ports, OSError for the disk."""
+        config = self._config
+        self._loop = asyncio.get_running_loop()
+        async with AsyncExitStack() as stack:
+            recorder = Recorder(
+                config.audio.recordings, self._clock, self.counts, self._recording_stored
+            )
+            await asyncio.to_thread(recorder.start)
+            stack.push_async_callback(asyncio.to_thread, recorder.close)
+            # Talk ids go on growing over restarts, so that a radio never takes a new talk for its own old one.
+            first_talk_id = int(self._clock.now().timestamp()) & 0xFFFFFFFF
+            engine = AudioEngine(config.audio, self._inbox, recorder, self.counts, first_talk_id)
+            stack.callback(engine.close)
+            thread = EngineThread(engine, self._leave_thread)
+            thread.start()
+            stack.push_async_callback(asyncio.to_thread, thread.stop)
+            self._engine, self._thread, self._recorder = engine, thread, recorder
+            control = ControlServer(
+                ControlAddress.parse(config.control),
+                config.secret,
+                {"protocol": protocol.PROTOCOL, "worker": config.name, "boot_id": self.boot_id},
+                begin=self._begin,
+                acknowledged=recorder.told,
+                untold=self._untold,
+            )
+            self._control = await stack.enter_async_context(control)
+            publisher = asyncio.create_task(self._publish_counts(), name="bridges-counts")
+            stack.callback(publisher.cancel)
+            self._stack = stack.pop_all()
+        log.info("media_worker_started", worker=config.name, control=str(self.address))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+        log.info("media_worker_stopped", worker=self._config.name)
+
+    # Requests ------------------------------------------------------------------------------------------------
+
+    def _begin(self, args: protocol.Args) -> Awaitable[object]:
+        """Hand a request to the engine now; the awaitable is its JSON-ready result."""
+        work: Callable[[AudioEngine], object]
+        match args:
+            case MediaOrder():
+                work = lambda engine: asdict(engine.reserve(args))
+            case protocol.ConnectArgs(leg_id, remote):
+                work = lambda engine: engine.connect(leg_id, remote)
+            case protocol.JoinGroupArgs(call_id, leg_id, group):
+                work = lambda engine: engine.join_group(call_id, leg_id, group)
+            case protocol.MuteArgs(leg_id, muted):
+                work = lambda engine: engine.mute(leg_id, muted)
+            case protocol.KeyGroupArgs(call_id, group, down):
+                work = lambda engine: engine.key_group(call_id, group, down)
+            case protocol.RecordArgs(call_id, on):
+                work = lambda engine: engine.record(call_id, on)
+            case protocol.ReleaseArgs(leg_id):
+                work = lambda engine: engine.release(leg_id)
+            case protocol.StatusArgs():
+                return self._status()
+        return self._order(work)
+
+    def _order(self, work: Callable[[AudioEngine], T]) -> "asyncio.Future[T]":
+        if self._thread is None:
+            raise UnavailableError("this worker is not running")
+        return asyncio.wrap_future(self._thread.order(work))
+
+    async def _status(self) -> object:
+        snapshot = await self._order(lambda engine: engine.snapshot())
+        status = EngineStatus(
+            worker=self._config.name, boot_id=self.boot_id, legs=snapshot.meters()
+        )
+        return asdict(status)
+
+    # What the engine tells -----------------------------------------------------------------------------------
+
+    def _leave_thread(self, outputs: list[Output]) -> None:
+        """Called in the engine's thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._distribute, outputs)
+
+    def _recording_stored(self, stored: RecordingStored) -> None:
+        """Called in the recorder's thread, or before the event loop serves anybody."""
+        self._leave_thread([stored])
+
+    def _distribute(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            match output:
+                case FrameOut() | FloorAnswer() | FloorState():
+                    if self._voice is not None:
+                        _to_radios(self._voice, output)
+                case _:
+                    if self._control is not None:
+                        self._control.tell(protocol.event(output))
+
+    def _untold(self) -> Iterator[protocol.Message]:
+        if self._recorder is not None:
+            yield from map(protocol.event, self._recorder.untold())
+
+    async def _publish_counts(self) -> None:
+        while True:
+            if self._engine is not None:
+                self._published.update(self.counts, self._engine.leg_count)
+            await asyncio.sleep(_PUBLISH_EVERY_S)
+
+
+def _to_radios(voice: VoiceLink, output: FrameOut | FloorAnswer | FloorState) -> None:
+    match output:
+        case FrameOut(group, frame):
+            voice.send_frame(group, frame)
+        case FloorAnswer(device_id, message):
+            voice.send_floor(device_id, message)
+        case FloorState(group, message):
+            voice.publish_floor(group, message)
+
+
+def tune_process() -> None:
+    """Make a process a worker's own: short turns for the event loop, and what is there now stays, so that the
+    collector need not walk it while a tick waits."""
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    gc.collect()
+    gc.freeze()
+
+
+async def run_worker(config: WorkerConfig, open_voice: OpenVoice | None = None) -> None:
+    """Run a worker until cancelled, as the whole of its process.
+
+    `open_voice` makes the link to the radios around the worker's sink, for example
+    `lambda sink: MqttVoice(config, sink)`; without it groups live inside calls only.
+    """
+    tune_process()
+    async with AsyncExitStack() as stack:
+        worker = await stack.enter_async_context(MediaWorker(config))
+        if open_voice is not None:
+            worker.attach_voice(await stack.enter_async_context(open_voice(worker.sink)))
+        await asyncio.Event().wait()
