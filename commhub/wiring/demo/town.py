@@ -1,0 +1,106 @@
+"""The demo's town: a street with its teams, phones, radios and cameras. All of it is invented."""
+
+from dataclasses import dataclass
+from typing import Any
+
+UNITS: list[dict[str, Any]] = [
+    {"id": "patrol-1", "name": "东街巡防队", "team": "patrol", "loop": "street"},
+    {"id": "fire-1", "name": "微型消防站", "team": "fire", "loop": "street"},
+    {"id": "gas-1", "name": "燃气抢修班", "team": "gas", "loop": "district"},
+    {"id": "medical-1", "name": "社区卫生服务站", "team": "medical", "loop": "street"},
+    {"id": "grid-1", "name": "东街社区网格", "team": "grid-officer", "loop": "community"},
+    {"id": "desk", "name": "街道指挥中心", "team": "desk", "loop": "street"},
+]
+
+RESPONDERS: list[dict[str, Any]] = [
+    {
+        "id": "zhang",
+        "name": "张伟",
+        "unit_id": "patrol-1",
+        "skills": ["first-aid"],
+        "endpoints": ["wecom:zhangwei", "radio:r12"],
+    },
+    {"id": "li", "name": "李娜", "unit_id": "patrol-1", "endpoints": ["wecom:lina", "radio:r13"]},
+    {"id": "zhao", "name": "赵敏", "unit_id": "patrol-1", "endpoints": ["cam:b7", "wecom:zhaomin"]},
+    {
+        "id": "wang",
+        "name": "王强",
+        "unit_id": "patrol-1",
+        "leads": True,
+        "endpoints": ["wecom:wangqiang", "sip:1003"],
+    },
+    {
+        "id": "sun",
+        "name": "孙磊",
+        "unit_id": "fire-1",
+        "skills": ["fire"],
+        "endpoints": ["wecom:sunlei", "sip:1002"],
+    },
+    {
+        "id": "zhou",
+        "name": "周杰",
+        "unit_id": "gas-1",
+        "skills": ["hazmat"],
+        "endpoints": ["wecom:zhoujie"],
+    },
+    {
+        "id": "wu",
+        "name": "吴静",
+        "unit_id": "medical-1",
+        "skills": ["first-aid"],
+        "endpoints": ["wecom:wujing"],
+    },
+    {
+        "id": "zheng",
+        "name": "郑洁",
+        "unit_id": "grid-1",
+        "grids": ["g-01", "g-02"],
+        "endpoints": ["wecom:zhengjie"],
+        "capacity": 5,
+    },
+    {
+        "id": "chen",
+        "name": "陈晨",
+        "unit_id": "desk",
+        "leads": True,
+        "endpoints": ["wecom:chenchen", "sip:1001"],
+    },
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """A simulated SIP phone and the tone it speaks with."""
+
+    name: str
+    display_name: str
+    responder_id: str
+    tone: float
+
+
+@dataclass(frozen=True, slots=True)
+class FieldDevice:
+    """A simulated radio or body camera; only radios speak."""
+
+    id: str
+    kind: str
+    name: str
+    responder_id: str
+    lat: float
+    lon: float
+    group: str | None = None
+    tone: float = 0.0
+
+
+PHONES = [
+    Phone("1001", "指挥中心 值班台", "chen", 440.0),
+    Phone("1002", "微型消防站", "sun", 880.0),
+]
+
+DEVICES = [
+    FieldDevice("b7", "bodycam", "执法记录仪 7", "zhao", 31.2304, 121.4737),
+    FieldDevice("r12", "radio", "对讲机 12", "zhang", 31.2311, 121.4752, "patrol-1", 1250.0),
+    FieldDevice("r13", "radio", "对讲机 13", "li", 31.2342, 121.4701, "patrol-1", 1700.0),
+]
+
+TONES = [*(phone.tone for phone in PHONES), *(device.tone for device in DEVICES if device.tone)]

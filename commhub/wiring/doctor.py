@@ -1,0 +1,217 @@
+"""`commhub doctor`: what this machine and these settings lack, each with what to do about it."""
+
+import asyncio
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import httpx
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from commhub.settings import Settings
+
+WANTED_SOCKET_BUFFER = 4 << 20
+
+
+class Verdict(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: what was found, and what to do when it is not well."""
+
+    check: str
+    verdict: Verdict
+    found: str
+    hint: str = ""
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Run every check; none of them changes anything, and one that fails does not stop the others."""
+    checks: list[Callable[[Settings], Awaitable[Finding]]] = [
+        _python,
+        _data_dir,
+        _database,
+        _redis,
+        _broker,
+        _hub,
+        _sip_port,
+        _socket_buffer,
+        _console,
+    ]
+    return list(await asyncio.gather(*(check(settings) for check in checks)))
+
+
+async def _python(settings: Settings) -> Finding:
+    del settings
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("python", Verdict.OK, version)
+
+
+async def _data_dir(settings: Settings) -> Finding:
+    folder = settings.data_dir.resolve()
+    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not os.access(nearest, os.W_OK):
+        return Finding(
+            "data_dir",
+            Verdict.FAILED,
+            f"{folder} cannot be written",
+            "set COMMHUB_DATA_DIR to a folder that can",
+        )
+    free_gib = shutil.disk_usage(nearest).free / 2**30
+    if free_gib < 1:
+        return Finding(
+            "data_dir",
+            Verdict.WARNING,
+            f"{folder}: {free_gib:.1f} GiB free",
+            "recordings need room: free some",
+        )
+    return Finding("data_dir", Verdict.OK, f"{folder}: {free_gib:.0f} GiB free")
+
+
+async def _database(settings: Settings) -> Finding:
+    if settings.database_url is None:
+        return Finding("database", Verdict.OK, "SQLite in the data directory")
+    engine = create_async_engine(settings.database)
+    shown = engine.url.render_as_string(hide_password=True)
+    try:
+        async with asyncio.timeout(5), engine.connect() as connection:
+            await connection.execute(text("select 1"))
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        return Finding(
+            "database",
+            Verdict.FAILED,
+            f"{shown}: {type(error).__name__}",
+            "is the server running, and do name and password in COMMHUB_DATABASE_URL fit?",
+        )
+    finally:
+        await engine.dispose()
+    return Finding("database", Verdict.OK, shown)
+
+
+async def _redis(settings: Settings) -> Finding:
+    if settings.redis_url is None:
+        return Finding("redis", Verdict.OK, "not configured: one hub process needs none")
+    client: Redis = Redis.from_url(settings.redis_url, socket_connect_timeout=5, socket_timeout=5)
+    try:
+        await client.ping()
+    except (RedisError, OSError) as error:
+        return Finding(
+            "redis", Verdict.FAILED, type(error).__name__, "start Redis or unset COMMHUB_REDIS_URL"
+        )
+    finally:
+        await client.aclose()
+    return Finding("redis", Verdict.OK, "answers")
+
+
+async def _broker(settings: Settings) -> Finding:
+    mqtt = settings.mqtt
+    if not mqtt.embedded:
+        if await _listens(mqtt.host, mqtt.port):
+            return Finding("mqtt", Verdict.OK, f"{mqtt.host}:{mqtt.port} listens")
+        return Finding(
+            "mqtt",
+            Verdict.FAILED,
+            f"{mqtt.host}:{mqtt.port} does not listen",
+            "start the broker or fix COMMHUB_MQTT__HOST",
+        )
+    program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        return Finding(
+            "mqtt", Verdict.FAILED, "mosquitto is not installed", "apt-get install mosquitto"
+        )
+    return Finding("mqtt", Verdict.OK, f"{program}, started by the hub on port {mqtt.port}")
+
+
+async def _hub(settings: Settings) -> Finding:
+    http = settings.http
+    if not await _listens(http.host, http.port):
+        return Finding("hub", Verdict.OK, f"not running; port {http.port} is free")
+    try:
+        async with httpx.AsyncClient(timeout=3) as client:
+            answer = await client.get(f"http://{http.host}:{http.port}/readyz")
+    except httpx.HTTPError:
+        answer = None
+    if answer is None or "application/json" not in answer.headers.get("content-type", ""):
+        return Finding(
+            "hub",
+            Verdict.FAILED,
+            f"port {http.port} belongs to another program",
+            "set COMMHUB_HTTP__PORT to a free one",
+        )
+    if answer.status_code != httpx.codes.OK:
+        return Finding(
+            "hub", Verdict.WARNING, f"running, not ready: {answer.text[:200]}", "see its log"
+        )
+    return Finding("hub", Verdict.OK, "running and ready")
+
+
+async def _sip_port(settings: Settings) -> Finding:
+    sip = settings.sip
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((sip.host, sip.port))
+        except OSError as error:
+            if await _listens(settings.http.host, settings.http.port):
+                return Finding(
+                    "sip", Verdict.OK, f"port {sip.port} in use, by the running hub it seems"
+                )
+            return Finding(
+                "sip",
+                Verdict.FAILED,
+                f"{sip.host}:{sip.port}: {error.strerror}",
+                "another SIP program may hold the port: set COMMHUB_SIP__PORT",
+            )
+    return Finding("sip", Verdict.OK, f"port {sip.port} is free")
+
+
+async def _socket_buffer(settings: Settings) -> Finding:
+    del settings
+    size = _receive_buffer_limit()
+    if size is None:
+        return Finding("socket_buffer", Verdict.WARNING, "unknown", "check net.core.rmem_max")
+    if size < WANTED_SOCKET_BUFFER and os.geteuid() != 0:
+        return Finding(
+            "socket_buffer",
+            Verdict.WARNING,
+            f"net.core.rmem_max is {size} bytes",
+            f"above some 300 legs a worker needs more: sysctl -w net.core.rmem_max={WANTED_SOCKET_BUFFER}",
+        )
+    return Finding("socket_buffer", Verdict.OK, f"net.core.rmem_max is {size} bytes")
+
+
+def _receive_buffer_limit() -> int | None:
+    try:
+        return int(Path("/proc/sys/net/core/rmem_max").read_text())
+    except OSError:
+        return None
+
+
+async def _console(settings: Settings) -> Finding:
+    del settings
+    index = Path(__file__).parents[1] / "web" / "static" / "index.html"
+    if not index.is_file():
+        return Finding("console", Verdict.WARNING, "not built", "make console")
+    return Finding("console", Verdict.OK, "built")
+
+
+async def _listens(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(2):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True

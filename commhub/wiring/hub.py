@@ -1,0 +1,370 @@
+"""The control process: every feature with its adapters, on one page.
+
+What is made here is made in the order of need and lives until the process is told to stop. Features get ports,
+adapters get features as inward ports; nothing else in the project knows both.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import structlog
+from fastapi import APIRouter
+
+from bridges.client import ClientConfig, MediaClient
+from commhub import __version__
+from commhub.accounts import routes as account_routes
+from commhub.accounts.passwords import Passwords
+from commhub.accounts.service import AccountService
+from commhub.accounts.sessions import SessionService
+from commhub.calls import routes as call_routes
+from commhub.calls.media_events import MediaEvents
+from commhub.calls.service import CallService
+from commhub.db import migrate, open_store
+from commhub.directory import routes as directory_routes
+from commhub.directory.service import DirectoryService
+from commhub.domain.errors import UnavailableError
+from commhub.domain.facts import Fact
+from commhub.domain.people import Scheme
+from commhub.domain.report import Report
+from commhub.fleet import routes as fleet_routes
+from commhub.fleet.phones import Phones
+from commhub.fleet.presence import FleetPresence
+from commhub.fleet.service import FleetService
+from commhub.incidents import routes as incident_routes
+from commhub.incidents.config import IncidentConfig
+from commhub.incidents.crew import Crew
+from commhub.incidents.service import IncidentService
+from commhub.kit.bus import Bus
+from commhub.kit.clock import Clock, SystemClock
+from commhub.kit.supervise import run_forever
+from commhub.live import routes as live_routes
+from commhub.live.service import HubIdentity, LiveService
+from commhub.messages import routes as message_routes
+from commhub.messages.outbox import Outbox
+from commhub.messages.service import MessageService
+from commhub.ports.channels import Channel
+from commhub.ports.decisions import Candidate, Decision
+from commhub.ports.store import SipAccount, Store
+from commhub.reports import routes as report_routes
+from commhub.reports.service import ReportService
+from commhub.settings import Settings, SettingsError
+from commhub.web.app import create_app
+from commhub.web.server import ServerConfig, serve
+from commhub.wiring.facts_wire import FactsWire
+from commhub.wiring.health import Health
+from commhub.wiring.shared import (
+    WORKER,
+    broker_config,
+    control_secret,
+    mqtt_address,
+    worker_socket,
+)
+from devices.broker_files import CONTROL_USER
+from devices.connection import DeviceGateway, GatewayConfig
+from devices.credentials import BrokerCredentials
+from devices.link import MqttAddress
+from devices.radio_legs import RadioLegs
+from gateways.sip.config import SipConfig
+from gateways.sip.digest import hash_account
+from gateways.sip.gateway import SipGateway
+from gateways.wecom.callback import build_router as build_wecom_router
+from gateways.wecom.channel import WeComChannel
+from gateways.wecom.config import WeComConfig
+from rules.book import RuleBook
+from rules.engine import RuleEngine
+from rules.routes import build_router as build_rules_router
+
+if TYPE_CHECKING:
+    from commhub.kit.relay import Relay
+
+log = structlog.get_logger(__name__)
+
+STATIC = Path(__file__).parents[1] / "web" / "static"
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The dispatch model with its rules, before any protocol is connected to it."""
+
+    clock: Clock
+    bus: Bus[Fact]
+    store: Store
+    book: RuleBook
+    outbox: Outbox
+    incidents: IncidentService
+    reports: ReportService
+    messages: MessageService
+    presence: FleetPresence
+    calls: CallService
+    health: Health
+
+
+async def run_control(settings: Settings) -> None:
+    """Run the control process until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, stop.set)
+    async with AsyncExitStack() as stack:
+        await _enter(settings, stack)
+        await stop.wait()
+        log.info("control_stopping")
+
+
+async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
+    """Open everything, edges last: nobody is served before what serves them is there."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    tasks = await stack.enter_async_context(_Background())
+    core = await _open_core(settings, stack)
+    media = await stack.enter_async_context(
+        MediaClient(
+            ClientConfig(address=f"unix:{worker_socket(settings, WORKER)}"),
+            MediaEvents(core.calls, core.store, core.clock),
+            core.clock,
+        )
+    )
+    core.health.watch("media", lambda: media.is_connected)
+    sip = SipGateway(sip_config(settings), core.store, media, core.calls, core.presence, core.clock)
+    radio = await stack.enter_async_context(RadioLegs(core.store, media, core.calls))
+    core.calls.connect(media, {Scheme.SIP: sip, Scheme.RADIO: radio})
+    devices = await stack.enter_async_context(_device_gateway(settings, core))
+    core.health.watch("mqtt", lambda: devices.is_up)
+    fleet = FleetService(
+        core.store, BrokerCredentials(broker_config(settings)), devices, core.clock
+    )
+    await _admit_devices(fleet)
+    accounts, sessions = await _open_accounts(core)
+    live = LiveService(
+        core.store,
+        core.bus,
+        core.clock,
+        services=core.health.readiness,
+        hub=HubIdentity(name=settings.name, tier=settings.tier),
+    )
+    routers, edges = _routers(settings, core, fleet, accounts, sessions, live)
+    app = create_app(
+        routers=routers,
+        edge_routers=edges,
+        principals=sessions,
+        readiness=core.health.readiness,
+        static_dir=STATIC if (STATIC / "index.html").is_file() else None,
+        version=__version__,
+        clock=core.clock,
+    )
+    await stack.enter_async_context(sip)
+    core.health.watch("sip", lambda: True)
+    if settings.database_url is None:
+        # Nobody else can share the embedded database, so whoever held a lease is dead.
+        await core.messages.take_over()
+    tasks.run("live", live.run)
+    tasks.run("health", core.health.run)
+    tasks.run("reports", core.reports.run)
+    tasks.run("incidents", core.incidents.run)
+    tasks.run("messages", core.messages.run)
+    if settings.redis_url is not None:
+        tasks.run("relay", _relay(settings.redis_url, settings, core).run)
+    await core.calls.resume()
+    await stack.enter_async_context(
+        serve(app, ServerConfig(host=settings.http.host, port=settings.http.port))
+    )
+    log.info("control_ready", url=settings.public_url, hub=settings.hub)
+
+
+async def _admit_devices(fleet: FleetService) -> None:
+    """Tell the broker whom to let in. A broker that cannot be told must not keep the phones from ringing."""
+    try:
+        await fleet.publish_credentials()
+    except UnavailableError as error:
+        log.error("devices_not_admitted", reason=str(error))  # noqa: TRY400 - the reason is the whole story
+
+
+def _relay(redis_url: str, settings: Settings, core: Core) -> "Relay[Fact]":
+    from commhub.kit.relay import Relay  # noqa: PLC0415 - a hub without Redis need not wait for its client
+
+    wire = FactsWire()
+    relay = Relay(
+        core.bus,
+        redis_url,
+        f"commhub:{settings.tenant}:{settings.hub}:facts",
+        encode=wire.encode,
+        decode=wire.decode,
+    )
+    core.health.watch("redis", lambda: relay.connected, needed=False)
+    return relay
+
+
+class _Background:
+    """Loops that are restarted when they fail, and cancelled when the process stops."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        self._tasks.append(asyncio.create_task(run_forever(name, work), name=name))
+
+    async def __aenter__(self) -> "_Background":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _open_core(settings: Settings, stack: AsyncExitStack) -> Core:
+    clock, bus = SystemClock(), Bus[Fact]()
+    await migrate(settings.database)
+    store = await stack.enter_async_context(
+        open_store(
+            settings.database, bus=bus, tenant=settings.tenant, hub=settings.hub, clock=clock
+        )
+    )
+    health = Health(bus, clock)
+    book = RuleBook(settings.data_dir.resolve() / "rules")
+    await asyncio.to_thread(book.load)
+    health.watch("rules", lambda: not book.troubles, needed=False)
+    decisions = RuleEngine(book.current)
+    channels = await _open_channels(settings, clock, stack)
+    outbox = Outbox(clock, [channel.name for channel in channels])
+    incidents = IncidentService(
+        store,
+        clock,
+        decisions,
+        outbox,
+        IncidentConfig(
+            time_zone=ZoneInfo(settings.time_zone),
+            origin=settings.hub,
+            link=f"{settings.public_url}/incidents/{{incident_id}}",
+        ),
+    )
+    return Core(
+        clock=clock,
+        bus=bus,
+        store=store,
+        book=book,
+        outbox=outbox,
+        incidents=incidents,
+        reports=ReportService(store, clock, decisions, incidents),
+        messages=MessageService(store, clock, channels, outbox, incidents, incidents),
+        presence=FleetPresence(store, clock),
+        calls=CallService(store, clock),
+        health=health,
+    )
+
+
+async def _open_channels(
+    settings: Settings, clock: Clock, stack: AsyncExitStack
+) -> Sequence[Channel]:
+    config = wecom_config(settings)
+    if config is None:
+        log.info("wecom_off", reason="setting wecom.corp_id is not set")
+        return []
+    return [await stack.enter_async_context(WeComChannel(config, clock))]
+
+
+async def _open_accounts(core: Core) -> tuple[AccountService, SessionService]:
+    passwords = Passwords()
+    accounts = AccountService(core.store, core.clock, passwords)
+    first = await accounts.ensure_first_admin()
+    if first is not None:
+        # Said once, and stored nowhere: whoever starts the hub for the first time reads it here.
+        print(f"commhub: first_admin name=admin password={first}", flush=True)  # noqa: T201 - for a person, not for the log
+    return accounts, SessionService(core.store, core.clock, passwords)
+
+
+def _device_gateway(settings: Settings, core: Core) -> DeviceGateway:
+    host, port = mqtt_address(settings)
+    address = MqttAddress(host=host, port=port, user=CONTROL_USER, secret=control_secret(settings))
+    return DeviceGateway(
+        GatewayConfig(address=address, tenant=settings.tenant),
+        core.reports,
+        core.presence,
+        core.clock,
+    )
+
+
+def _routers(
+    settings: Settings,
+    core: Core,
+    fleet: FleetService,
+    accounts: AccountService,
+    sessions: SessionService,
+    live: LiveService,
+) -> tuple[list[APIRouter], list[APIRouter]]:
+    """Routers under /api/v1, and those of protocols at the root."""
+
+    def account_of(name: str, password: str) -> SipAccount:
+        return hash_account(name, settings.sip.realm, password)
+
+    async def candidates(decision: Decision, report: Report) -> Sequence[Candidate]:
+        del decision, report
+        async with core.store.read() as uow:
+            return (await Crew.load(uow)).candidates()
+
+    routers = [
+        account_routes.build_router(accounts, sessions, core.store),
+        report_routes.build_router(core.reports),
+        incident_routes.build_router(core.incidents, core.reports, core.store),
+        directory_routes.build_router(DirectoryService(core.store, core.clock), core.store),
+        call_routes.build_router(core.calls, core.store, settings.recordings_dir),
+        message_routes.build_router(core.messages, core.store),
+        fleet_routes.build_router(fleet, Phones(core.store, account_of, core.clock), core.store),
+        build_rules_router(core.book, candidates, core.clock, core.store),
+        live_routes.build_router(live),
+    ]
+    return routers, _edge_routers(settings, core)
+
+
+def _edge_routers(settings: Settings, core: Core) -> list[APIRouter]:
+    wecom = wecom_config(settings)
+    if wecom is None:
+        return []
+    try:
+        return [build_wecom_router(wecom, core.messages, core.reports, core.clock)]
+    except ValueError as error:
+        raise SettingsError(f"setting wecom.callback_aes_key: {error}") from error
+
+
+def sip_config(settings: Settings) -> SipConfig:
+    """The SIP edge of these settings."""
+    sip = settings.sip
+    return SipConfig(
+        host=sip.host,
+        port=sip.port,
+        advertised_host=sip.advertised_host,
+        realm=sip.realm,
+        user_agent=f"commhub/{__version__}",
+    )
+
+
+def wecom_config(settings: Settings) -> WeComConfig | None:
+    """The WeCom app of these settings; None when there is none. Raises SettingsError for half of one."""
+    wecom = settings.wecom
+    if wecom.corp_id is None:
+        return None
+    secrets = {
+        "secret": wecom.secret,
+        "callback_token": wecom.callback_token,
+        "callback_aes_key": wecom.callback_aes_key,
+    }
+    missing = [name for name, value in secrets.items() if value is None]
+    if missing:
+        raise SettingsError(
+            f"setting wecom: corp_id is set, so {', '.join(missing)} must be set too"
+        )
+    given = {name: value.get_secret_value() for name, value in secrets.items() if value}
+    return WeComConfig(
+        corp_id=wecom.corp_id,
+        agent_id=wecom.agent_id,
+        secret=given["secret"],
+        token=given["callback_token"],
+        aes_key=given["callback_aes_key"],
+        api_base=wecom.api_base,
+        ca_file=wecom.ca_file,
+    )

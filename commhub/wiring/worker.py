@@ -1,0 +1,53 @@
+"""The media worker process: the audio engine, and the voice connection that links it to the radios."""
+
+import asyncio
+import signal
+from contextlib import suppress
+
+from bridges.audio.config import AudioConfig
+from bridges.worker import WorkerConfig, run_worker
+from commhub.ports.voice import VoiceSink
+from commhub.settings import Settings
+from commhub.wiring.shared import mqtt_address, voice_secret, worker_socket
+from devices.broker_files import VOICE_USER
+from devices.link import MqttAddress
+from devices.voice import VoiceConfig, VoiceConnection
+
+
+def worker_config(settings: Settings, name: str) -> WorkerConfig:
+    """What the worker of that name is told."""
+    media = settings.media
+    return WorkerConfig(
+        name=name,
+        control=f"unix:{worker_socket(settings, name)}",
+        audio=AudioConfig(
+            recordings=settings.recordings_dir,
+            bind_host=media.host,
+            advertise_host=media.advertised_host or media.host,
+            port_min=media.first_port,
+            port_max=media.last_port,
+        ),
+    )
+
+
+async def run_worker_process(settings: Settings, name: str) -> None:
+    """Run until SIGTERM or SIGINT."""
+    settings.run_dir.mkdir(parents=True, exist_ok=True)
+    settings.recordings_dir.mkdir(parents=True, exist_ok=True)
+    host, port = mqtt_address(settings)
+    voice = VoiceConfig(
+        address=MqttAddress(host=host, port=port, user=VOICE_USER, secret=voice_secret(settings)),
+        tenant=settings.tenant,
+    )
+
+    def open_voice(sink: VoiceSink) -> VoiceConnection:
+        connection = VoiceConnection(voice)
+        connection.deliver_to(sink)
+        return connection
+
+    running = asyncio.ensure_future(run_worker(worker_config(settings, name), open_voice))
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, running.cancel)
+    with suppress(asyncio.CancelledError):
+        await running
