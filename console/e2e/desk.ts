@@ -1,0 +1,106 @@
+/**
+ * A dispatcher in a real browser at a real hub, driven step by step over standard input and output by the end-to-end
+ * tests: one JSON command a line in, one JSON answer a line out.
+ *
+ *   node e2e/desk.ts URL
+ */
+
+import { createInterface } from 'node:readline'
+
+import { chromium, type Page } from 'playwright-core'
+
+const [hub = 'http://127.0.0.1:8000'] = process.argv.slice(2)
+const PATIENCE_MS = 15_000
+
+type Command = Record<string, string>
+
+const steps: Record<string, (page: Page, command: Command) => Promise<unknown>> = {
+  async signIn(page, { name, password }) {
+    await page.goto(`${hub}/login`)
+    await page.locator('input[name=username]').fill(name)
+    await page.locator('input[name=password]').fill(password)
+    await page.locator('button[type=submit]').click()
+    await page.waitForURL('**/desk')
+  },
+
+  /** The row of an incident in the queue, by its number or title. */
+  async open(page, { text }) {
+    await page.locator('.row', { hasText: text }).first().click()
+    await page.keyboard.press('o')
+    await page.locator('.item').first().waitFor()
+  },
+
+  async sees(page, { text }) {
+    await page.getByText(text).first().waitFor()
+  },
+
+  /** Choose endpoints in the address book and press the key for a group call. */
+  async call(page, { endpoints }) {
+    for (const endpoint of endpoints.split(',')) {
+      await page.locator(`.chips button[title$="${endpoint}"]`).first().click()
+    }
+    await page.keyboard.press('g')
+  },
+
+  async legsConnected(page, { count }) {
+    await page
+      .locator('.leg .tone-green')
+      .nth(Number(count) - 1)
+      .waitFor()
+  },
+
+  async picture(page, { file }) {
+    await page.screenshot({ path: file })
+  },
+
+  async text(page, { selector }) {
+    return page.locator(selector).first().innerText()
+  },
+
+  async press(page, { key }) {
+    await page.keyboard.press(key)
+  },
+
+  async click(page, { selector }) {
+    await page.locator(selector).first().click()
+  },
+}
+
+async function main(): Promise<void> {
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  })
+  const page = await browser.newPage({
+    viewport: { width: 1920, height: 1080 },
+    locale: 'zh-CN',
+    timezoneId: 'Asia/Shanghai',
+  })
+  page.setDefaultTimeout(PATIENCE_MS)
+  const errors: string[] = []
+  page.on('pageerror', (error) => errors.push(error.message))
+  for await (const line of createInterface({ input: process.stdin })) {
+    const command = JSON.parse(line) as Command
+    const step = steps[command.do]
+    let answer: unknown
+    try {
+      answer = step
+        ? { ok: (await step(page, command)) ?? null, errors }
+        : { failed: `no step ${command.do}` }
+    } catch (error) {
+      answer = { failed: String(error), errors, at: page.url() }
+    }
+    process.stdout.write(`${JSON.stringify(answer)}\n`)
+  }
+  await browser.close()
+}
+
+await main()

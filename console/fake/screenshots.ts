@@ -1,0 +1,208 @@
+/**
+ * `npm run screenshots [DIRECTORY] [name …]`: pictures of the main screens with the fake hub, to be looked at.
+ * Needs the built console and a Chromium at CHROMIUM (default /usr/bin/chromium).
+ */
+
+import { spawn } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+import axe from 'axe-core'
+import { chromium, type Browser, type Page } from 'playwright-core'
+
+const PORT = 4199
+const HUB = `http://127.0.0.1:${PORT}`
+const [directory = 'screenshots', ...only] = process.argv.slice(2)
+
+interface Shot {
+  name: string
+  size: [number, number]
+  theme?: 'dark' | 'light'
+  locale?: 'zh-CN' | 'en'
+  scene: (page: Page) => Promise<void>
+}
+
+async function signIn(page: Page): Promise<void> {
+  await page.goto(`${HUB}/login`)
+  await page.locator('input[name=username]').fill('chen')
+  await page.locator('input[name=password]').fill('demo')
+  await page.locator('button[type=submit]').click()
+  await page.waitForURL('**/desk')
+  await page.locator('.row').first().waitFor()
+}
+
+async function placeCall(page: Page): Promise<void> {
+  await page.locator('.row', { hasText: '厨房冒烟' }).first().click()
+  for (const endpoint of ['sip:1002', 'sip:1003', 'radio:r12']) {
+    await page.locator(`.chips button[title$="${endpoint}"]`).first().click()
+  }
+  await page.keyboard.press('g')
+  await page.locator('.leg .tone-vermillion').first().waitFor()
+  await page.locator('.leg', { hasText: '孙磊' }).locator('.tone-green').first().waitFor()
+}
+
+async function desk(page: Page): Promise<void> {
+  await signIn(page)
+  await placeCall(page)
+  await page.waitForTimeout(1200)
+}
+
+async function incident(page: Page): Promise<void> {
+  await desk(page)
+  await page.locator('.call .number').first().click()
+  await page.keyboard.press('o')
+  await page.locator('.item').first().waitFor()
+  await page.locator('button[title="全屏查看"], button[title="Full page"]').click()
+  await page.waitForURL('**/incidents/**')
+  await page.locator('.item .more').last().click()
+  await page.waitForTimeout(400)
+}
+
+const SHOTS: Shot[] = [
+  {
+    name: 'login',
+    size: [1920, 1080],
+    scene: async (page) => {
+      await page.goto(`${HUB}/login`)
+      await page.locator('input[name=username]').fill('chen')
+      await page.locator('input[name=password]').fill('wrong')
+      await page.locator('button[type=submit]').click()
+      await page.locator('.error').waitFor()
+    },
+  },
+  { name: 'desk-dark-zh', size: [1920, 1080], scene: desk },
+  { name: 'desk-light-en', size: [1920, 1080], theme: 'light', locale: 'en', scene: desk },
+  { name: 'desk-1366', size: [1366, 768], scene: desk },
+  { name: 'desk-4k', size: [3840, 2160], scene: desk },
+  { name: 'incident-dark-zh', size: [1920, 1080], scene: incident },
+  { name: 'incident-light-en', size: [1920, 1080], theme: 'light', locale: 'en', scene: incident },
+  {
+    name: 'desk-incident-1366',
+    size: [1366, 768],
+    scene: async (page) => {
+      await desk(page)
+      await page.keyboard.press('o')
+      await page.locator('.item').first().waitFor()
+      await page.waitForTimeout(400)
+    },
+  },
+  {
+    name: 'dispatch',
+    size: [1920, 1080],
+    scene: async (page) => {
+      await signIn(page)
+      await page.locator('.row', { hasText: '井盖' }).first().click()
+      await page.keyboard.press('o')
+      await page.locator('.item').first().waitFor()
+      await page.getByRole('button', { name: '派遣', exact: true }).click()
+      await page.locator('.choices label').first().waitFor()
+      await page.waitForTimeout(300)
+    },
+  },
+  {
+    name: 'devices',
+    size: [1920, 1080],
+    scene: async (page) => {
+      await signIn(page)
+      await page.goto(`${HUB}/devices/b7`)
+      await page.locator('tbody tr').first().waitFor()
+      await page.waitForTimeout(300)
+    },
+  },
+  {
+    name: 'rules',
+    size: [1920, 1080],
+    scene: async (page) => {
+      await signIn(page)
+      await page.goto(`${HUB}/rules`)
+      await page.locator('.run').click()
+      await page.locator('.trace').waitFor()
+    },
+  },
+  {
+    name: 'palette',
+    size: [1920, 1080],
+    scene: async (page) => {
+      await signIn(page)
+      await page.keyboard.press('Control+k')
+      await page.keyboard.type('燃气')
+      await page.waitForTimeout(200)
+    },
+  },
+  {
+    name: 'report',
+    size: [1920, 1080],
+    scene: async (page) => {
+      await signIn(page)
+      await page.keyboard.press('n')
+      await page.waitForTimeout(400)
+    },
+  },
+]
+
+/** Say what axe finds: contrast, names, roles. */
+async function audit(page: Page, name: string): Promise<void> {
+  await page.evaluate(axe.source)
+  const found = await page.evaluate(() =>
+    (globalThis as unknown as { axe: typeof axe }).axe.run({ resultTypes: ['violations'] }),
+  )
+  for (const { id, nodes } of found.violations) {
+    console.log(
+      `${name}: axe ${id} (${nodes.length}): ${nodes.map((node) => node.html.slice(0, 120)).join(' ¦ ')}`,
+    )
+  }
+}
+
+async function take(browser: Browser, shot: Shot): Promise<void> {
+  const [width, height] = shot.size
+  const context = await browser.newContext({ viewport: { width, height } })
+  const preferences = { locale: shot.locale ?? 'zh-CN', theme: shot.theme ?? 'dark' }
+  await context.addInitScript((text) => {
+    globalThis.localStorage.setItem('commhub.preferences', text)
+  }, JSON.stringify(preferences))
+  const page = await context.newPage()
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) console.log(shot.name, message.text())
+  })
+  page.on('pageerror', (error) => console.log(shot.name, error.message))
+  page.setDefaultTimeout(15_000)
+  try {
+    await shot.scene(page)
+  } catch (error) {
+    console.log(shot.name, String(error).split('\n')[0])
+    process.exitCode = 1
+  }
+  await audit(page, shot.name)
+  await page.screenshot({ path: `${directory}/${shot.name}.png` })
+  await context.close()
+}
+
+mkdirSync(directory, { recursive: true })
+const server = spawn(
+  process.execPath,
+  [fileURLToPath(new URL('server.ts', import.meta.url)), String(PORT)],
+  {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  },
+)
+await new Promise((resolve) => server.stdout.once('data', resolve))
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ],
+})
+try {
+  for (const shot of SHOTS) {
+    if (only.length === 0 || only.includes(shot.name)) await take(browser, shot)
+  }
+} finally {
+  await browser.close()
+  server.kill()
+}

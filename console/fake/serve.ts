@@ -1,0 +1,106 @@
+/** Puts the fake hub behind a Node HTTP server: its routes, its live socket, and its story. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+
+import { WebSocketServer, type WebSocket } from 'ws'
+
+import { FakeCalls } from './calls.ts'
+import { FakeHub } from './hub.ts'
+import { FakeRoutes, type Answer } from './routes.ts'
+import { begin, goOn, raiseSos } from './story.ts'
+
+const API = '/api/v1'
+const COOKIE = /(?:^|;\s*)commhub_session=([^;]+)/
+
+function sessionOf(request: IncomingMessage): string | undefined {
+  return COOKIE.exec(request.headers.cookie ?? '')?.[1]
+}
+
+async function bodyOf(request: IncomingMessage): Promise<unknown> {
+  let text = ''
+  for await (const piece of request) text += String(piece)
+  return text === '' ? undefined : JSON.parse(text)
+}
+
+/** What of a server the live socket needs; Vite's own server is one too. */
+interface Upgradable {
+  on(
+    event: 'upgrade',
+    listener: (request: IncomingMessage, socket: Duplex, head: Buffer) => void,
+  ): unknown
+}
+
+export class FakeServer {
+  private readonly hub = new FakeHub()
+  private readonly calls = new FakeCalls(this.hub)
+  private readonly routes = new FakeRoutes(this.hub, this.calls)
+  private readonly sockets = new WebSocketServer({ noServer: true })
+
+  constructor() {
+    begin(this.hub)
+    goOn(this.hub, this.calls)
+  }
+
+  /** Answer a request of the API; false when it is none. */
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<boolean> {
+    const url = new URL(request.url ?? '/', 'http://fake')
+    if (url.pathname === '/fake/sos') {
+      raiseSos(this.hub)
+      response.writeHead(204).end()
+      return true
+    }
+    if (!url.pathname.startsWith(API)) return false
+    const answer = this.routes.answer({
+      method: request.method ?? 'GET',
+      path: url.pathname.slice(API.length),
+      query: url.searchParams,
+      body: await bodyOf(request),
+      session: sessionOf(request),
+    })
+    reply(response, answer)
+    return true
+  }
+
+  /** Serve the live socket on this server. */
+  attach(server: Upgradable): void {
+    server.on('upgrade', (request, socket, head) => {
+      if (request.url !== `${API}/live`) return
+      if (!this.routes.knows(sessionOf(request))) {
+        socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n')
+        return
+      }
+      this.sockets.handleUpgrade(request, socket, head, (wire) => this.speak(wire))
+    })
+  }
+
+  private speak(wire: WebSocket): void {
+    let stop: () => void = () => undefined
+    wire.on('message', () => {
+      // A hello and a resync are answered alike: with everything there is.
+      stop()
+      stop = this.hub.listen((frame) => wire.send(JSON.stringify(frame)))
+      wire.send(JSON.stringify(this.hub.snapshot()))
+    })
+    wire.on('close', () => stop())
+  }
+}
+
+function reply(response: ServerResponse, answer: Answer): void {
+  response.statusCode = answer.status
+  if (answer.cookie) {
+    response.setHeader(
+      'Set-Cookie',
+      `commhub_session=${answer.cookie}; Path=/; HttpOnly; SameSite=Strict`,
+    )
+  }
+  if (answer.binary) {
+    response.setHeader('Content-Type', 'audio/wav')
+    response.end(answer.binary)
+  } else if (answer.body === undefined) response.end()
+  else {
+    const kind = answer.status >= 400 ? 'application/problem+json' : 'application/json'
+    response.setHeader('Content-Type', kind)
+    response.end(JSON.stringify(answer.body))
+  }
+}

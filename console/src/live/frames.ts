@@ -1,0 +1,82 @@
+/** What crosses the live socket, and how it changes what the desk knows. Pure, so that it can be proven. */
+
+import type {
+  CallView,
+  DeviceView,
+  IncidentView,
+  PhoneView,
+  ServiceView,
+  TimelineEntryView,
+} from '@/api/types'
+
+export interface LiveState {
+  incidents: Record<string, IncidentView>
+  calls: Record<string, CallView>
+  fleet: Record<string, DeviceView>
+  phones: Record<string, PhoneView>
+  services: Record<string, ServiceView>
+}
+
+export type Table = keyof LiveState
+
+export interface FloorEvent {
+  group: string
+  event: string
+  talker: string | null
+  call_id: string | null
+}
+
+export type Op =
+  | { put: Table; id: string; value: unknown }
+  | { del: Table; id: string }
+  | { event: 'timeline'; value: TimelineEntryView }
+  | { event: 'floor'; value: FloorEvent }
+
+/** Which hub this is, for the top bar. */
+export interface HubIdentity {
+  name: string
+  tier: string
+  mode: string
+}
+
+/** `floors`: who has the floor of each group, where the hub says it; else it is known from the next event on. */
+export interface Snapshot {
+  op: 'snapshot'
+  epoch: string
+  seq: number
+  state: Partial<LiveState> & { floors?: Record<string, FloorEvent> }
+  hub?: HubIdentity
+}
+
+export interface Delta {
+  op: 'delta'
+  epoch: string
+  from: number
+  to: number
+  ops: Op[]
+}
+
+export type Frame = Snapshot | Delta
+
+const TABLES: readonly Table[] = ['incidents', 'calls', 'fleet', 'phones', 'services']
+
+export function emptyState(): LiveState {
+  return { incidents: {}, calls: {}, fleet: {}, phones: {}, services: {} }
+}
+
+/** The whole state a snapshot carries; tables it leaves out are empty. */
+export function stateOf(snapshot: Snapshot): LiveState {
+  const state = emptyState()
+  for (const table of TABLES) Object.assign(state[table], snapshot.state[table])
+  return state
+}
+
+/** Change `state` in place by one op. Events and tables we do not know change nothing. */
+export function applyOp(state: LiveState, op: Op): void {
+  if ('put' in op && TABLES.includes(op.put)) {
+    ;(state[op.put] as Record<string, unknown>)[op.id] = op.value
+  } else if ('del' in op && TABLES.includes(op.del)) {
+    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- a keyed table is what this is
+    delete state[op.del][op.id]
+  }
+}

@@ -1,0 +1,47 @@
+/** The screens and their addresses. */
+
+import { createRouter, createWebHistory, type Router } from 'vue-router'
+
+import { useSession } from './stores/session'
+
+export function makeRouter(): Router {
+  const router = createRouter({
+    history: createWebHistory(),
+    routes: [
+      { path: '/', redirect: '/desk' },
+      {
+        path: '/login',
+        name: 'login',
+        component: () => import('./screens/login/LoginScreen.vue'),
+        meta: { open: true },
+      },
+      { path: '/desk', name: 'desk', component: () => import('./screens/desk/DeskScreen.vue') },
+      {
+        path: '/incidents/:id',
+        name: 'incident',
+        component: () => import('./screens/incident/IncidentScreen.vue'),
+        props: true,
+      },
+      {
+        path: '/devices/:id?',
+        name: 'devices',
+        component: () => import('./screens/devices/DevicesScreen.vue'),
+        props: true,
+      },
+      { path: '/rules', name: 'rules', component: () => import('./screens/rules/RulesScreen.vue') },
+      {
+        path: '/:rest(.*)*',
+        name: 'missing',
+        component: () => import('./screens/MissingScreen.vue'),
+        meta: { open: true },
+      },
+    ],
+  })
+  router.beforeEach(async (to) => {
+    const session = useSession()
+    if (!session.restored) await session.restore()
+    if (to.meta.open || session.principal) return true
+    return { name: 'login', query: { next: to.fullPath } }
+  })
+  return router
+}

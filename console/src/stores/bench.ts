@@ -1,0 +1,62 @@
+/** The call bench: commands on calls. What they lead to arrives by the live socket. */
+
+import { defineStore } from 'pinia'
+import { computed, ref } from 'vue'
+
+import { api, ask } from '@/api/client'
+import type { LegChange, NewCall } from '@/api/bodies'
+import type { CallView, LegView } from '@/api/types'
+import { useLive } from './live'
+
+export const isLiveLeg = (leg: LegView): boolean => leg.state !== 'ended'
+
+/** The call that a phone placed and that still waits for somebody of ours. */
+export function waitingCaller(call: CallView): LegView | undefined {
+  return call.legs.find((leg) => leg.direction === 'inbound' && leg.state === 'ringing')
+}
+
+export const useBench = defineStore('bench', () => {
+  const live = useLive()
+  /** The call that keys such as F4 mean. */
+  const currentId = ref<string | null>(null)
+
+  const calls = computed(() =>
+    live.calls
+      .filter((call) => call.ended_at === null)
+      .sort((a, b) => b.created_at.localeCompare(a.created_at)),
+  )
+  const current = computed(
+    () => calls.value.find((call) => call.id === currentId.value) ?? calls.value[0],
+  )
+
+  async function place(body: NewCall): Promise<void> {
+    const call = await ask(api.POST('/calls', { body }))
+    currentId.value = call.id
+  }
+
+  async function end(id: string): Promise<void> {
+    await ask(api.DELETE('/calls/{id}', { params: { path: { id } } }))
+  }
+
+  async function addLeg(id: string, endpoint: string): Promise<void> {
+    await ask(api.POST('/calls/{id}/legs', { params: { path: { id } }, body: { endpoint } }))
+  }
+
+  async function change(leg: LegView, body: LegChange): Promise<void> {
+    const path = { call: leg.call_id, leg: leg.id }
+    await ask(api.PATCH('/calls/{call}/legs/{leg}', { params: { path }, body }))
+  }
+
+  async function hangUp(leg: LegView): Promise<void> {
+    const path = { call: leg.call_id, leg: leg.id }
+    await ask(api.DELETE('/calls/{call}/legs/{leg}', { params: { path } }))
+  }
+
+  /** Bring a leg of one call into another: it rings there, and leaves here. */
+  async function moveLeg(leg: LegView, to: string): Promise<void> {
+    await hangUp(leg)
+    await addLeg(to, leg.endpoint)
+  }
+
+  return { calls, current, currentId, place, end, addLeg, change, hangUp, moveLeg }
+})

@@ -1,0 +1,97 @@
+/** What the hub says is true now, kept by the live socket, and the events that pass by. */
+
+import { defineStore } from 'pinia'
+import { computed, reactive, ref, shallowRef } from 'vue'
+
+import type { TimelineEntryView } from '@/api/types'
+import {
+  applyOp,
+  emptyState,
+  stateOf,
+  type FloorEvent,
+  type HubIdentity,
+  type Op,
+  type Snapshot,
+} from '@/live/frames'
+import type { Phase } from '@/live/socket'
+import { hubNow } from '@/live/time'
+
+type Listener<T> = (value: T) => void
+
+export interface FloorState {
+  talker: string | null
+  event: string
+  callId: string | null
+}
+
+export const useLive = defineStore('live', () => {
+  const state = reactive(emptyState())
+  const phase = ref<Phase>('idle')
+  const offlineSince = ref<number | null>(null)
+  const ready = ref(false)
+  /** Counts snapshots: whoever keeps something beside the state loads it anew. */
+  const snapshots = ref(0)
+  const hub = ref<HubIdentity | null>(null)
+  const floors = reactive<Record<string, FloorState>>({})
+  const timelineListeners = shallowRef(new Set<Listener<TimelineEntryView>>())
+
+  const incidents = computed(() => Object.values(state.incidents))
+  const calls = computed(() => Object.values(state.calls))
+  const services = computed(() => Object.values(state.services))
+
+  function takeSnapshot(snapshot: Snapshot): void {
+    Object.assign(state, stateOf(snapshot))
+    hub.value = snapshot.hub ?? null
+    for (const floor of Object.values(snapshot.state.floors ?? {})) takeFloor(floor)
+    ready.value = true
+    snapshots.value += 1
+  }
+
+  function takeFloor(event: FloorEvent): void {
+    floors[event.group] = { talker: event.talker, event: event.event, callId: event.call_id }
+  }
+
+  function takeOps(ops: Op[]): void {
+    for (const op of ops) {
+      if (!('event' in op)) applyOp(state, op)
+      else if (op.event === 'floor') takeFloor(op.value)
+      else for (const listener of timelineListeners.value) listener(op.value)
+    }
+  }
+
+  function movePhase(next: Phase): void {
+    if (next === 'offline') offlineSince.value ??= hubNow()
+    if (next === 'online' || next === 'idle') offlineSince.value = null
+    if (next === 'idle') forget()
+    phase.value = next
+  }
+
+  function forget(): void {
+    Object.assign(state, emptyState())
+    for (const group of Object.keys(floors)) Reflect.deleteProperty(floors, group)
+    ready.value = false
+  }
+
+  /** Hear every timeline entry; call the answer to stop. */
+  function onTimeline(listener: Listener<TimelineEntryView>): () => void {
+    timelineListeners.value.add(listener)
+    return () => timelineListeners.value.delete(listener)
+  }
+
+  return {
+    state,
+    phase,
+    offlineSince,
+    ready,
+    snapshots,
+    floors,
+    hub,
+    incidents,
+    calls,
+    services,
+    takeSnapshot,
+    takeOps,
+    movePhase,
+    onTimeline,
+  }
+})

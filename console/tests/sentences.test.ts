@@ -1,0 +1,349 @@
+import { readFileSync } from 'node:fs'
+
+import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+
+import { i18n, LOCALES, term, type Locale, type Vocabulary } from '@/i18n'
+import { clockFace } from '@/live/durations'
+import type { Context } from '@/timeline/sentence'
+import { RENDERERS, sentenceOf } from '@/timeline/sentences'
+
+import { entry } from './things'
+
+const FACTS = readFileSync('../commhub/domain/facts.py', 'utf8')
+const KINDS = [...FACTS.matchAll(/^class (\w+)\(Fact\)/gm)].map(([, name = '']) =>
+  name.replace(/(?<!^)(?=[A-Z])/g, '_').toLowerCase(),
+)
+
+function contextIn(locale: Locale): Context {
+  i18n.global.locale.value = locale
+  return {
+    locale,
+    words: {
+      t: (key, params = {}) => i18n.global.t(key, params),
+      term: (vocabulary, value, params) => term(vocabulary as Vocabulary, value, params),
+      moment: (at) => `at ${at}`,
+      span: clockFace,
+      list: (items) => items.join(', '),
+    },
+    names: {
+      responder: (id) => ({ zhang: '张伟', li: '李娜' })[id] ?? id,
+      endpoint: (endpoint) =>
+        ({ 'sip:1001': '值班台', 'radio:patrol-1': '巡防组' })[endpoint] ?? endpoint,
+      device: (id) => ({ b7: '记录仪 7' })[id] ?? id,
+      incident: () => '20261120-0009',
+      me: { actor: 'user:chen', name: '陈晨' },
+    },
+  }
+}
+
+/** For each kind its data, and what a reader must find in the sentence. */
+const EXAMPLES: Record<
+  string,
+  { data: Record<string, unknown>; actor?: string; zh: string; en: string }[]
+> = {
+  report_received: [
+    {
+      data: { source: 'device', category: 'sos', text: 'help' },
+      zh: '收到单兵设备上报：SOS 紧急求助',
+      en: 'SOS reported by a field device',
+    },
+  ],
+  report_quarantined: [{ data: { reason: 'no position' }, zh: 'no position', en: 'no position' }],
+  rules_decided: [
+    {
+      data: { outcome: { loop: 'street', team: 'patrol', level: 1 }, ruleset: 'r', version: '1' },
+      zh: '规则判定：街道闭环，巡防队伍处置，一级',
+      en: 'Rules decided: Street loop, team Patrol, Level 1',
+    },
+    {
+      data: { outcome: { loop: 'community', team: 'grid-officer' }, fell_to_default: true },
+      zh: '规则未命中',
+      en: 'No rule matched',
+    },
+  ],
+  incident_registered: [
+    {
+      data: { number: '20261120-0001', category: 'gas', level: 1 },
+      zh: '立案 20261120-0001：燃气泄漏，一级',
+      en: 'Registered as 20261120-0001: Gas leak, Level 1',
+    },
+  ],
+  responders_ranked: [
+    {
+      data: { ranked: [{ responder: 'zhang' }, { responder: 'li' }], excluded: [] },
+      zh: '候选人员 2 名，首选 张伟',
+      en: '2 candidates, 张伟 first',
+    },
+    { data: { ranked: [], excluded: [] }, zh: '没有可派人员', en: 'Nobody can be sent' },
+  ],
+  responder_shortfall: [
+    {
+      data: { reasons: ['nobody_free'], fallback: null },
+      zh: '力量不足：无人空闲',
+      en: 'Not enough responders: nobody is free',
+    },
+    { data: { reasons: ['off_duty'], fallback: '王强' }, zh: '王强', en: 'duty leader 王强' },
+  ],
+  stage_moved: [
+    {
+      data: { action: 'verify', before: 'handled', after: 'verified' },
+      actor: 'user:chen',
+      zh: '陈晨核查通过',
+      en: '陈晨 verified the result',
+    },
+    {
+      data: { action: 'comment', note: 'x' },
+      actor: 'user:li',
+      zh: 'li 备注',
+      en: 'li added a note',
+    },
+  ],
+  incident_merged: [
+    {
+      data: { into: 'i9' },
+      actor: 'user:chen',
+      zh: '并入 20261120-0009',
+      en: 'into 20261120-0009',
+    },
+  ],
+  incident_absorbed: [
+    {
+      data: { number: '20261120-0003' },
+      actor: 'user:chen',
+      zh: '将 20261120-0003 并入',
+      en: 'merged 20261120-0003 into this',
+    },
+  ],
+  attention_raised: [
+    { data: { code: 'nobody_accepts', text: 'x' }, zh: '无人接单', en: 'Nobody accepts' },
+    { data: { code: 'brand_new', text: 'look at this' }, zh: 'look at this', en: 'look at this' },
+  ],
+  task_dispatched: [
+    {
+      data: { responder: '张伟', unit: '巡防队', attempt: 1 },
+      zh: '派遣 张伟（巡防队）',
+      en: 'Sent to 张伟 (巡防队)',
+    },
+    {
+      data: { responder: '李娜', unit: '巡防队', attempt: 2 },
+      zh: '第 2 次派遣：李娜',
+      en: 'Attempt 2: sent to 李娜',
+    },
+  ],
+  task_moved: [
+    {
+      data: { responder: '张伟', action: 'accept' },
+      zh: '张伟 接单',
+      en: '张伟 accepted the task',
+    },
+    {
+      data: { responder: '张伟', action: 'return', note: '车坏了' },
+      zh: '张伟 退单',
+      en: '张伟 returned the task',
+    },
+  ],
+  clock_expired: [
+    {
+      data: { clock: 'accept', step: 1, due_at: '2026-11-20T19:01:00Z' },
+      zh: '接单时限已到',
+      en: 'The acceptance clock ran out',
+    },
+  ],
+  task_escalated: [
+    {
+      data: { from_responder: '张伟', to_responder: '李娜' },
+      zh: '张伟 未按时接单，升级至 李娜',
+      en: '张伟 did not accept in time, escalated to 李娜',
+    },
+    {
+      data: { from_responder: '张伟', to_responder: null },
+      zh: '已无人可升级',
+      en: 'nobody is left',
+    },
+  ],
+  message_queued: [
+    {
+      data: { title: '火情', recipients: ['zhang', 'sip:1001'], channels: ['wecom'] },
+      zh: '通知 张伟, 值班台：火情',
+      en: 'Notify 张伟, 值班台: 火情',
+    },
+  ],
+  delivery_moved: [
+    {
+      data: {
+        channel: 'wecom',
+        recipient: 'zw',
+        delivery_kind: 'send',
+        state: 'delivered',
+        attempt: 1,
+      },
+      zh: '企业微信消息 → wecom:zw：已送达',
+      en: 'WeCom message to wecom:zw: Delivered',
+    },
+    {
+      data: {
+        channel: 'wecom',
+        recipient: 'zw',
+        delivery_kind: 'update',
+        state: 'failed_perm',
+        attempt: 3,
+        error: 'no such user',
+      },
+      zh: '卡片更新',
+      en: 'card update',
+    },
+  ],
+  ack_received: [
+    {
+      data: { action: 'accept', source: 'wecom', effect: 'done' },
+      actor: 'responder:zhang',
+      zh: '张伟 在企业微信点击“接单”',
+      en: '张伟 tapped “Accept” in WeCom',
+    },
+  ],
+  call_started: [
+    {
+      data: { legs: ['sip:1001', 'radio:patrol-1'] },
+      actor: 'user:chen',
+      zh: '陈晨 发起通话：值班台, 巡防组',
+      en: '陈晨 called 值班台, 巡防组',
+    },
+  ],
+  leg_moved: [
+    {
+      data: { endpoint: 'sip:1001', state: 'connected' },
+      zh: '值班台 接通',
+      en: '值班台 joined the call',
+    },
+    {
+      data: { endpoint: 'sip:1001', state: 'ended', cause: 'busy', detail: '486' },
+      zh: '值班台 未接通：占线',
+      en: '值班台 was not reached: Busy',
+    },
+  ],
+  call_ended: [{ data: { duration_s: 95.2 }, zh: '时长 1:35', en: 'after 1:35' }],
+  floor_moved: [
+    {
+      data: { group: 'patrol-1', event: 'taken', talker: 'sip:1001' },
+      zh: '巡防组 组话权：值班台 讲话',
+      en: '值班台 has the floor of 巡防组',
+    },
+    {
+      data: { group: 'patrol-1', event: 'idle', talker: null },
+      zh: '巡防组 组话权空闲',
+      en: 'The floor of 巡防组 is idle',
+    },
+    {
+      data: { group: 'patrol-1', event: 'revoked', talker: 'sip:1001' },
+      zh: '被收回',
+      en: 'revoked',
+    },
+  ],
+  recording_stored: [
+    {
+      data: { call_id: 'c', recording_id: 'r', seconds: 61 },
+      zh: '录音已存档，1:01',
+      en: 'Recording stored, 1:01',
+    },
+  ],
+  device_seen: [
+    {
+      data: { device_id: 'b7', online: true, changed: 'birth' },
+      zh: '记录仪 7 上线',
+      en: '记录仪 7 came online',
+    },
+    {
+      data: { device_id: 'b7', online: false, changed: 'death' },
+      zh: '记录仪 7 离线',
+      en: '记录仪 7 went offline',
+    },
+    {
+      data: { device_id: 'b7', online: true, changed: 'telemetry', battery: 55 },
+      zh: '记录仪 7 更新位置',
+      en: '记录仪 7 moved',
+    },
+  ],
+  device_commanded: [
+    {
+      data: { device_id: 'b7', op: 'sos.ack', state: 'delivered' },
+      zh: '记录仪 7 求助确认：已送达',
+      en: '记录仪 7, SOS acknowledgement: Delivered',
+    },
+  ],
+  phone_seen: [
+    { data: { account: '1001', online: true }, zh: '话机 1001 注册', en: 'Phone 1001 registered' },
+    {
+      data: { account: '1001', online: false },
+      zh: '话机 1001 离线',
+      en: 'Phone 1001 went offline',
+    },
+  ],
+  service_moved: [
+    {
+      data: { service: 'wecom', state: 'down' },
+      zh: '企业微信服务中断',
+      en: 'Service WeCom: down',
+    },
+  ],
+}
+
+describe('the sentences of the timeline', () => {
+  beforeEach(() => {
+    i18n.global.locale.value = 'zh-CN'
+  })
+  afterAll(() => {
+    i18n.global.locale.value = 'zh-CN'
+  })
+
+  it('are known for every kind of fact of the hub', () => {
+    expect(KINDS.length).toBeGreaterThan(20)
+    expect(KINDS.filter((kind) => !(kind in RENDERERS))).toEqual([])
+    expect(KINDS.filter((kind) => !(kind in EXAMPLES))).toEqual([])
+  })
+
+  for (const [kind, examples] of Object.entries(EXAMPLES)) {
+    it(`say ${kind} in both languages`, () => {
+      for (const { data, actor, zh, en } of examples) {
+        const fact = entry(kind, data, { actor: actor ?? 'system' })
+        expect(sentenceOf(fact, contextIn('zh-CN')).text).toContain(zh)
+        expect(sentenceOf(fact, contextIn('en')).text).toContain(en)
+      }
+    })
+  }
+
+  it('bear data that is missing or of the wrong type', () => {
+    for (const locale of LOCALES) {
+      for (const kind of KINDS) {
+        for (const data of [
+          {},
+          { ranked: 'x', legs: 5, outcome: null, reasons: [1], attempt: 'y' },
+        ]) {
+          const sentence = sentenceOf(entry(kind, data), contextIn(locale))
+          expect(sentence.text).not.toContain('timeline.')
+          expect(sentence.text).not.toContain('undefined')
+        }
+      }
+    }
+  })
+
+  it('show a kind that is newer than this console by its name and data', () => {
+    const sentence = sentenceOf(
+      entry('drone_launched', { drone: 'd1', at: [1, 2] }),
+      contextIn('en'),
+    )
+    expect(sentence.text).toBe('drone launched')
+    expect(sentence.chips).toEqual([
+      ['drone', 'd1'],
+      ['at', '1, 2'],
+    ])
+  })
+
+  it('keep people’s own words as a quotation', () => {
+    const fact = entry('report_received', {
+      source: 'sip',
+      category: 'fire',
+      text: '<b>三楼着火</b>',
+    })
+    expect(sentenceOf(fact, contextIn('zh-CN')).quote).toBe('<b>三楼着火</b>')
+  })
+})
