@@ -1,0 +1,207 @@
+"""The far ends: any number of G.711 phones on one UDP socket, each with an IP address of its own.
+
+127.0.0.0/8 is all loopback, so a leg is an address: IP_PKTINFO sets the source of what is sent and tells the
+destination of what is received. Sending is spread over the tick, a twentieth of the legs each millisecond, as phones
+that were not started together do.
+"""
+
+import ctypes
+import os
+import socket
+import time
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridges.audio.g711 import FRAME, Law, decode, encode
+from bridges.audio.sockets import MESSAGE, message_array, source_key, write_addresses
+from commhub.ports.media import RtpAddress
+from simulators.tones import RATE, Tone, ToneMeter
+
+TONES = (400.0, 700.0, 1100.0)
+SAMPLED_CALLS = 8
+PROBE_CALLS = 20
+"""Calls whose first leg sends marks instead of a tone, each in another phase of the tick."""
+MARK_EVERY = 25
+_LOUD = 9000
+_STEPS = 20
+_SIZE = 12 + FRAME
+_BURST = 8192
+_IP_PKTINFO = 8
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(slots=True)
+class LoadReport:
+    """`levels[i]`: of a sampled leg, the tones it heard and the floor in dBFS; `place` is its own tone."""
+
+    sent: int = 0
+    received: int = 0
+    seconds: float = 0.0
+    latest_ms: float = 0.0
+    cpu_s: float = 0.0
+    latencies_ms: list[float] = field(default_factory=list)
+    levels: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """`legs` phones in calls of `party`, to run on `core`."""
+
+    legs: int
+    party: int
+    core: int
+    port: int = 29_000
+
+    def address(self, leg: int) -> RtpAddress:
+        """Where the leg's phone is."""
+        return RtpAddress(f"127.10.{leg // 250 + 1}.{leg % 250 + 1}", self.port)
+
+    def run(self, goals: list[int], seconds: float, pipe: Connection) -> None:
+        """Speak and listen for so long; sends "speaking", then the report."""
+        os.sched_setaffinity(0, {self.core})
+        phones = _Phones(self, goals)
+        phones.speak_a_step(0)
+        pipe.send("speaking")
+        pipe.send(phones.converse(seconds))
+
+
+class _Phones:
+    def __init__(self, load: Load, goals: list[int]) -> None:
+        self._load = load
+        count = load.legs
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        for option in (33, 32):  # SO_RCVBUFFORCE, SO_SNDBUFFORCE
+            self._socket.setsockopt(socket.SOL_SOCKET, option, 32 << 20)
+        self._socket.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        self._socket.bind(("0.0.0.0", load.port))
+        self._places = np.arange(count) % load.party
+        self._probes = np.arange(min(PROBE_CALLS, count // load.party // 2)) * load.party
+        self._sampled = [
+            load.party * (count // load.party - 1 - call) + place
+            for call in range(min(SAMPLED_CALLS, count // load.party // 2))
+            for place in range(load.party)
+        ]
+        self._meters = {leg: ToneMeter() for leg in self._sampled}
+        self._marked_at = np.zeros(count)
+        self.report = LoadReport()
+        self._prepare_sending(goals)
+        self._prepare_receiving()
+
+    def _prepare_sending(self, goals: list[int]) -> None:
+        count = self._load.legs
+        hosts = [source_key(self._load.address(leg).host, 1) >> 16 for leg in range(count)]
+        self._hosts = np.array(hosts, np.int64)
+        self._packets = np.zeros((count, _SIZE), np.uint8)
+        self._packets[:, 0] = 0x80
+        self._packets.view(">u4")[:, 2] = 0x5000 + np.arange(count)
+        self._sequence = np.random.default_rng(1).integers(0, 65536, count)
+        self._addresses = np.zeros((count, 16), np.uint8)
+        keys = (int.from_bytes(socket.inet_aton("127.0.0.1"), "big") << 16) | np.array(goals)
+        write_addresses(self._addresses, keys)
+        # struct cmsghdr + struct in_pktinfo: length, level 0, type, interface, source, destination.
+        self._pktinfo = np.zeros((count, 32), np.uint8)
+        self._pktinfo.view(np.uint64)[:, 0] = 28
+        self._pktinfo.view(np.uint32)[:, 3] = _IP_PKTINFO
+        self._pktinfo.view(">u4")[:, 5] = self._hosts
+        # One phase is one contiguous run of messages.
+        self._order = np.argsort(np.arange(count) // self._load.party % _STEPS, kind="stable")
+        phase = (np.arange(count) // self._load.party % _STEPS)[self._order]
+        self._bounds = np.searchsorted(phase, np.arange(_STEPS + 1))
+        messages, self._iov = message_array(self._packets, self._addresses)
+        messages["control"] = self._pktinfo.ctypes.data + np.arange(count) * 32
+        messages["control_size"] = 32
+        self._messages = np.ascontiguousarray(messages[self._order])
+        tones = [Tone(frequency) for frequency in TONES]
+        self._tones = np.array(
+            [
+                [list(encode(tone.take(FRAME), Law.PCMU)) for _ in range(RATE // FRAME)]
+                for tone in tones
+            ],
+            np.uint8,
+        )
+        self._quiet = np.full(FRAME, 0xFF, np.uint8)
+        mark = np.where(np.arange(FRAME) // 4 % 2, 16000, -16000).astype(np.int16)
+        self._mark = np.frombuffer(encode(mark, Law.PCMU), np.uint8)
+
+    def _prepare_receiving(self) -> None:
+        self._data = np.zeros((_BURST, 256), np.uint8)
+        self._from = np.zeros((_BURST, 16), np.uint8)
+        self._controls = np.zeros((_BURST, 64), np.uint8)
+        self._inbox, self._inbox_iov = message_array(self._data, self._from)
+        self._inbox["control"] = self._controls.ctypes.data + np.arange(_BURST) * 64
+
+    def converse(self, seconds: float) -> LoadReport:
+        report = self.report
+        start = time.monotonic()
+        steps = int(seconds * 1000)
+        for step in range(1, steps):
+            due = start + step / 1000
+            ahead = due - time.monotonic()
+            if ahead > 0:
+                time.sleep(ahead)
+            report.latest_ms = max(report.latest_ms, -ahead * 1000)
+            self.speak_a_step(step)
+            self._listen()
+        report.seconds = time.monotonic() - start
+        report.cpu_s = time.process_time()
+        for leg, meter in self._meters.items():
+            report.levels.append((int(self._places[leg]), meter.levels(TONES)))
+        return report
+
+    def speak_a_step(self, step: int) -> None:
+        frame, phase = divmod(step, _STEPS)
+        first, end = int(self._bounds[phase]), int(self._bounds[phase + 1])
+        if first == end:
+            return
+        legs = self._order[first:end]
+        sequence = (self._sequence[legs] + frame) & 0xFFFF
+        self._packets.view(">u2")[legs, 1] = sequence
+        self._packets.view(">u4")[legs, 1] = frame * FRAME + 7 * legs
+        self._packets[legs, 12:] = self._tones[self._places[legs], frame % (RATE // FRAME)]
+        for probe in self._probes[self._probes // self._load.party % _STEPS == phase]:
+            self._speak_probe(int(probe), frame)
+        row = first
+        while row < end:
+            at = self._messages.ctypes.data + row * MESSAGE.itemsize
+            done = _libc.sendmmsg(
+                self._socket.fileno(), ctypes.c_void_p(at), min(1024, end - row), 0
+            )
+            assert done > 0, os.strerror(ctypes.get_errno())
+            row += done
+        self.report.sent += end - first
+
+    def _speak_probe(self, probe: int, frame: int) -> None:
+        """A probe call is quiet but for its first leg's marks, once in `MARK_EVERY` frames."""
+        for leg in range(probe, probe + self._load.party):
+            self._packets[leg, 12:] = self._quiet
+        if (frame + probe) % MARK_EVERY == 0:
+            self._packets[probe, 12:] = self._mark
+            self._marked_at[probe + 1] = time.monotonic()
+
+    def _listen(self) -> None:
+        self._inbox["control_size"] = 64
+        at = ctypes.c_void_p(self._inbox.ctypes.data)
+        count = _libc.recvmmsg(self._socket.fileno(), at, 1024, socket.MSG_DONTWAIT, None)
+        if count <= 0:
+            return
+        now = time.monotonic()
+        self.report.received += count
+        hosts = self._controls.view(">u4")[:count, 6].astype(np.int64)
+        legs = ((hosts >> 8 & 0xFF) - 1) * 250 + (hosts & 0xFF) - 1
+        for i in np.flatnonzero(np.isin(legs, self._sampled) | (self._marked_at[legs] > 0)):
+            self._hear(int(legs[i]), self._data[i, 12:_SIZE], now)
+
+    def _hear(self, leg: int, payload: NDArray[np.uint8], now: float) -> None:
+        samples = decode(payload.tobytes(), Law.PCMU)
+        meter = self._meters.get(leg)
+        if meter is not None:
+            meter.hear(samples)
+            return
+        loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > _LOUD)
+        if len(loud):
+            later = now - self._marked_at[leg] + float(loud[0]) / RATE
+            self.report.latencies_ms.append(later * 1000)
+            self._marked_at[leg] = 0
