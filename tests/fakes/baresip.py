@@ -1,0 +1,180 @@
+"""baresip, a real SIP phone of the distribution: registers, answers by itself, speaks a sine, records what it hears.
+
+Only `baresip-core` is needed and no sound card is touched: `ausine` speaks (at 48 kHz in two channels, which is
+all it can), `sndfile` writes down what is heard, `aubridge` is the loudspeaker that nobody listens to. Commands and events go over its ctrl_tcp module
+(netstrings of JSON).
+"""
+
+import asyncio
+import json
+import socket
+import tempfile
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+from fakes.servers import free_port, program
+from fakes.waiting import eventually
+
+MODULES = Path("/usr/lib/baresip/modules")
+_CONFIG = """\
+poll_method epoll
+sip_listen 127.0.0.1:{sip_port}
+net_interface 127.0.0.1
+call_local_timeout 120
+call_max_calls 4
+audio_player aubridge,nowhere
+audio_source ausine,{tone}
+audio_alert aubridge,nowhere
+ausrc_srate 48000
+auplay_srate 8000
+ausrc_channels 2
+auplay_channels 1
+audio_buffer 20-160
+rtp_ports {rtp_low}-{rtp_high}
+rtcp_mux no
+jitter_buffer_delay 1-5
+module_path {modules}
+module g711.so
+module ausine.so
+module aubridge.so
+module sndfile.so
+snd_path {heard}
+module_tmp uuid.so
+module_tmp account.so
+module_app menu.so
+module_app ctrl_tcp.so
+ctrl_tcp_listen 127.0.0.1:{control}
+"""
+_ACCOUNT = (
+    "<sip:{user}@127.0.0.1:{hub}>;auth_pass={password};answermode={answer};regint=60;"
+    "audio_codecs=PCMA,PCMU;dtmfmode=rtpevent\n"
+)
+
+
+class Baresip:
+    """A running baresip. `events` are its own words, for example CALL_ESTABLISHED."""
+
+    def __init__(self, folder, process, reader, writer):
+        self._folder = Path(folder)
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self.events = []
+        self._listening = asyncio.create_task(self._listen())
+
+    async def _listen(self):
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                size = int((await self._reader.readuntil(b":"))[:-1])
+                message = json.loads((await self._reader.readexactly(size + 1))[:-1])
+                self.events.append(message)
+
+    def happened(self, kind):
+        """Whether an event of that type came."""
+        return any(event.get("type") == kind for event in self.events)
+
+    async def until(self, kind, within_s=8.0):
+        await eventually(lambda: self.happened(kind), within_s=within_s)
+
+    async def until_registered(self, within_s=8.0):
+        """From its log, because the event may come before anybody listens."""
+        log = self._folder / "output"
+        await eventually(lambda: " binding" in log.read_text(), within_s=within_s)
+
+    async def command(self, name, params=""):
+        """For example dial «sip:2000@…», hangup, accept, hold, resume."""
+        body = json.dumps({"command": name, "params": params}).encode()
+        self._writer.write(str(len(body)).encode() + b":" + body + b",")
+        await self._writer.drain()
+
+    def heard(self, seconds=1.0):
+        """The last samples of what it heard, 16-bit at 8 kHz, from the file it is writing."""
+        data = b"".join(p.read_bytes()[44:] for p in sorted(self._folder.glob("dump-*-dec.wav")))
+        return np.frombuffer(data[: len(data) & ~1], np.int16)[-int(seconds * 8000) :]
+
+    async def close(self):
+        self._listening.cancel()
+        self._writer.close()
+        await _stop(self._process)
+
+
+def _free_for_both():
+    """baresip listens on UDP and TCP."""
+    while True:
+        port = free_port()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+class _PortTakenError(Exception):
+    """Somebody else on this machine was faster."""
+
+
+@asynccontextmanager
+async def baresip(user, password, hub_port, *, tone=440, answer="auto"):
+    """A phone that registers at once; wait with `until_registered()`."""
+    account = _ACCOUNT.format(user=user, password=password, hub=hub_port, answer=answer)
+    with tempfile.TemporaryDirectory() as folder:
+        phone = await _start_somewhere(Path(folder), account, tone)
+        try:
+            yield phone
+        finally:
+            await phone.close()
+
+
+async def _start_somewhere(home, account, tone):
+    for _ in range(5):
+        try:
+            return await _start(home, account, tone)
+        except _PortTakenError:
+            continue
+    raise AssertionError((home / "output").read_text())
+
+
+async def _start(home, account, tone):
+    control, rtp = free_port(), free_port(socket.SOCK_DGRAM) & ~1
+    (home / "config").write_text(
+        _CONFIG.format(
+            sip_port=_free_for_both(),
+            tone=tone,
+            heard=home,
+            rtp_low=rtp,
+            rtp_high=rtp + 20,
+            modules=MODULES,
+            control=control,
+        )
+    )
+    (home / "accounts").write_text(account)
+    (home / "contacts").write_text("")
+    with (home / "output").open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(program("baresip", "baresip-core"), "-4", "-f", str(home), "-v"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+
+    async def connect():
+        if process.returncode is not None:
+            raise _PortTakenError
+        with suppress(OSError):
+            return await asyncio.open_connection("127.0.0.1", control)
+
+    try:
+        return Baresip(home, process, *await eventually(connect))
+    except BaseException:
+        await _stop(process)
+        raise
+
+
+async def _stop(process):
+    if process.returncode is None:
+        process.terminate()
+    try:
+        async with asyncio.timeout(5):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,47 @@
+"""A leg driver and a media engine that only remember what they were told."""
+
+from commhub.domain.errors import UnavailableError
+from commhub.ports.media import EngineStatus
+
+
+class FakeDriver:
+    """Rings nobody; the test plays the far end through `CallsIn`."""
+
+    def __init__(self):
+        self.placed = []
+        self.answered = []
+        self.hung_up = []
+        self.unavailable = False
+
+    async def place(self, order):
+        if self.unavailable:
+            raise UnavailableError("the SIP edge is down")
+        self.placed.append(order)
+
+    async def answer(self, leg_id):
+        self.answered.append(leg_id)
+
+    async def hang_up(self, leg_id, cause):
+        self.hung_up.append((leg_id, cause))
+
+
+class RememberingMedia:
+    """Every order in the order given."""
+
+    def __init__(self):
+        self.orders = []
+
+    async def mute(self, leg_id, muted):
+        self.orders.append(("mute", leg_id, muted))
+
+    async def key_group(self, call_id, group, down):
+        self.orders.append(("key", call_id, group, down))
+
+    async def record(self, call_id, on):
+        self.orders.append(("record", call_id, on))
+
+    async def release(self, leg_id):
+        self.orders.append(("release", leg_id))
+
+    async def status(self):
+        return EngineStatus(worker="w", boot_id="b")

@@ -1,0 +1,66 @@
+"""What stands behind the inward call ports in tests of the edges: it accepts or refuses, and remembers."""
+
+from commhub.ports.inward import IncomingAccepted, IncomingRefused
+
+
+class RecordingCalls:
+    """A `CallsIn`. `events` holds (what, leg id, *rest) in the order told; `refuse_with` refuses every offer."""
+
+    def __init__(self):
+        self.events = []
+        self.offers = []
+        self.refuse_with = None
+        self.failures = 0
+
+    def _note(self, *event):
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError("the database is away")
+        self.events.append(event)
+
+    async def call_offered(self, incoming):
+        self._note("offered", incoming.leg_id)
+        self.offers.append(incoming)
+        if self.refuse_with is not None:
+            return IncomingRefused(cause=self.refuse_with)
+        return IncomingAccepted(call_id=f"call-of-{incoming.leg_id}")
+
+    async def leg_ringing(self, leg_id):
+        self._note("ringing", leg_id)
+
+    async def leg_connected(self, leg_id, codec):
+        self._note("connected", leg_id, codec)
+
+    async def leg_held(self, leg_id):
+        self._note("held", leg_id)
+
+    async def leg_ended(self, leg_id, cause, detail):
+        self._note("ended", leg_id, cause, detail)
+
+    def told(self, what, leg_id=None):
+        """The events of one kind, of one leg if asked."""
+        return [e for e in self.events if e[0] == what and leg_id in (None, e[1])]
+
+    def states(self, leg_id):
+        """What was told of a leg, in order."""
+        return [e[0] for e in self.events if e[1] == leg_id]
+
+    def end_of(self, leg_id):
+        """(cause, detail) once the leg has ended, else nothing."""
+        ended = self.told("ended", leg_id)
+        return ended[0][2:] if ended else None
+
+
+class RecordingPresence:
+    """The part of `PresenceIn` that a SIP edge uses."""
+
+    def __init__(self):
+        self.seen = []
+
+    async def phone_seen(self, account, online, agent):
+        self.seen.append((account, online, agent))
+
+    def is_online(self, account):
+        """The last thing told of the account."""
+        last = [online for name, online, _ in self.seen if name == account]
+        return bool(last) and last[-1]

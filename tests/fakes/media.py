@@ -1,0 +1,75 @@
+"""A media engine that reserves real UDP sockets and remembers its orders, but carries no audio."""
+
+import socket
+
+from commhub.domain.errors import UnavailableError
+from commhub.ports.media import EngineStatus, RtpAddress
+
+
+class FakeMedia:
+    """`connected` is the last remote per leg; `orders` everything in the order given."""
+
+    def __init__(self, host="127.0.0.1"):
+        self.host = host
+        self.orders = []
+        self.reserved = {}
+        self.connected = {}
+        self.released = []
+        self.unavailable = False
+        self._sockets = {}
+
+    def _check(self):
+        if self.unavailable:
+            raise UnavailableError("no worker is there")
+
+    async def reserve(self, order):
+        self._check()
+        self.orders.append(("reserve", order))
+        if order.leg_id not in self._sockets:
+            self._sockets[order.leg_id] = self._open_even()
+        self.reserved[order.leg_id] = order
+        return RtpAddress(self.host, self._sockets[order.leg_id].getsockname()[1])
+
+    def _open_even(self):
+        while True:
+            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            sock.bind((self.host, 0))
+            if sock.getsockname()[1] % 2 == 0:
+                return sock
+            sock.close()
+
+    async def connect(self, leg_id, remote):
+        self._check()
+        self.orders.append(("connect", leg_id, remote))
+        self.connected[leg_id] = remote
+
+    async def release(self, leg_id):
+        self.orders.append(("release", leg_id))
+        self.released.append(leg_id)
+        self.connected.pop(leg_id, None)
+        if sock := self._sockets.pop(leg_id, None):
+            sock.close()
+
+    async def join_group(self, call_id, leg_id, group):
+        self.orders.append(("join_group", call_id, leg_id, group))
+
+    async def mute(self, leg_id, muted):
+        self.orders.append(("mute", leg_id, muted))
+
+    async def key_group(self, call_id, group, down):
+        self.orders.append(("key_group", call_id, group, down))
+
+    async def record(self, call_id, on):
+        self.orders.append(("record", call_id, on))
+
+    async def status(self):
+        return EngineStatus(worker="fake", boot_id="1")
+
+    def socket_of(self, leg_id):
+        """The leg's receiving socket: a test may speak and listen there in the engine's place."""
+        return self._sockets[leg_id]
+
+    def close(self):
+        for sock in self._sockets.values():
+            sock.close()
+        self._sockets.clear()

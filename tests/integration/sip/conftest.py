@@ -1,0 +1,122 @@
+"""A real gateway on a real SQLite store; the media engine and the core only remember."""
+
+import asyncio
+import struct
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+
+import pytest
+from fakes.desk import RecordingCalls, RecordingPresence
+from fakes.media import FakeMedia
+
+from commhub.domain.people import Endpoint
+from commhub.kit.clock import SystemClock
+from commhub.kit.ids import new_id
+from commhub.ports.telephony import LegOrder
+from gateways.sip import SipConfig, SipGateway, TimerConfig, hash_account
+from simulators import pcma
+from simulators.tones import Tone, ToneMeter
+
+REALM = "commhub.test"
+PASSWORD = "kept-between-us"
+# Timers an eighth of the RFC's, so that a lost message costs a test little.
+QUICK = TimerConfig(t1_s=0.0625, t2_s=0.5, t4_s=0.625)
+
+
+@dataclass
+class Edge:
+    """A gateway with what it was handed, and the means to restart it."""
+
+    store: object
+    config: SipConfig
+    calls: RecordingCalls = field(default_factory=RecordingCalls)
+    presence: RecordingPresence = field(default_factory=RecordingPresence)
+    media: FakeMedia = field(default_factory=FakeMedia)
+    gateway: SipGateway | None = None
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @property
+    def port(self):
+        return self.gateway.port
+
+    async def start(self):
+        gateway = SipGateway(
+            self.config, self.store, self.media, self.calls, self.presence, SystemClock()
+        )
+        self.gateway = await self._stack.enter_async_context(gateway)
+        self.config = replace(self.config, port=gateway.port)
+
+    async def stop(self):
+        await self._stack.aclose()
+        self._stack = AsyncExitStack()
+
+    async def restart(self):
+        """Another gateway on the same store and port, as after a crash: nothing is said to the peers."""
+        await self.stop()
+        await self.start()
+
+    async def add_account(self, name, password=PASSWORD):
+        async with self.store.begin() as uow:
+            await uow.sip.put_account(hash_account(name, REALM, password))
+
+    async def call(self, name, **changes):
+        """Place a leg to an account; its id."""
+        order = LegOrder(
+            call_id=new_id(), leg_id=new_id(), endpoint=Endpoint.parse(f"sip:{name}"), **changes
+        )
+        await self.gateway.place(order)
+        return order.leg_id
+
+    async def rows(self):
+        async with self.store.read() as uow:
+            return list(await uow.sip.dialogs())
+
+    async def bindings(self, name):
+        async with self.store.read() as uow:
+            return list(await uow.sip.bindings_of(name))
+
+
+class Voice:
+    """Speaks and listens at a leg's RTP port in the media engine's place, in A-law."""
+
+    def __init__(self, edge, leg):
+        self._sock = edge.media.socket_of(leg)
+        self._sock.setblocking(False)
+        self._far = edge.media.connected[leg].address
+
+    async def levels(self, *frequencies, seconds=1.1):
+        """What comes in during that time, in dBFS."""
+        loop, meter = asyncio.get_running_loop(), ToneMeter()
+        for _ in range(int(seconds * 50)):
+            packet = await asyncio.wait_for(loop.sock_recv(self._sock, 2048), 2)
+            assert packet[1] & 0x7F == 8
+            meter.hear(pcma.decode(packet[12:]))
+        return meter.levels(frequencies)
+
+    async def speak(self, frequency, *, seconds=1.3):
+        """Send a tone on the beat."""
+        loop, tone = asyncio.get_running_loop(), Tone(frequency)
+        following = loop.time()
+        for sequence in range(int(seconds * 50)):
+            header = struct.pack(">BBHII", 0x80, 8, sequence, sequence * 160, 7)
+            packet = header + pcma.encode(tone.take(160))
+            await loop.sock_sendto(self._sock, packet, (self._far.host, self._far.port))
+            following += 0.02
+            await asyncio.sleep(max(0, following - loop.time()))
+
+
+@pytest.fixture
+def voice_of(edge):
+    """The voice of a connected leg."""
+    return lambda leg: Voice(edge, leg)
+
+
+@pytest.fixture
+async def edge(store):
+    """A started gateway with the account 1001."""
+    edge = Edge(store, SipConfig(port=0, realm=REALM, timers=QUICK, min_expires_s=1))
+    await edge.start()
+    await edge.add_account("1001")
+    yield edge
+    await edge.stop()
+    edge.media.close()

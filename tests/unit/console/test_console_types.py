@@ -1,0 +1,41 @@
+"""The console's hand-written types say what the hub's views say: the same fields, null where they may be null."""
+
+import re
+from pathlib import Path
+from types import NoneType
+from typing import get_args
+
+import pytest
+from pydantic import BaseModel
+
+from commhub.http import views
+
+TYPES = Path(__file__).parents[3] / "console" / "src" / "api" / "types.ts"
+INTERFACE = re.compile(r"^export interface (\w+) \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
+FIELD = re.compile(r"^  (\w+): (.+)$", re.MULTILINE)
+
+
+def written() -> dict[str, dict[str, bool]]:
+    """Interface → field → whether it may be null."""
+    return {
+        name: {field: "| null" in kind for field, kind in FIELD.findall(body)}
+        for name, body in INTERFACE.findall(TYPES.read_text(encoding="utf-8"))
+    }
+
+
+def served(model: type[BaseModel]) -> dict[str, bool]:
+    return {
+        name: NoneType in get_args(field.annotation) for name, field in model.model_fields.items()
+    }
+
+
+VIEWS = [name for name in written() if hasattr(views, name)]
+
+
+def test_the_console_has_types_for_what_the_desk_shows() -> None:
+    assert {"IncidentView", "CallView", "LegView", "TimelineEntryView", "DeviceView"} <= set(VIEWS)
+
+
+@pytest.mark.parametrize("name", [name for name in VIEWS if name != "Page"])
+def test_a_type_of_the_console_has_the_fields_of_the_view(name: str) -> None:
+    assert written()[name] == served(getattr(views, name))

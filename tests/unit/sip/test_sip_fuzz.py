@@ -1,0 +1,139 @@
+"""Whatever comes over the wire: a message, or one of this package's own errors; nothing else, and soon."""
+
+import time
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from commhub.ports.media import RtpAddress
+from gateways.sip import sdp
+from gateways.sip.dialogs import dialog_of_invite
+from gateways.sip.digest import Credentials
+from gateways.sip.errors import MalformedError, SdpError
+from gateways.sip.grammar import NameAddr, read_auth, read_cseq, read_uri, read_via, split_outside
+from gateways.sip.message import Request, check_request, check_response, parse
+from gateways.sip.methods import judge, malformed_answer
+from gateways.sip.transactions import reply_hop, server_key
+from gateways.sip.transport import Hop
+
+SOURCE = Hop("192.0.2.1", 5060)
+INVITE = (
+    b"INVITE sip:2000@hub.example SIP/2.0\r\n"
+    b"Via: SIP/2.0/UDP 192.0.2.1:5062;branch=z9hG4bKx;rport, SIP/2.0/UDP p.example\r\n"
+    b'From: "A, B \\" <" <sip:1001@hub.example>;tag=1\r\nTo: <sip:2000@hub.example>\r\n'
+    b"Call-ID: a@b\r\nCSeq: 2 INVITE\r\nContact: <sip:1001@192.0.2.1:5062;transport=udp>\r\n"
+    b"Record-Route: <sip:p.example;lr>\r\nMax-Forwards: 70\r\nSupported: timer, 100rel\r\n"
+    b'Proxy-Authorization: Digest username="1001", realm="r", nonce="n", uri="sip:x", response="0"\r\n'
+    b"Content-Type: application/sdp\r\nContent-Length: 3\r\n\r\nv=0"
+)
+OFFER = (
+    b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
+    b"m=audio 4000 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\na=sendrecv\r\n"
+)
+
+
+def digest_all(data):
+    """Everything the edge does with a datagram before it needs the store."""
+    try:
+        message = parse(data)
+    except MalformedError as error:
+        if error.request is not None:
+            try:
+                error.request.stamp(SOURCE.host, SOURCE.port)
+                malformed_answer(error.request, error)
+                reply_hop(error.request, SOURCE)
+            except MalformedError:
+                pass
+        return
+    try:
+        if not isinstance(message, Request):
+            check_response(message)
+            return
+        check_request(message)
+        message.stamp(SOURCE.host, SOURCE.port)
+        server_key(message, message.method)
+        bytes(message.response(200, to_tag="x"))
+        judge(message)
+        Credentials.of(message, "Proxy-Authorization", "r")
+        dialog = dialog_of_invite(message, "x", SOURCE)
+        bytes(dialog.request("BYE")[1])
+        assert dialog.hop
+    except MalformedError:
+        pass
+
+
+@st.composite
+def mutated(draw, base):
+    """A good message with pieces cut, doubled or replaced."""
+    data = bytearray(base)
+    for _ in range(draw(st.integers(1, 6))):
+        at = draw(st.integers(0, max(0, len(data) - 1)))
+        length = draw(st.integers(0, 24))
+        kind = draw(st.sampled_from(("cut", "double", "noise", "mark")))
+        if kind == "cut":
+            del data[at : at + length]
+        elif kind == "double":
+            data[at:at] = data[at : at + length]
+        elif kind == "noise":
+            data[at : at + length] = draw(st.binary(max_size=24))
+        else:
+            data[at:at] = draw(st.sampled_from((b'"', b"<", b">", b";", b",", b"\r\n", b"%", b"@")))
+    return bytes(data)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(mutated(INVITE))
+@example(INVITE)
+@example(INVITE.replace(b";rport", b";self=1;cls=2"))
+def test_a_damaged_request_is_read_or_refused(data):
+    digest_all(data)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=600))
+def test_noise_is_refused(data):
+    digest_all(data)
+
+
+@settings(max_examples=300, deadline=None)
+@given(mutated(OFFER))
+def test_a_damaged_description_is_read_or_refused(data):
+    try:
+        agreement = sdp.answer(data, ("PCMA", "PCMU"), RtpAddress("192.0.2.2", 4000), sdp.Local(1))
+    except SdpError:
+        return
+    assert agreement.body.endswith(b"\r\n")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=80))
+def test_every_reader_raises_value_error_or_reads(text):
+    for reader in (NameAddr.read, read_uri, read_via, read_cseq, read_auth):
+        try:
+            reader(text)
+        except ValueError:
+            continue
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.text("abc ", min_size=1, max_size=5).map(str.strip), min_size=1, max_size=6))
+def test_what_is_joined_is_split_again(parts):
+    assert split_outside(",".join(parts), ",") == parts
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Authorization: Digest " + 'a="",' * 3000 + "@",
+        "Contact: " + '"a" <sip:a@b>,' * 2000 + "x",
+        "Contact: " + "<" * 8000,
+        "Via: " + "SIP/2.0/UDP a;b=" * 900,
+        "Contact: " + '"' + "\\" * 8000,
+    ],
+)
+def test_no_header_takes_long_to_read(line):
+    data = INVITE.replace(b"Supported: timer, 100rel", line.encode())
+    began = time.process_time()
+    digest_all(data)
+    assert time.process_time() - began < 0.5

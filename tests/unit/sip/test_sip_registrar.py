@@ -1,0 +1,143 @@
+"""REGISTER at the gateway: bindings, expiry, order (RFC 3261 §10)."""
+
+from fakes.waiting import eventually
+
+from gateways.sip.transport import Hop
+
+
+def contact(port=5062, expires=None):
+    tail = "" if expires is None else f";expires={expires}"
+    return f"Contact: <sip:1001@192.0.2.10:{port}>{tail}"
+
+
+def uri(port=5062):
+    return f"sip:1001@192.0.2.10:{port}"
+
+
+async def test_a_phone_is_bound_to_where_its_register_came_from(wire):
+    nat = Hop("203.0.113.9", 40001)
+
+    answer = await wire.authorized("REGISTER", headers=[contact(), "Expires: 120"], source=nat)
+
+    assert answer.status == 200
+    assert answer.get("Contact") == f"<{uri()}>;expires=120"
+    assert "received=203.0.113.9" in answer.get("Via")
+    assert "rport=40001" in answer.get("Via")
+    assert wire.sent[-1][1] == nat
+    (binding,) = (await wire.bindings()).values()
+    assert (binding.received, binding.transport) == ("203.0.113.9:40001", "UDP")
+
+
+async def test_several_contacts_of_one_account_live_side_by_side(wire):
+    await wire.authorized("REGISTER", headers=[contact(5062)])
+    answer = await wire.authorized("REGISTER", headers=[contact(5064)], call="c2")
+
+    assert len(answer.headers.getlist("Contact")) == 2
+    assert set(await wire.bindings()) == {uri(5062), uri(5064)}
+    assert wire.presence.seen == [("1001", True, None)]
+
+
+async def test_one_contact_is_removed_by_expires_zero(wire):
+    await wire.authorized("REGISTER", headers=[contact(5062), contact(5064)])
+    await wire.authorized("REGISTER", headers=[contact(5062, expires=0)], seq=5)
+
+    assert set(await wire.bindings()) == {uri(5064)}
+    assert wire.presence.is_online("1001")
+
+
+async def test_a_star_removes_them_all_and_the_phone_is_offline(wire):
+    await wire.authorized("REGISTER", headers=[contact(5062), contact(5064)])
+    answer = await wire.authorized("REGISTER", headers=["Contact: *", "Expires: 0"], seq=5)
+
+    assert answer.status == 200
+    assert await wire.bindings() == {}
+    assert not wire.presence.is_online("1001")
+
+
+async def test_a_star_without_expires_zero_is_refused_and_removes_nothing(wire):
+    await wire.authorized("REGISTER", headers=[contact()])
+    answer = await wire.authorized("REGISTER", headers=["Contact: *"], seq=5)
+
+    assert answer.status == 400
+    assert len(await wire.bindings()) == 1
+
+
+async def test_a_register_overtaken_by_a_later_one_changes_nothing(wire):
+    await wire.authorized("REGISTER", headers=[contact(expires=300)], seq=10)
+    answer = await wire.authorized("REGISTER", headers=[contact(expires=0)], seq=3)
+
+    assert answer.status == 500
+    assert len(await wire.bindings()) == 1
+
+
+async def test_too_brief_an_interval_is_told_the_minimum(wire):
+    answer = await wire.authorized("REGISTER", headers=[contact(expires=5)])
+
+    assert answer.status == 423
+    assert answer.get("Min-Expires") == "60"
+    assert await wire.bindings() == {}
+
+
+async def test_too_long_an_interval_is_cut(wire):
+    answer = await wire.authorized("REGISTER", headers=[contact(expires=999999)])
+
+    assert answer.get("Contact").endswith(";expires=3600")
+
+
+async def test_nobody_registers_for_somebody_else(wire):
+    answer = await wire.authorized("REGISTER", headers=[contact()], to="1002")
+
+    assert answer.status == 403
+    assert await wire.bindings("1002") == {}
+
+
+async def test_a_query_without_contact_lists_and_changes_nothing(wire):
+    await wire.authorized("REGISTER", headers=[contact()])
+    answer = await wire.authorized("REGISTER", seq=5)
+
+    assert answer.status == 200
+    assert answer.get("Contact").startswith(f"<{uri()}>")
+
+
+async def test_an_expired_phone_is_removed_and_seen_offline(wire):
+    await wire.authorized("REGISTER", headers=[contact(expires=60)])
+    wire.clock.advance(61)
+
+    await wire.gateway._registrar.sweep()
+
+    assert await wire.bindings() == {}
+    assert wire.presence.seen[-1] == ("1001", False, None)
+
+
+async def test_a_contact_that_names_no_sip_place_is_refused(wire):
+    answer = await wire.authorized("REGISTER", headers=["Contact: <tel:+8613800000000>"])
+
+    assert answer.status == 400
+
+
+async def test_a_retransmitted_register_is_answered_from_memory(wire):
+    request = wire.request("REGISTER", headers=[contact()])
+    first = await wire.ask(request)
+    again = await wire.ask(request)
+
+    assert bytes(first) == bytes(again)
+
+
+async def test_too_many_contacts_are_refused(wire):
+    many = [contact(5100 + n) for n in range(11)]
+
+    assert (await wire.authorized("REGISTER", headers=many)).status == 403
+    assert await wire.bindings() == {}
+
+
+async def test_a_core_that_fails_once_is_told_again(wire):
+    async def fail_once(account, online, agent):
+        wire.presence.seen.append((account, online, agent))
+        if len(wire.presence.seen) == 1:
+            raise ConnectionError("away")
+
+    wire.presence.phone_seen = fail_once
+    answer = await wire.authorized("REGISTER", headers=[contact()])
+
+    assert answer.status == 200
+    await eventually(lambda: len(wire.presence.seen) == 2)

@@ -1,0 +1,51 @@
+"""Settings: a wrong one is one clear line, and never repeats a secret."""
+
+import pytest
+
+from commhub.settings import SettingsError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_without_file_and_environment_the_hub_has_working_defaults(tmp_path):
+    settings = load_settings()
+    assert settings.database == f"sqlite:///{tmp_path / 'data' / 'commhub.db'}"
+    assert settings.public_url == "http://127.0.0.1:8000"
+
+
+def test_the_environment_wins_over_the_file(tmp_path, monkeypatch):
+    (tmp_path / "commhub.toml").write_text('hub = "east"\n[http]\nport = 81\nhost = "0.0.0.0"\n')
+    monkeypatch.setenv("COMMHUB_HTTP__PORT", "82")
+    settings = load_settings()
+    assert (settings.hub, settings.http.port, settings.http.host) == ("east", 82, "0.0.0.0")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("COMMHUB_HTTP__PORT", "99999", "http.port"),
+        ("COMMHUB_TIER", "planet", "tier"),
+        ("COMMHUB_HUB", "Not A Name", "hub"),
+        ("COMMHUB_CONFIG", "nowhere.toml", "nowhere.toml"),
+    ],
+)
+def test_a_wrong_setting_is_named(monkeypatch, name, value, line):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=line):
+        load_settings()
+
+
+def test_a_misspelt_secret_is_not_repeated(monkeypatch):
+    monkeypatch.setenv("COMMHUB_WECOM__SECERT", "do-not-print-me")
+    with pytest.raises(SettingsError, match=r"wecom\.secert") as caught:
+        load_settings()
+    assert "do-not-print-me" not in str(caught.value)
+
+
+def test_a_file_that_is_no_toml_is_one_line(tmp_path):
+    (tmp_path / "commhub.toml").write_text("hub = [")
+    with pytest.raises(SettingsError, match="settings file"):
+        load_settings()
