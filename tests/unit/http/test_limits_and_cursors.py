@@ -69,7 +69,9 @@ async def test_a_body_without_a_length_is_refused_when_it_grows_too_large():
     assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
 
 
-@pytest.mark.parametrize("length", [b"", str(MAX_BODY * 3).encode()], ids=["in chunks", "by length"])
+@pytest.mark.parametrize(
+    "length", [b"", str(MAX_BODY * 3).encode()], ids=["in chunks", "by length"]
+)
 async def test_what_a_sender_still_sends_is_read_before_it_is_refused(length):
     """Else the closed socket is reset under the sender, who then never reads why."""
     coming = [
