@@ -1,4 +1,4 @@
-"""The worker protocol, version 1: JSON lines between control and a media worker (docs/protocols/worker.md).
+"""The worker protocol, version 2: JSON lines between control and a media worker (docs/protocols/worker.md).
 
 Requests carry the arguments of `ports.media.MediaEngine`, events those of `ports.inward.MediaIn`; the models are
 the ports' own dataclasses, checked where they enter.
@@ -16,7 +16,7 @@ from bridges.errors import ProtocolError
 from commhub.domain.errors import DomainError, InvalidError
 from commhub.ports.media import MediaOrder, RtpRemote
 
-PROTOCOL = 1
+PROTOCOL = 2
 LINE_LIMIT = 4 << 20
 """Bytes of the longest line: the status of a full worker."""
 
@@ -65,16 +65,12 @@ class StatusArgs:
     """Nothing to say."""
 
 
-Args = (
-    MediaOrder
-    | ConnectArgs
-    | JoinGroupArgs
-    | MuteArgs
-    | KeyGroupArgs
-    | RecordArgs
-    | ReleaseArgs
-    | StatusArgs
+EngineArgs = (
+    MediaOrder | ConnectArgs | JoinGroupArgs | MuteArgs | KeyGroupArgs | RecordArgs | ReleaseArgs
 )
+"""What the audio engine carries out between two ticks."""
+
+Args = EngineArgs | StatusArgs
 
 ARGS: Mapping[str, type[Args]] = {
     "reserve": MediaOrder,

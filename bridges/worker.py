@@ -131,26 +131,10 @@ class MediaWorker:
     # Requests ------------------------------------------------------------------------------------------------
 
     def _begin(self, args: protocol.Args) -> Awaitable[object]:
-        """Hand a request to the engine now; the awaitable is its JSON-ready result."""
-        work: Callable[[AudioEngine], object]
-        match args:
-            case MediaOrder():
-                work = lambda engine: asdict(engine.reserve(args))
-            case protocol.ConnectArgs(leg_id, remote):
-                work = lambda engine: engine.connect(leg_id, remote)
-            case protocol.JoinGroupArgs(call_id, leg_id, group):
-                work = lambda engine: engine.join_group(call_id, leg_id, group)
-            case protocol.MuteArgs(leg_id, muted):
-                work = lambda engine: engine.mute(leg_id, muted)
-            case protocol.KeyGroupArgs(call_id, group, down):
-                work = lambda engine: engine.key_group(call_id, group, down)
-            case protocol.RecordArgs(call_id, on):
-                work = lambda engine: engine.record(call_id, on)
-            case protocol.ReleaseArgs(leg_id):
-                work = lambda engine: engine.release(leg_id)
-            case protocol.StatusArgs():
-                return self._status()
-        return self._order(work)
+        """Hand a request over now, in its turn; the awaitable is its JSON-ready result."""
+        if isinstance(args, protocol.StatusArgs):
+            return self._status()
+        return self._order(lambda engine: carry_out(engine, args))
 
     def _order(self, work: Callable[[AudioEngine], T]) -> "asyncio.Future[T]":
         if self._thread is None:
@@ -194,6 +178,27 @@ class MediaWorker:
             if self._engine is not None:
                 self._published.update(self.counts, self._engine.leg_count)
             await asyncio.sleep(_PUBLISH_EVERY_S)
+
+
+def carry_out(engine: AudioEngine, args: protocol.EngineArgs) -> object:
+    """One order of control, between two ticks; its JSON-ready result. A new order is one more case."""
+    result: object = None
+    match args:
+        case MediaOrder():
+            result = asdict(engine.reserve(args))
+        case protocol.ConnectArgs(leg_id, remote):
+            engine.connect(leg_id, remote)
+        case protocol.JoinGroupArgs(call_id, leg_id, group):
+            engine.join_group(call_id, leg_id, group)
+        case protocol.MuteArgs(leg_id, muted):
+            engine.mute(leg_id, muted)
+        case protocol.KeyGroupArgs(call_id, group, down):
+            engine.key_group(call_id, group, down)
+        case protocol.RecordArgs(call_id, on):
+            engine.record(call_id, on)
+        case protocol.ReleaseArgs(leg_id):
+            engine.release(leg_id)
+    return result
 
 
 def _to_radios(voice: VoiceLink, output: FrameOut | FloorAnswer | FloorState) -> None:

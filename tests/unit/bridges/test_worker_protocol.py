@@ -163,8 +163,10 @@ def client_of(worker, inward, **rest):
 
 
 async def test_the_worker_says_who_it_is_and_welcomes_its_version(worker):
-    hello, answer, _, writer = await dial(worker, {"hello": {"protocol": 1}})
-    assert hello == {"hello": {"protocol": 1, "worker": "w0", "boot_id": worker.boot_id}}
+    hello, answer, _, writer = await dial(worker, {"hello": {"protocol": protocol.PROTOCOL}})
+    assert hello == {
+        "hello": {"protocol": protocol.PROTOCOL, "worker": "w0", "boot_id": worker.boot_id}
+    }
     assert answer == {"welcome": {}}
     writer.close()
 
@@ -187,7 +189,9 @@ async def test_another_version_is_refused_with_the_reason(worker, hello, reason)
 async def test_a_wrong_secret_is_refused(tmp_path):
     config = worker_config(tmp_path, secret="right")
     async with MediaWorker(config) as worker:
-        _, answer, _, writer = await dial(worker, {"hello": {"protocol": 1, "secret": "wrong"}})
+        _, answer, _, writer = await dial(
+            worker, {"hello": {"protocol": protocol.PROTOCOL, "secret": "wrong"}}
+        )
         assert answer == {"refused": {"reason": "wrong secret"}}
         writer.close()
         inward = Inward()
@@ -208,7 +212,7 @@ async def test_the_socket_is_this_users_alone(tmp_path):
 
 
 async def test_a_refused_request_has_its_reason_and_the_connection_lives_on(worker):
-    _, _, reader, writer = await dial(worker, {"hello": {"protocol": 1}})
+    _, _, reader, writer = await dial(worker, {"hello": {"protocol": protocol.PROTOCOL}})
     writer.write(protocol.line({"id": 1, "op": "explode"}))
     writer.write(protocol.line({"id": 2, "op": "mute", "args": {"leg_id": "x", "muted": True}}))
     writer.write(protocol.line({"id": 3, "op": "status"}))
@@ -224,11 +228,11 @@ async def test_a_refused_request_has_its_reason_and_the_connection_lives_on(work
 
 @pytest.mark.parametrize("garbage", [b"nonsense\n", b"\x00\xff\n", b"[]\n"])
 async def test_garbage_closes_that_connection_only(worker, garbage):
-    _, _, reader, writer = await dial(worker, {"hello": {"protocol": 1}})
+    _, _, reader, writer = await dial(worker, {"hello": {"protocol": protocol.PROTOCOL}})
     writer.write(garbage)
     assert await reader.read() == b""
     writer.close()
-    _, answer, _, writer = await dial(worker, {"hello": {"protocol": 1}})
+    _, answer, _, writer = await dial(worker, {"hello": {"protocol": protocol.PROTOCOL}})
     assert answer == {"welcome": {}}
     writer.close()
 
