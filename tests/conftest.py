@@ -1,4 +1,8 @@
-"""Fixtures every room may use: scripted time, a bus, and a real store on a fresh SQLite file."""
+"""Fixtures every room may use: scripted time, a bus, and a real store on a fresh SQLite file.
+
+Tests of several real processes (integration, e2e) get one second chance on a busy machine; the summary names each
+that needed it (`RERUN`), because one that needs it often is a fault of ours.
+"""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +14,15 @@ from fakes.stores import fresh_store
 from commhub.db import SqlStore
 from commhub.domain.facts import Fact
 from commhub.kit.bus import Bus
+
+_HERE = Path(__file__).parent
+_REAL_PROCESSES = (_HERE / "integration", _HERE / "e2e")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(item.path.is_relative_to(room) for room in _REAL_PROCESSES):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture

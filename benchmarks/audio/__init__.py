@@ -1,109 +1,124 @@
-"""The audio engine's cost: a real worker with its control on one core, its far ends on the other.
+"""The audio engine's cost: a real worker with its control on one core, its far ends on the other, a peer beside us.
 
-3-party G.711 calls with the source locked and levels on. Each leg speaks a tone by its place in the call; sampled
-legs must hear the other two and not themselves, and packets are counted at both ends, or the run fails. The cost is
-the whole worker process's CPU (engine, recorder, event loop) per leg and tick. On loopback the sender's core does the
-receiver's softirq work, so both shares are stated. Latency: how much later a mark in one leg's voice arrives at
-another leg of its call than it was sent, with marks at every phase of the tick.
+G.711 calls of three with the source locked, RTCP both ways, concealment, adaptive playout and levels on. Each leg
+speaks a tone by its place in the call; sampled legs must hear the others and not themselves, and packets are counted
+at both ends, or the run fails. The cost is the whole process's CPU (ours: engine, recorder, event loop) per leg and
+tick. On loopback the sender's core does the receiver's softirq work, so both shares are stated. Latency: how much
+later a mark in one leg's voice arrives at another leg of its call than it was sent, with marks at every phase of the
+tick. The peers carry the same calls for the same far ends on the same core, one after the other.
 
-    python -m benchmarks audio [--legs N …] [--seconds S] [--own] [--json]
+    python -m benchmarks audio [--legs N …] [--peer janus|none] [--own] [--lecture] [--loss P] [--seconds S] [--json]
 """
 
 import argparse
-import asyncio
 import json
 import multiprocessing
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import structlog
 
+from benchmarks.audio import janus
 from benchmarks.audio.load import Load, LoadReport
 from benchmarks.audio.report import Figures, Machine
 from benchmarks.audio.subject import Subject
-from bridges.client import ClientConfig, MediaClient
-from commhub.kit.clock import SystemClock
-from commhub.ports.media import AudioFormat, EngineStatus, MediaOrder, RtpAddress, RtpRemote
+from benchmarks.audio.used import Bench
 
 PARTY = 3
 WARM_S = 1.5
+LECTURE = 503
+"""Three who talk and five hundred who listen, in one call."""
+OUR_CORE, LOAD_CORE = 0, 1
 
 
-class _Control:
-    """A control that is told and does nothing."""
-
-    async def engine_status(self, status: EngineStatus) -> None: ...
-    async def dtmf_received(self, leg_id: str, digit: str) -> None: ...
-    async def leg_silent(self, leg_id: str, seconds: float) -> None: ...
-    async def floor_moved(
-        self, group: str, event: str, talker: str | None, calls: Sequence[str]
-    ) -> None: ...
-    async def recording_stored(
-        self, call_id: str, path: str, seconds: float, sha256: str
-    ) -> None: ...
-
-
-async def _connect(control: str, load: Load, *, own: bool) -> list[RtpAddress]:
-    """Reserve and connect every leg through the worker protocol, as the hub does."""
-    config = ClientConfig(address=control, request_timeout_s=20.0)
-    audio = AudioFormat(encoding="PCMU", payload_type=0)
-    async with MediaClient(config, _Control(), SystemClock()) as media:
-
-        async def one(leg: int) -> RtpAddress:
-            order = MediaOrder(
-                call_id=f"call{leg // PARTY}", leg_id=f"leg{leg}", near_signalling=not own
-            )
-            reserved = await media.reserve(order)
-            await media.connect(order.leg_id, RtpRemote(address=load.address(leg), audio=audio))
-            return reserved
-
-        return await asyncio.gather(*map(one, range(load.legs)))
-
-
-def measure(legs: int, seconds: float, *, own: bool) -> Figures:
-    """One run. Raises AssertionError when the engine did not do its work."""
-    with TemporaryDirectory() as folder, Subject(Path(folder), legs, core=0) as subject:
-        load = Load(legs, PARTY, core=1)
-        goals = asyncio.run(_connect(subject.control, load, own=own))
+def measure(open_bench: AbstractContextManager[Bench], load: Load, seconds: float) -> Figures:
+    """One run. Raises AssertionError when the mixer did not do its work."""
+    with open_bench as bench:
+        goals = bench.connect(load)
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(
-            target=load.run, args=([goal.port for goal in goals], WARM_S + seconds + 1, theirs)
-        )
+        ports = [goal.port for goal in goals]
+        process = context.Process(target=load.run, args=(ports, WARM_S + seconds + 1, theirs))
         process.start()
         assert ours.recv() == "speaking"
-        subject.sleep(WARM_S)
-        machine, before = Machine.now(), subject.report()
-        subject.sleep(seconds)
-        after, machine_after = subject.report(), Machine.now()
+        bench.sleep(WARM_S)
+        machine, before = Machine.now(), bench.used()
+        bench.sleep(seconds)
+        after, machine_after = bench.used(), Machine.now()
         report: LoadReport = ours.recv()
         process.join()
-    figures = Figures.of(legs, own, before, after, machine, machine_after, report)
+    figures = Figures.of(bench.name, load, before, after, machine, machine_after, report)
     figures.verify()
     return figures
 
 
 def main(argv: Sequence[str]) -> int:
     """Measure every size asked for; 1 when one did not do its work."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks audio")
-    parser.add_argument("--legs", type=int, nargs="+", default=[300, 999])
-    parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--own", action="store_true", help="a socket pair a leg, as behind NAT")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(argv)
+    options = _options(argv)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    runs = []
+    runs: list[Figures] = []
+    peers: dict[str, Figures] = {}
+
+    def run(open_bench: Callable[[], AbstractContextManager[Bench]], load: Load) -> Figures:
+        figures = measure(open_bench(), load, options.seconds)
+        if not options.json:
+            print(figures.line(), flush=True)
+        return figures
+
     try:
-        for legs in options.legs:
-            runs.append(measure(legs - legs % PARTY, options.seconds, own=options.own))
-            if not options.json:
-                print(runs[-1].line(), flush=True)
+        for load in _loads(options):
+            ours = run(lambda: Subject(load.legs, OUR_CORE, own=options.own), load)  # noqa: B023 - called at once
+            runs.append(ours)
+        if (peer := _peer(options)) is not None:
+            load = Load(runs[0].legs, runs[0].party, LOAD_CORE, reports=False)
+            peers["janus"] = run(lambda: peer, load)
+            ratio = round(peers["janus"].us_per_leg_tick / runs[0].us_per_leg_tick, 2)
+            print(f"janus costs {ratio} times our CPU at {load.legs} legs", file=sys.stderr)
     except AssertionError as error:
-        print(f"the engine did not do its work: {error}", file=sys.stderr)
+        print(f"a mixer did not do its work: {error}", file=sys.stderr)
         return 1
     if options.json:
-        print(json.dumps({"ours": asdict(runs[-1]), "runs": [asdict(run) for run in runs]}))
+        print(
+            json.dumps(
+                {
+                    "ours": asdict(runs[0]),
+                    "peers": {name: asdict(one) for name, one in peers.items()},
+                    "runs": [asdict(one) for one in runs],
+                }
+            )
+        )
     return 0
+
+
+def _options(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks audio")
+    parser.add_argument("--legs", type=int, nargs="+", default=[300])
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--own", action="store_true", help="a socket pair a leg, as behind NAT")
+    parser.add_argument("--lecture", action="store_true", help="3 talkers, 500 listeners, one call")
+    parser.add_argument(
+        "--loss", type=float, default=0.0, help="part of packets never sent, 0 to 1"
+    )
+    parser.add_argument("--peer", choices=["janus", "none"], default="janus")
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args(argv)
+
+
+def _loads(options: argparse.Namespace) -> list[Load]:
+    if options.lecture:
+        return [Load(LECTURE, LECTURE, LOAD_CORE, talkers=3, loss=options.loss)]
+    sizes = [legs - legs % PARTY for legs in options.legs]
+    return [Load(legs, PARTY, LOAD_CORE, loss=options.loss) for legs in sizes]
+
+
+def _peer(options: argparse.Namespace) -> janus.Janus | None:
+    if options.peer == "none" or options.lecture:
+        return None
+    if janus.found() is None:
+        print(
+            "janus is not installed, so it is not measured (apt-get install janus)", file=sys.stderr
+        )
+        return None
+    return janus.Janus(OUR_CORE)

@@ -2,12 +2,14 @@
 
 127.0.0.0/8 is all loopback, so a leg is an address: IP_PKTINFO sets the source of what is sent and tells the
 destination of what is received. Sending is spread over the tick, a twentieth of the legs each millisecond, as phones
-that were not started together do.
+that were not started together do. Every phone also sends a sender report every five seconds (RFC 3550 §6.4.1) and
+counts those it gets, so that the mixer's RTCP is at work while it is measured.
 """
 
 import ctypes
 import os
 import socket
+import struct
 import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -21,7 +23,10 @@ from commhub.ports.media import RtpAddress
 from simulators.tones import RATE, Tone, ToneMeter
 
 TONES = (400.0, 700.0, 1100.0)
-SAMPLED_CALLS = 8
+SILENT = -1
+"""The voice of a leg that only listens."""
+SAMPLED_LEGS = 24
+REPORT_EVERY_MS = 5000
 PROBE_CALLS = 20
 """Calls whose first leg sends marks instead of a tone, each in another phase of the tick."""
 MARK_EVERY = 25
@@ -35,10 +40,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(slots=True)
 class LoadReport:
-    """`levels[i]`: of a sampled leg, the tones it heard and the floor in dBFS; `place` is its own tone."""
+    """`levels[i]`: of a sampled leg, its own voice, then the tones it heard and the floor in dBFS. `reports` are
+    RTCP packets that came."""
 
     sent: int = 0
     received: int = 0
+    reports: int = 0
     seconds: float = 0.0
     latest_ms: float = 0.0
     cpu_s: float = 0.0
@@ -48,16 +55,30 @@ class LoadReport:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`legs` phones in calls of `party`, to run on `core`."""
+    """`legs` phones in calls of `party`, the first `talkers` of each with a voice, to run on `core`. `reports`:
+    whether the far ends send RTCP. `loss` is the part of packets that is never sent."""
 
     legs: int
     party: int
     core: int
+    talkers: int = len(TONES)
+    reports: bool = True
+    loss: float = 0.0
     port: int = 29_000
 
     def address(self, leg: int) -> RtpAddress:
         """Where the leg's phone is."""
         return RtpAddress(f"127.10.{leg // 250 + 1}.{leg % 250 + 1}", self.port)
+
+    def voice(self, leg: int) -> int:
+        """Which of `TONES` the leg speaks, or `SILENT`."""
+        place = leg % self.party
+        return place if place < self.talkers else SILENT
+
+    @property
+    def has_probes(self) -> bool:
+        """Marks need calls that are quiet but for one leg; one large call has none to spare."""
+        return self.legs >= 4 * self.party
 
     def run(self, goals: list[int], seconds: float, pipe: Connection) -> None:
         """Speak and listen for so long; sends "speaking", then the report."""
@@ -77,16 +98,19 @@ class _Phones:
             self._socket.setsockopt(socket.SOL_SOCKET, option, 32 << 20)
         self._socket.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         self._socket.bind(("0.0.0.0", load.port))
-        self._places = np.arange(count) % load.party
-        self._probes = np.arange(min(PROBE_CALLS, count // load.party // 2)) * load.party
+        self._voices = np.array([load.voice(leg) for leg in range(count)])
+        probes = min(PROBE_CALLS, count // load.party // 2) if load.has_probes else 0
+        self._probes = np.arange(probes) * load.party
+        first_sampled = probes * load.party
         self._sampled = [
-            load.party * (count // load.party - 1 - call) + place
-            for call in range(min(SAMPLED_CALLS, count // load.party // 2))
-            for place in range(load.party)
+            *range(first_sampled, min(first_sampled + load.talkers, count)),
+            *range(max(count - SAMPLED_LEGS, first_sampled + load.talkers), count),
         ]
+        self._lost = np.random.default_rng(2)
         self._meters = {leg: ToneMeter() for leg in self._sampled}
         self._marked_at = np.zeros(count)
         self.report = LoadReport()
+        self._reporting = _Reporting(load, goals)
         self._prepare_sending(goals)
         self._prepare_receiving()
 
@@ -119,7 +143,9 @@ class _Phones:
             [
                 [list(encode(tone.take(FRAME), Law.PCMU)) for _ in range(RATE // FRAME)]
                 for tone in tones
-            ],
+            ]
+            # The last line is the voice of who says nothing.
+            + [[[0xFF] * FRAME] * (RATE // FRAME)],
             np.uint8,
         )
         self._quiet = np.full(FRAME, 0xFF, np.uint8)
@@ -145,10 +171,13 @@ class _Phones:
             report.latest_ms = max(report.latest_ms, -ahead * 1000)
             self.speak_a_step(step)
             self._listen()
+            if self._load.reports:
+                self._reporting.step(step)
+        report.reports = self._reporting.received
         report.seconds = time.monotonic() - start
         report.cpu_s = time.process_time()
         for leg, meter in self._meters.items():
-            report.levels.append((int(self._places[leg]), meter.levels(TONES)))
+            report.levels.append((int(self._voices[leg]), meter.levels(TONES)))
         return report
 
     def speak_a_step(self, step: int) -> None:
@@ -160,18 +189,24 @@ class _Phones:
         sequence = (self._sequence[legs] + frame) & 0xFFFF
         self._packets.view(">u2")[legs, 1] = sequence
         self._packets.view(">u4")[legs, 1] = frame * FRAME + 7 * legs
-        self._packets[legs, 12:] = self._tones[self._places[legs], frame % (RATE // FRAME)]
+        self._packets[legs, 12:] = self._tones[self._voices[legs], frame % (RATE // FRAME)]
         for probe in self._probes[self._probes // self._load.party % _STEPS == phase]:
             self._speak_probe(int(probe), frame)
-        row = first
-        while row < end:
-            at = self._messages.ctypes.data + row * MESSAGE.itemsize
+        messages = self._messages[first:end]
+        if self._load.loss:
+            messages = messages[self._lost.random(end - first) >= self._load.loss]
+        self._send(messages)
+
+    def _send(self, messages: NDArray[np.void]) -> None:
+        row = 0
+        while row < len(messages):
+            at = messages.ctypes.data + row * MESSAGE.itemsize
             done = _libc.sendmmsg(
-                self._socket.fileno(), ctypes.c_void_p(at), min(1024, end - row), 0
+                self._socket.fileno(), ctypes.c_void_p(at), min(1024, len(messages) - row), 0
             )
             assert done > 0, os.strerror(ctypes.get_errno())
             row += done
-        self.report.sent += end - first
+        self.report.sent += len(messages)
 
     def _speak_probe(self, probe: int, frame: int) -> None:
         """A probe call is quiet but for its first leg's marks, once in `MARK_EVERY` frames."""
@@ -205,3 +240,44 @@ class _Phones:
             later = now - self._marked_at[leg] + float(loud[0]) / RATE
             self.report.latencies_ms.append(later * 1000)
             self._marked_at[leg] = 0
+
+
+class _Reporting:
+    """The far ends' RTCP: a sender report a leg and five seconds, from the port above the voice."""
+
+    def __init__(self, load: Load, goals: list[int]) -> None:
+        self._goals = goals
+        self._hosts = [socket.inet_aton(load.address(leg).host) for leg in range(load.legs)]
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.bind(("0.0.0.0", load.port + 1))
+        self.received = 0
+
+    def step(self, step: int) -> None:
+        """Send what is due in this millisecond, and take what came."""
+        for leg in range(step % REPORT_EVERY_MS, len(self._goals), REPORT_EVERY_MS):
+            source = struct.pack("@i4s4s", 0, self._hosts[leg], bytes(4))
+            self._socket.sendmsg(
+                [_sender_report(0x5000 + leg, step)],
+                [(socket.IPPROTO_IP, _IP_PKTINFO, source)],
+                0,
+                ("127.0.0.1", self._goals[leg] + 1),
+            )
+        for _ in range(64):
+            try:
+                self._socket.recv(512)
+            except BlockingIOError:
+                return
+            self.received += 1
+
+
+def _sender_report(ssrc: int, step: int) -> bytes:
+    """SR without report blocks and SDES with a CNAME (RFC 3550 §6.4.1, §6.5)."""
+    now = time.time() + 2_208_988_800
+    seconds = int(now)
+    report = struct.pack(
+        "!BBHIIIIII",
+        0x80, 200, 6, ssrc, seconds & 0xFFFFFFFF, int((now - seconds) * (1 << 32)),
+        8 * step & 0xFFFFFFFF, step // 20, step // 20 * FRAME,
+    )  # fmt: skip
+    return report + struct.pack("!BBHIBB4sH", 0x81, 202, 3, ssrc, 1, 4, b"load", 0)

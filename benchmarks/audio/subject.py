@@ -6,28 +6,38 @@ import os
 import resource
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
 import structlog
 
+from benchmarks.audio.load import Load
+from benchmarks.audio.used import Used
 from bridges.audio.config import AudioConfig
+from bridges.client import ClientConfig, MediaClient
 from bridges.worker import MediaWorker, WorkerConfig, tune_process
+from commhub.kit.clock import SystemClock
+from commhub.ports.media import AudioFormat, EngineStatus, MediaOrder, RtpAddress, RtpRemote
 
 FIRST_PORT = 30_000
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
-    """CPU seconds of the process, and the engine's counts, at one moment."""
+class _Control:
+    """A control that is told and does nothing."""
 
-    at: float
-    user_s: float
-    system_s: float
-    counts: dict[str, int]
+    async def engine_status(self, status: EngineStatus) -> None: ...
+    async def dtmf_received(self, leg_id: str, digit: str) -> None: ...
+    async def leg_silent(self, leg_id: str, seconds: float) -> None: ...
+    async def floor_moved(
+        self, group: str, event: str, talker: str | None, calls: Sequence[str]
+    ) -> None: ...
+    async def recording_stored(
+        self, call_id: str, path: str, seconds: float, sha256: str
+    ) -> None: ...
 
 
 def _used(worker: MediaWorker) -> Used:
@@ -50,10 +60,15 @@ def _run(config: WorkerConfig, core: int, pipe: Connection) -> None:
 
 
 class Subject:
-    """A worker for `legs` legs on `core`."""
+    """Our worker for `legs` legs on `core`; `own`: a socket pair a leg, as behind NAT."""
 
-    def __init__(self, folder: Path, legs: int, core: int) -> None:
-        self.control = f"unix:{folder}/worker.sock"
+    name = "ours"
+
+    def __init__(self, legs: int, core: int, *, own: bool = False) -> None:
+        self._own = own
+        self._folder = TemporaryDirectory()
+        folder = Path(self._folder.name)
+        self._control = f"unix:{folder}/worker.sock"
         audio = AudioConfig(
             recordings=folder / "recordings",
             bind_host="0.0.0.0",
@@ -61,7 +76,7 @@ class Subject:
             port_max=FIRST_PORT + 2 * legs + 99,
             max_legs=max(legs, 64),
         )
-        config = WorkerConfig(name="bench", control=self.control, audio=audio)
+        config = WorkerConfig(name="bench", control=self._control, audio=audio)
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_run, args=(config, core, theirs))
@@ -77,12 +92,18 @@ class Subject:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._pipe.send("stop")
+        if self._process.is_alive():
+            self._pipe.send("stop")
         self._process.join(10)
         if self._process.is_alive():
             self._process.kill()
+        self._folder.cleanup()
 
-    def report(self) -> Used:
+    def connect(self, load: Load) -> list[RtpAddress]:
+        """Reserve and connect every leg through the worker protocol, as the hub does."""
+        return asyncio.run(_connect(self._control, load, own=self._own))
+
+    def used(self) -> Used:
         self._pipe.send("report")
         used: Used = self._pipe.recv()
         return used
@@ -92,3 +113,19 @@ class Subject:
         gone = threading.Event()
         assert not gone.wait(seconds)
         assert self._process.is_alive(), "the worker died"
+
+
+async def _connect(control: str, load: Load, *, own: bool) -> list[RtpAddress]:
+    config = ClientConfig(address=control, request_timeout_s=20.0)
+    audio = AudioFormat(encoding="PCMU", payload_type=0)
+    async with MediaClient(config, _Control(), SystemClock()) as media:
+
+        async def one(leg: int) -> RtpAddress:
+            order = MediaOrder(
+                call_id=f"call{leg // load.party}", leg_id=f"leg{leg}", near_signalling=not own
+            )
+            reserved = await media.reserve(order)
+            await media.connect(order.leg_id, RtpRemote(address=load.address(leg), audio=audio))
+            return reserved
+
+        return await asyncio.gather(*map(one, range(load.legs)))
