@@ -17,12 +17,13 @@ import structlog
 from bridges import metrics, protocol
 from bridges.audio.events import DtmfReceived, Event, FloorMoved, LegSilent, RecordingStored
 from bridges.errors import ProtocolError, RefusedError
+from bridges.orders import MediaOrders
 from bridges.protocol import Args, ControlAddress, Message
 from commhub.domain.errors import DomainError, UnavailableError
 from commhub.kit.clock import Clock
 from commhub.kit.supervise import run_forever
 from commhub.ports.inward import MediaIn
-from commhub.ports.media import EngineStatus, MediaOrder, RtpAddress, RtpRemote
+from commhub.ports.media import EngineStatus
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +79,7 @@ class _Connection:
                 waiting.set_exception(UnavailableError("the media worker went away"))
 
 
-class MediaClient:
+class MediaClient(MediaOrders):
     """Implements `commhub.ports.media.MediaEngine` and feeds `inward`. Orders given while no worker is there
     wait for one as long as a request may take, then raise UnavailableError."""
 
@@ -114,37 +115,7 @@ class MediaClient:
         """Whether a worker is there."""
         return self._connected.is_set()
 
-    # The port ------------------------------------------------------------------------------------------------
-
-    async def reserve(self, order: MediaOrder) -> RtpAddress:
-        address: RtpAddress = protocol.read_as(RtpAddress, await self._ask(order))
-        return address
-
-    async def connect(self, leg_id: str, remote: RtpRemote) -> None:
-        await self._ask(protocol.ConnectArgs(leg_id, remote))
-
-    async def join_group(self, call_id: str, leg_id: str, group: str) -> None:
-        await self._ask(protocol.JoinGroupArgs(call_id, leg_id, group))
-
-    async def mute(self, leg_id: str, muted: bool) -> None:
-        await self._ask(protocol.MuteArgs(leg_id, muted))
-
-    async def key_group(self, call_id: str, group: str, down: bool) -> None:
-        await self._ask(protocol.KeyGroupArgs(call_id, group, down))
-
-    async def record(self, call_id: str, on: bool) -> None:
-        await self._ask(protocol.RecordArgs(call_id, on))
-
-    async def release(self, leg_id: str) -> None:
-        await self._ask(protocol.ReleaseArgs(leg_id))
-
-    async def status(self) -> EngineStatus:
-        status: EngineStatus = protocol.read_as(
-            EngineStatus, await self._ask(protocol.StatusArgs())
-        )
-        return status
-
-    async def _ask(self, args: Args) -> object:
+    async def ask(self, args: Args) -> object:
         try:
             async with asyncio.timeout(self._config.request_timeout_s):
                 await self._connected.wait()
