@@ -18,13 +18,17 @@ class RtpAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioFormat:
-    """One agreed RTP audio format (RFC 3551). `dtmf_payload_type` is telephone-event's, when agreed."""
+    """One agreed RTP audio format (RFC 3551). `ptime_ms` is what the far end wants to receive, `fmtp` its format
+    parameters as it wrote them. `dtmf_payload_type` is telephone-event's, `comfort_noise` says that payload
+    type 13 (RFC 3389) may be used both ways."""
 
     encoding: str
     payload_type: int
     clock_rate: int = 8000
     ptime_ms: int = 20
     dtmf_payload_type: int | None = None
+    comfort_noise: bool = False
+    fmtp: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +44,29 @@ class MediaOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SrtpKeys:
+    """What SDES agreed (RFC 4568): `suite` is the name of the crypto suite there; the keys are master key and
+    salt in Base64, `local_key` for what we send, `remote_key` for what the far end sends. They are in no repr,
+    so no log line can hold them."""
+
+    suite: str
+    local_key: str = field(repr=False)
+    remote_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RtpRemote:
     """Where the far end wants its audio, and in what. `sends`/`receives` are the far end's direction
-    (RFC 3264): hold is receives=False."""
+    (RFC 3264): hold is receives=False. `rtcp` is where it wants its reports (RFC 3605; None: port + 1), unless
+    `rtcp_mux` has them on the audio's own port (RFC 5761). With `srtp` nothing crosses in the clear."""
 
     address: RtpAddress
     audio: AudioFormat
     sends: bool = True
     receives: bool = True
+    rtcp: RtpAddress | None = None
+    rtcp_mux: bool = False
+    srtp: SrtpKeys | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
