@@ -7,10 +7,11 @@ import structlog
 from commhub.calls.service import CallService
 from commhub.domain.errors import NotFoundError
 from commhub.domain.facts import FloorMoved, RecordingStored
+from commhub.domain.recording import Recording
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
 from commhub.ports.media import EngineStatus
-from commhub.ports.store import Recording, Store
+from commhub.ports.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +64,7 @@ class MediaEvents:
         now = self._clock.now()
         async with self._store.begin() as uow:
             call = await uow.calls.get(call_id)
-            if any(known.path == path for known in await uow.calls.recordings_of(call_id)):
+            if any(known.path == path for known in await uow.recordings.of_call(call_id)):
                 return
             recording = Recording(
                 id=new_id(),
@@ -72,8 +73,9 @@ class MediaEvents:
                 seconds=seconds,
                 sha256=sha256,
                 stored_at=now,
+                started_at=now,
             )
-            await uow.calls.add_recording(recording)
+            await uow.recordings.add(recording)
             uow.record(
                 RecordingStored(
                     at=now,

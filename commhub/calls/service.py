@@ -18,11 +18,12 @@ from commhub.domain.account import Principal
 from commhub.domain.call import TALKING, Call, Cause, Direction, Leg, LegState
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.domain.people import Endpoint, Scheme
+from commhub.domain.recording import Recording
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
 from commhub.ports.media import MediaEngine
-from commhub.ports.store import Recording, Store
+from commhub.ports.store import Store
 from commhub.ports.telephony import LegDriver
 
 log = structlog.get_logger(__name__)
@@ -162,11 +163,11 @@ class CallService:
     async def recordings(self, call_id: str) -> Sequence[Recording]:
         async with self._store.read() as uow:
             await uow.calls.get(call_id)
-            return await uow.calls.recordings_of(call_id)
+            return await uow.recordings.of_call(call_id)
 
     async def recording(self, call_id: str, recording_id: str) -> Recording:
         async with self._store.read() as uow:
-            recording = await uow.calls.get_recording(recording_id)
+            recording = await uow.recordings.get(recording_id)
         if recording.call_id != call_id:
             raise NotFoundError("this call has no such recording")
         return recording

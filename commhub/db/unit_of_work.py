@@ -8,6 +8,7 @@ from commhub.db.repositories.fleet import SqlFleet
 from commhub.db.repositories.idempotency import SqlIdempotency
 from commhub.db.repositories.incidents import SqlIncidents
 from commhub.db.repositories.messages import SqlMessages
+from commhub.db.repositories.recordings import SqlRecordings
 from commhub.db.repositories.reports import SqlReports
 from commhub.db.repositories.sip import SqlSip
 from commhub.db.repositories.tasks import SqlTasks
@@ -32,6 +33,7 @@ class SqlUnitOfWork:
         self.messages = SqlMessages(transaction)
         self.directory = SqlDirectory(transaction)
         self.calls = SqlCalls(transaction)
+        self.recordings = SqlRecordings(transaction)
         self.sip = SqlSip(transaction)
         self.fleet = SqlFleet(transaction)
         self.accounts = SqlAccounts(transaction, clock)

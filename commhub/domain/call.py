@@ -90,7 +90,8 @@ class Leg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """`had_two` remembers that two legs were connected at once, so that a last one left ends the call."""
+    """`had_two` remembers that two legs were connected at once, so that a last one left ends the call.
+    `recording_legs`: with the mixed recording, one of each leg."""
 
     id: str
     created_at: datetime
@@ -99,6 +100,7 @@ class Call:
     title: str | None = None
     worker: str | None = None
     recording: bool = False
+    recording_legs: bool = False
     had_two: bool = False
     ended_at: datetime | None = None
 

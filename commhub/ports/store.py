@@ -19,6 +19,7 @@ from commhub.domain.facts import Fact, TimelineEntry
 from commhub.domain.incident import Incident, Stage
 from commhub.domain.message import Ack, Delivery, Message
 from commhub.domain.people import Endpoint, Responder, Unit
+from commhub.domain.recording import Prompt, Recording, Retention
 from commhub.domain.report import Report, Source
 from commhub.domain.task import Task
 from commhub.domain.timer import ClockName, Timer
@@ -160,18 +161,6 @@ class Directory(Protocol):
     async def find_by_endpoint(self, endpoint: Endpoint) -> Responder | None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
-    """A stored file under the recordings directory; `sha256` of its bytes stands on the timeline."""
-
-    id: str
-    call_id: str
-    path: str
-    seconds: float
-    sha256: str
-    stored_at: datetime
-
-
 class Calls(Protocol):
     async def add(self, call: Call) -> None: ...
     async def get(self, call_id: str) -> Call:
@@ -187,9 +176,39 @@ class Calls(Protocol):
         """Oldest first."""
         ...
 
-    async def add_recording(self, recording: Recording) -> None: ...
-    async def recordings_of(self, call_id: str) -> Sequence[Recording]: ...
-    async def get_recording(self, recording_id: str) -> Recording: ...
+
+class Recordings(Protocol):
+    async def add(self, recording: Recording) -> None: ...
+    async def get(self, recording_id: str) -> Recording:
+        """In a write transaction the row is locked until its end."""
+        ...
+
+    async def update(self, recording: Recording) -> None: ...
+    async def of_call(self, call_id: str) -> Sequence[Recording]:
+        """Oldest first."""
+        ...
+
+    async def of_incident(
+        self, incident_id: str, before: str | None, limit: int
+    ) -> Sequence[Recording]: ...
+    async def expired(
+        self, stored_before: Mapping[Retention, datetime], limit: int
+    ) -> Sequence[Recording]:
+        """Stored before the moment of their class, oldest first: without those that are held, deleted already
+        or belong to an incident that is open."""
+        ...
+
+    async def add_prompt(self, prompt: Prompt) -> None:
+        """Raises ConflictError when the name is taken."""
+        ...
+
+    async def get_prompt(self, prompt_id: str) -> Prompt: ...
+    async def find_prompt(self, name: str) -> Prompt | None: ...
+    async def prompts(self) -> Sequence[Prompt]:
+        """By name."""
+        ...
+
+    async def delete_prompt(self, prompt_id: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,6 +351,8 @@ class UnitOfWork(Protocol):
     def directory(self) -> Directory: ...
     @property
     def calls(self) -> Calls: ...
+    @property
+    def recordings(self) -> Recordings: ...
     @property
     def sip(self) -> Sip: ...
     @property

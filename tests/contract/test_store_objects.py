@@ -31,12 +31,12 @@ from commhub.domain.facts import Fact, TaskDispatched
 from commhub.domain.incident import Incident
 from commhub.domain.message import Ack, Delivery, Message
 from commhub.domain.people import Endpoint, Responder, Role, Unit
+from commhub.domain.recording import Prompt, Recording
 from commhub.domain.report import Report
 from commhub.domain.task import Task
 from commhub.domain.timer import Timer
 from commhub.ports.store import (
     InboundEvent,
-    Recording,
     SipAccount,
     SipBinding,
     SipDialog,
@@ -156,9 +156,15 @@ CASES = [
     ),
     case(
         Recording,
-        lambda u, x: u.calls.add_recording(x),
-        lambda u, x: u.calls.get_recording(x.id),
+        lambda u, x: u.recordings.add(x),
+        lambda u, x: u.recordings.get(x.id),
         call_id="c",
+        incident_id="i",
+    ),
+    case(
+        Prompt,
+        lambda u, x: u.recordings.add_prompt(x),
+        lambda u, x: u.recordings.get_prompt(x.id),
     ),
     case(
         SipAccount,
@@ -208,6 +214,7 @@ UPDATES: dict[type[Any], Callable[[UnitOfWork, Any], Awaitable[object]]] = {
     Delivery: lambda u, x: u.messages.update_delivery(x),
     InboundEvent: lambda u, x: u.messages.update_inbound(x),
     Call: lambda u, x: u.calls.update(x),
+    Recording: lambda u, x: u.recordings.update(x),
     Leg: lambda u, x: u.calls.update_leg(x),
     DeviceCommand: lambda u, x: u.fleet.update_command(x),
     User: lambda u, x: u.accounts.update_user(x),

@@ -9,6 +9,7 @@ from commhub.domain.call import Call, Leg
 from commhub.domain.incident import Incident, Stage
 from commhub.domain.message import Delivery, Message, MessageKind
 from commhub.domain.people import Endpoint, Loop, Responder, Scheme, Unit
+from commhub.domain.recording import Recording
 from commhub.domain.report import Report, Source
 from commhub.domain.task import Task
 from commhub.domain.timer import ClockName, Timer
@@ -110,3 +111,16 @@ def a_leg(call_id: str, **given: Any) -> Leg:
         "created_at": START,
     }
     return Leg(**defaults | given)
+
+
+def a_recording(call_id: str, **given: Any) -> Recording:
+    defaults: dict[str, Any] = {
+        "id": new_id(),
+        "call_id": call_id,
+        "path": f"2026-03-02/{call_id}.wav",
+        "seconds": 2.0,
+        "sha256": "ab" * 32,
+        "stored_at": START,
+        "started_at": START,
+    }
+    return Recording(**defaults | given)

@@ -1,4 +1,4 @@
-"""Calls, legs and recordings."""
+"""Calls and legs."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,11 @@ from commhub.db.codec import Rows
 from commhub.db.repositories.base import Repository
 from commhub.db.tables import equipment
 from commhub.domain.call import Call, Leg
-from commhub.ports.store import Recording
 
 _TABLE = equipment.calls
 _LEGS_TABLE = equipment.legs
-_FILES = equipment.recordings
 _CALLS = Rows(Call, _TABLE)
 _LEGS = Rows(Leg, _LEGS_TABLE)
-_RECORDINGS = Rows(Recording, _FILES)
 
 
 class SqlCalls(Repository):
@@ -50,18 +47,3 @@ class SqlCalls(Repository):
             .where(_LEGS_TABLE.c.call_id == call_id)
             .order_by(_LEGS_TABLE.c.created_at, _LEGS_TABLE.c.id),
         )
-
-    async def add_recording(self, recording: Recording) -> None:
-        self._tx.add(_FILES, _RECORDINGS.to_row(recording))
-
-    async def recordings_of(self, call_id: str) -> Sequence[Recording]:
-        """Oldest first."""
-        return await self._all(
-            _RECORDINGS,
-            self._select(_RECORDINGS)
-            .where(_FILES.c.call_id == call_id)
-            .order_by(_FILES.c.stored_at, _FILES.c.id),
-        )
-
-    async def get_recording(self, recording_id: str) -> Recording:
-        return await self._get(_RECORDINGS, recording_id, "recording")

@@ -1,11 +1,12 @@
-"""Calls and their legs, phones, and the devices in the field."""
+"""Calls and their legs, what was recorded and is played there, phones, and the devices in the field."""
 
-from sqlalchemy import BigInteger, Boolean, Double, Index, Integer
+from sqlalchemy import BigInteger, Boolean, Double, Index, Integer, UniqueConstraint
 
 from commhub.db.tables.base import belongs_to, column, maybe, maybe_text, table, text
 from commhub.db.types import Address, Document, Moment, OneOf, Several, word
 from commhub.domain.call import Cause, Direction, LegState
 from commhub.domain.device import DeviceKind
+from commhub.domain.recording import RecordingKind, Retention
 
 calls = table(
     "calls",
@@ -16,6 +17,7 @@ calls = table(
     maybe_text("title"),
     maybe_text("worker"),
     column("recording", Boolean),
+    column("recording_legs", Boolean),
     column("had_two", Boolean),
     maybe("ended_at", Moment),
     belongs_to("incidents", "incident_id"),
@@ -41,6 +43,7 @@ legs = table(
     Index(None, "tenant", "call_id"),
 )
 
+# A file is kept on record whatever became of its leg's row, so nothing is demanded of `leg_id`.
 recordings = table(
     "recordings",
     text("id"),
@@ -49,8 +52,32 @@ recordings = table(
     column("seconds", Double),
     text("sha256"),
     column("stored_at", Moment),
+    column("started_at", Moment),
+    column("kind", OneOf(RecordingKind)),
+    maybe_text("leg_id"),
+    maybe_text("incident_id"),
+    column("retention", OneOf(Retention)),
+    column("rate", Integer),
+    column("size", BigInteger()),
+    column("held", Boolean),
+    maybe("deleted_at", Moment),
     belongs_to("calls", "call_id"),
+    belongs_to("incidents", "incident_id"),
     Index(None, "tenant", "call_id"),
+    Index(None, "tenant", "incident_id", "id"),
+    Index(None, "tenant", "retention", "stored_at"),
+)
+
+prompts = table(
+    "prompts",
+    text("id"),
+    text("name"),
+    column("seconds", Double),
+    column("size", BigInteger()),
+    text("sha256"),
+    column("created_at", Moment),
+    text("created_by"),
+    UniqueConstraint("tenant", "name"),
 )
 
 sip_accounts = table(

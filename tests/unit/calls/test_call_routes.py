@@ -9,7 +9,7 @@ from fakes.web import app_of, client_of
 from commhub.calls.routes import build_router
 from commhub.calls.service import CallService
 from commhub.domain.people import Scheme
-from commhub.ports.store import Recording
+from commhub.domain.recording import Recording
 
 
 @pytest.fixture
@@ -83,9 +83,10 @@ async def recorded(client, store, clock, tmp_path):
         seconds=2,
         sha256="0" * 64,
         stored_at=clock.now(),
+        started_at=clock.now(),
     )
     async with store.begin() as uow:
-        await uow.calls.add_recording(recording)
+        await uow.recordings.add(recording)
     return f"calls/{call['id']}/recordings/rec"
 
 
