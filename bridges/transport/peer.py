@@ -1,0 +1,195 @@
+"""One far end of the WebRTC port: its ICE credentials, its proven addresses, its DTLS association and SRTP keys.
+
+Media may overtake our handshake by a packet or two, so what comes early is kept and replayed. The far end is
+alive as long as its checks come (RFC 7675 §5.1): a closed laptop says no goodbye.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsParameters
+
+from bridges.transport.counts import TransportCounts
+from bridges.transport.private import IcePath, SrtpError, SrtpKeys, keys_of, open_dtls
+from bridges.transport.stun import Address, Check, Credentials, answer_check
+
+log = structlog.get_logger(__name__)
+
+_EARLY_LIMIT = 64
+_RECORD_LIMIT = 64
+_STREAM_LIMIT = 8
+"""SSRCs one peer may use in its life: libsrtp keeps a state for each."""
+_PATH_LIMIT = 8
+"""Addresses a peer may have proven: its networks, before and after it moved."""
+_HEADER = 12
+_LONGEST_PROTECTED = 1350
+"""Bytes of the longest packet pylibsrtp protects, with room for its tag."""
+
+Deliver = Callable[[bytes], None]
+
+
+class Peer:
+    """A far end from its offer on. `deliver` gets its RTP in the clear, `deliver_rtcp` its RTCP."""
+
+    def __init__(
+        self,
+        remote: RTCDtlsParameters,
+        certificate: RTCCertificate,
+        *,
+        is_server: bool,
+        transmit: Callable[[bytes, Address], None],
+        counts: TransportCounts,
+        deliver: Deliver,
+        deliver_rtcp: Deliver,
+        now: float,
+    ) -> None:
+        self.credentials = Credentials()
+        self.remote = remote
+        self.is_server = is_server
+        self.fingerprints = certificate.getFingerprints()
+        self.addresses: list[Address] = []
+        self.goal: Address | None = None
+        """Where ours go: the path the far end nominated, or the first one it proved."""
+        self.alive_at = now
+        self._transmit = transmit
+        self._counts = counts
+        self._deliver = deliver
+        self._deliver_rtcp = deliver_rtcp
+        self._path = IcePath(self._send_record, _RECORD_LIMIT)
+        self._dtls = open_dtls(self._path, certificate, is_server=is_server)
+        self._handshake: asyncio.Task[None] | None = None
+        self._keys: SrtpKeys | None = None
+        self._early: list[bytes] = []
+        self._streams: set[int] = set()
+        self._closed = False
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether media can flow both ways."""
+        return self._keys is not None and not self._closed and self._dtls.state == "connected"
+
+    @property
+    def has_failed(self) -> bool:
+        return self._closed or self._dtls.state in {"failed", "closed"}
+
+    def restart(self) -> None:
+        """Give new ICE credentials (RFC 8445 §2.4); media goes on by the old path until a new one is proven."""
+        self.credentials = Credentials()
+
+    # Inward --------------------------------------------------------------------------------------------------
+
+    def take_check(self, data: bytes, source: Address, now: float) -> Check | None:
+        """Answer a connectivity check for us; None when it is forged."""
+        check = answer_check(data, self.credentials, source)
+        if check is None:
+            return None
+        self.alive_at = now
+        if source not in self.addresses:
+            self.addresses.append(source)
+        if check.nominated or self.goal is None:
+            self.goal = source
+        if self._handshake is None:
+            self._handshake = asyncio.create_task(self._shake_hands(), name="dtls-handshake")
+        return check
+
+    def surplus_address(self) -> Address | None:
+        """Give up the oldest proven address that is not in use when there are too many."""
+        if len(self.addresses) <= _PATH_LIMIT:
+            return None
+        oldest = next(one for one in self.addresses if one != self.goal)
+        self.addresses.remove(oldest)
+        return oldest
+
+    def take_record(self, record: bytes) -> None:
+        if not self._path.feed(record):
+            self._counts.crowded += 1
+
+    def take_media(self, packet: bytes) -> None:
+        """One SRTP or SRTCP packet (told apart by RFC 5761 §4)."""
+        if self._keys is None:
+            if len(self._early) < _EARLY_LIMIT:
+                self._early.append(packet)
+                self._counts.early += 1
+            else:
+                self._counts.early_lost += 1
+            return
+        is_rtcp = len(packet) > 1 and 192 <= packet[1] <= 223
+        try:
+            if is_rtcp:
+                self._deliver_rtcp(self._keys.inward.unprotect_rtcp(packet))
+            elif len(packet) >= _HEADER and self._may_speak(packet):
+                clear = self._keys.inward.unprotect(packet)
+                self._streams.add(_ssrc_of(packet))
+                self._deliver(clear)
+        except (SrtpError, ValueError):
+            self._counts.refused_packets += 1
+
+    def _may_speak(self, packet: bytes) -> bool:
+        if _ssrc_of(packet) in self._streams or len(self._streams) < _STREAM_LIMIT:
+            return True
+        self._counts.crowded += 1
+        return False
+
+    # Outward -------------------------------------------------------------------------------------------------
+
+    def send(self, packet: bytes, *, is_rtcp: bool = False) -> None:
+        """Protect one RTP (or RTCP) packet and send it; counted and dropped while there is no way."""
+        if (
+            not self.is_connected
+            or self._keys is None
+            or self.goal is None
+            or len(packet) > _LONGEST_PROTECTED
+        ):
+            self._counts.unsent += 1
+            return
+        outward = self._keys.outward
+        try:
+            sealed = outward.protect_rtcp(packet) if is_rtcp else outward.protect(packet)
+        except SrtpError:
+            self._counts.unsent += 1
+            return
+        self._transmit(sealed, self.goal)
+
+    def _send_record(self, record: bytes) -> None:
+        if self.goal is not None:
+            self._transmit(record, self.goal)
+
+    # Life ----------------------------------------------------------------------------------------------------
+
+    async def _shake_hands(self) -> None:
+        self._counts.handshakes += 1
+        try:
+            await self._dtls.start(self.remote)
+        except (
+            Exception
+        ):  # a library's assertion about one peer's records must not touch the others
+            log.exception("dtls_handshake_broke")
+        if self._dtls.state != "connected":
+            self._counts.failed_handshakes += 1
+            log.warning("dtls_handshake_failed", state=self._dtls.state)
+            return
+        self._use(keys_of(self._dtls))
+
+    def _use(self, keys: SrtpKeys) -> None:
+        self._keys = keys
+        early, self._early = self._early, []
+        for packet in early:
+            self.take_media(packet)
+
+    async def close(self) -> None:
+        """Say goodbye (close_notify) and forget the keys."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._handshake is not None and not self._handshake.done():
+            self._handshake.cancel()
+        with suppress(ConnectionError):
+            await self._dtls.stop()
+        self._path.end()
+        self._early.clear()
+
+
+def _ssrc_of(packet: bytes) -> int:
+    return int.from_bytes(packet[8:12], "big")

@@ -1,0 +1,213 @@
+"""The UDP port of a worker: every browser's ICE, DTLS and media on one socket, told apart by who proved what.
+
+STUN is for whom its username names; DTLS and media belong to the peer that proved their source address by a
+signed check (RFC 7983 §7 gives the first byte). An unproven source costs a look-up and is dropped.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import structlog
+from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsParameters
+
+from bridges.transport.counts import TransportCounts
+from bridges.transport.peer import Deliver, Peer
+from bridges.transport.stun import Address, local_ufrag
+from commhub.domain.errors import UnavailableError
+from commhub.kit.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+_BUFFER = 4 << 20
+_WATCH_EVERY_S = 1.0
+_CERTIFICATE_DAYS_LEFT = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortConfig:
+    """`advertise_host` is the address far ends are told, `port` 0 any. A peer whose checks stop for
+    `consent_s` seconds is gone (RFC 7675 §5.1 says 30 at most; browsers check every 5)."""
+
+    bind_host: str = "127.0.0.1"
+    advertise_host: str = "127.0.0.1"
+    port: int = 0
+    consent_s: float = 15.0
+    max_peers: int = 512
+
+
+class WebRtcPort(asyncio.DatagramProtocol):
+    """Open while entered. `gone` is told of each peer that vanished, which is closed by then."""
+
+    def __init__(self, config: PortConfig, clock: Clock, gone: Callable[[Peer], None]) -> None:
+        self.config = config
+        self.counts = TransportCounts()
+        self._clock = clock
+        self._gone = gone
+        self._by_ufrag: dict[str, Peer] = {}
+        self._by_address: dict[Address, Peer] = {}
+        self._certificate = RTCCertificate.generateCertificate()
+        self._transport: asyncio.DatagramTransport | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def address(self) -> Address:
+        """What far ends are told. Raises UnavailableError while the port is closed."""
+        if self._transport is None:
+            raise UnavailableError("the WebRTC port is closed")
+        return self.config.advertise_host, int(self._transport.get_extra_info("sockname")[1])
+
+    @property
+    def peers(self) -> int:
+        return len(set(self._by_ufrag.values()))
+
+    async def __aenter__(self) -> Self:
+        """Raises OSError when the port is taken."""
+        loop = asyncio.get_running_loop()
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+            sock.bind((self.config.bind_host, self.config.port))
+            self._transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+        self._watching = asyncio.create_task(self._watch(), name="webrtc-consent")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
+        for peer in set(self._by_ufrag.values()):
+            self.close(peer)
+        if self._closing:
+            await asyncio.wait(self._closing)
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+
+    # Peers ---------------------------------------------------------------------------------------------------
+
+    def open(
+        self,
+        remote: RTCDtlsParameters,
+        *,
+        is_server: bool,
+        deliver: Deliver,
+        deliver_rtcp: Deliver,
+    ) -> Peer:
+        """Expect a far end. Raises UnavailableError when there is no room for another."""
+        if self._transport is None:
+            raise UnavailableError("the WebRTC port is closed")
+        if self.peers >= self.config.max_peers:
+            raise UnavailableError("this media worker has no room for another browser")
+        peer = Peer(
+            remote,
+            self._current_certificate(),
+            is_server=is_server,
+            transmit=self._transmit,
+            counts=self.counts,
+            deliver=deliver,
+            deliver_rtcp=deliver_rtcp,
+            now=self._clock.monotonic(),
+        )
+        self._by_ufrag[peer.credentials.ufrag] = peer
+        return peer
+
+    def restart(self, peer: Peer) -> None:
+        """Give the peer new ICE credentials; the old ones end here."""
+        self._by_ufrag.pop(peer.credentials.ufrag, None)
+        peer.restart()
+        peer.alive_at = self._clock.monotonic()
+        self._by_ufrag[peer.credentials.ufrag] = peer
+
+    def close(self, peer: Peer) -> None:
+        """Forget the peer; its goodbye leaves in the background."""
+        self._by_ufrag.pop(peer.credentials.ufrag, None)
+        for address in peer.addresses:
+            if self._by_address.get(address) is peer:
+                del self._by_address[address]
+        task = asyncio.ensure_future(peer.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def end_vanished(self) -> None:
+        """Close the peers whose checks stopped, and tell of them."""
+        limit = self._clock.monotonic() - self.config.consent_s
+        for peer in set(self._by_ufrag.values()):
+            if peer.alive_at < limit:
+                self.counts.peers_gone += 1
+                self.close(peer)
+                self._gone(peer)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_WATCH_EVERY_S)
+            try:
+                self.end_vanished()
+            except Exception:  # the watch must outlive what `gone` does
+                log.exception("webrtc_watch_failed")
+
+    def _current_certificate(self) -> RTCCertificate:
+        left = self._certificate.expires - self._clock.now()
+        if left.days < _CERTIFICATE_DAYS_LEFT:
+            self._certificate = RTCCertificate.generateCertificate()
+        return self._certificate
+
+    # The socket ----------------------------------------------------------------------------------------------
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        """Sort by the first byte (RFC 7983 §7)."""
+        self.counts.received += 1
+        kind = data[0] if data else 255
+        if kind < 4:
+            self._check(data, addr)
+            return
+        peer = self._by_address.get(addr)
+        if peer is None:
+            self.counts.strangers += 1
+        elif 20 <= kind < 64:
+            peer.take_record(data)
+        elif 128 <= kind < 192:
+            peer.take_media(data)
+        else:
+            self.counts.shapeless += 1
+
+    def error_received(self, exc: Exception) -> None:
+        """A far end's host said nobody listens there; its checks will stop, which is what counts."""
+
+    def _check(self, data: bytes, source: Address) -> None:
+        ufrag = local_ufrag(data)
+        peer = self._by_ufrag.get(ufrag) if ufrag else None
+        if peer is None:
+            self.counts.unknown_checks += 1
+            return
+        check = peer.take_check(data, source, self._clock.monotonic())
+        if check is None:
+            self.counts.forged_checks += 1
+            return
+        self.counts.checks += 1
+        self._by_address[source] = peer
+        surplus = peer.surplus_address()
+        if surplus is not None and self._by_address.get(surplus) is peer:
+            del self._by_address[surplus]
+        self._transmit(check.answer, source)
+
+    def _transmit(self, data: bytes, goal: Address) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.sendto(data, goal)
+            self.counts.sent += 1
