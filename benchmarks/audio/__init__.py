@@ -7,7 +7,7 @@ tick. On loopback the sender's core does the receiver's softirq work, so both sh
 later a mark in one leg's voice arrives at another leg of its call than it was sent, with marks at every phase of the
 tick. The peers carry the same calls for the same far ends on the same core, one after the other.
 
-    python -m benchmarks audio [--legs N …] [--peer janus|none] [--own] [--lecture] [--loss P] [--seconds S] [--json]
+    python -m benchmarks audio [--legs N …] [--peer janus|none] [--own] [--lecture] [--radios] [--loss P] [--seconds S] [--json]
 """
 
 import argparse
@@ -22,7 +22,8 @@ import structlog
 
 from benchmarks.audio import janus
 from benchmarks.audio.load import Load, LoadReport
-from benchmarks.audio.report import Figures, Machine
+from benchmarks.audio.radios import Broker, RadioReport, Radios
+from benchmarks.audio.report import Figures, Machine, RadioFigures
 from benchmarks.audio.subject import Subject
 from benchmarks.audio.used import Bench
 
@@ -30,13 +31,22 @@ PARTY = 3
 WARM_S = 1.5
 LECTURE = 503
 """Three who talk and five hundred who listen, in one call."""
+RADIO_CALLS, RADIO_PARTY = 20, 15
+BROKER_PORT = 18_893
 OUR_CORE, LOAD_CORE = 0, 1
 
 
-def measure(open_bench: AbstractContextManager[Bench], load: Load, seconds: float) -> Figures:
-    """One run. Raises AssertionError when the mixer did not do its work."""
+def measure(
+    open_bench: AbstractContextManager[Bench],
+    load: Load,
+    seconds: float,
+    beside: Callable[[], None] = lambda: None,
+) -> tuple[Figures, LoadReport]:
+    """One run; `beside` starts other far ends when the calls are there. Raises AssertionError when the mixer did
+    not do its work."""
     with open_bench as bench:
         goals = bench.connect(load)
+        beside()
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         ports = [goal.port for goal in goals]
@@ -51,7 +61,38 @@ def measure(open_bench: AbstractContextManager[Bench], load: Load, seconds: floa
         process.join()
     figures = Figures.of(bench.name, load, before, after, machine, machine_after, report)
     figures.verify()
-    return figures
+    return figures, report
+
+
+def measure_radios(seconds: float) -> RadioFigures:
+    """Twenty groups of ten radios beside three hundred phones, in twenty calls."""
+    load = Load(
+        legs=RADIO_CALLS * RADIO_PARTY, party=RADIO_PARTY, core=LOAD_CORE, quiet_calls=(0,),
+        marked_calls=(RADIO_CALLS - 1,),
+    )  # fmt: skip
+    with Broker(LOAD_CORE, BROKER_PORT) as broker:
+        radios = Radios(groups=RADIO_CALLS, core=LOAD_CORE, port=broker.port)
+        subject = Subject(
+            load.legs,
+            OUR_CORE,
+            broker=broker.port,
+            keys=lambda group: not radios.spoken_by_radio(group),
+        )
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        speaking = WARM_S + seconds + 1
+        process = context.Process(target=radios.run, args=(speaking, theirs))
+
+        def speak() -> None:
+            process.start()
+            assert ours.recv() == "speaking"
+
+        figures, phones = measure(subject, load, seconds, beside=speak)
+        heard: RadioReport = ours.recv()
+        process.join()
+    found = RadioFigures.of(figures, radios, phones, heard)
+    found.verify()
+    return found
 
 
 def main(argv: Sequence[str]) -> int:
@@ -62,12 +103,16 @@ def main(argv: Sequence[str]) -> int:
     peers: dict[str, Figures] = {}
 
     def run(open_bench: Callable[[], AbstractContextManager[Bench]], load: Load) -> Figures:
-        figures = measure(open_bench(), load, options.seconds)
+        figures, _ = measure(open_bench(), load, options.seconds)
         if not options.json:
             print(figures.line(), flush=True)
         return figures
 
     try:
+        if options.radios:
+            found = measure_radios(options.seconds)
+            print(json.dumps({"ours": asdict(found)}) if options.json else found.line())
+            return 0
         for load in _loads(options):
             ours = run(lambda: Subject(load.legs, OUR_CORE, own=options.own), load)  # noqa: B023 - called at once
             runs.append(ours)

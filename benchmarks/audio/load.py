@@ -23,6 +23,7 @@ from commhub.ports.media import RtpAddress
 from simulators.tones import RATE, Tone, ToneMeter
 
 TONES = (400.0, 700.0, 1100.0)
+RADIO_TONE = 1700.0
 SILENT = -1
 """The voice of a leg that only listens."""
 SAMPLED_LEGS = 24
@@ -30,7 +31,7 @@ REPORT_EVERY_MS = 5000
 PROBE_CALLS = 20
 """Calls whose first leg sends marks instead of a tone, each in another phase of the tick."""
 MARK_EVERY = 25
-_LOUD = 9000
+LOUD = 9000
 _STEPS = 20
 _SIZE = 12 + FRAME
 _BURST = 8192
@@ -38,10 +39,24 @@ _IP_PKTINFO = 8
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+Mark = tuple[int, float]
+"""In which call, and when (monotonic seconds)."""
+
+
+def delays_ms(sent: list[Mark], heard: list[Mark], within_s: float = 0.45) -> list[float]:
+    """How long after it was sent each mark was heard; those before the first heard one warm the path up."""
+    delays = []
+    for call, at in heard:
+        before = [then for where, then in sent if where == call and 0 <= at - then < within_s]
+        if before:
+            delays.append((at - max(before)) * 1000)
+    return delays[len(delays) // 4 :]
+
+
 @dataclass(slots=True)
 class LoadReport:
-    """`levels[i]`: of a sampled leg, its own voice, then the tones it heard and the floor in dBFS. `reports` are
-    RTCP packets that came."""
+    """`levels[leg]`: of a sampled leg, the tones it heard and the floor in dBFS. `reports` are RTCP packets that
+    came."""
 
     sent: int = 0
     received: int = 0
@@ -49,14 +64,19 @@ class LoadReport:
     seconds: float = 0.0
     latest_ms: float = 0.0
     cpu_s: float = 0.0
-    latencies_ms: list[float] = field(default_factory=list)
-    levels: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    marks_sent: list[Mark] = field(default_factory=list)
+    marks_heard: list[Mark] = field(default_factory=list)
+    levels: dict[int, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
     """`legs` phones in calls of `party`, the first `talkers` of each with a voice, to run on `core`. `reports`:
-    whether the far ends send RTCP. `loss` is the part of packets that is never sent."""
+    whether the far ends send RTCP. `loss` is the part of packets that is never sent.
+
+    In a marked call nobody speaks but its first leg, whose voice is short marks; in a quiet call nobody does. The
+    second leg of either listens for marks. By default the first calls are marked, when there are calls to spare.
+    """
 
     legs: int
     party: int
@@ -64,6 +84,8 @@ class Load:
     talkers: int = len(TONES)
     reports: bool = True
     loss: float = 0.0
+    quiet_calls: tuple[int, ...] = ()
+    marked_calls: tuple[int, ...] | None = None
     port: int = 29_000
 
     def address(self, leg: int) -> RtpAddress:
@@ -72,13 +94,16 @@ class Load:
 
     def voice(self, leg: int) -> int:
         """Which of `TONES` the leg speaks, or `SILENT`."""
-        place = leg % self.party
-        return place if place < self.talkers else SILENT
+        call, place = divmod(leg, self.party)
+        without_tones = call in self.quiet_calls or call in self.marked
+        return SILENT if without_tones or place >= self.talkers else place
 
     @property
-    def has_probes(self) -> bool:
-        """Marks need calls that are quiet but for one leg; one large call has none to spare."""
-        return self.legs >= 4 * self.party
+    def marked(self) -> tuple[int, ...]:
+        if self.marked_calls is not None:
+            return self.marked_calls
+        calls = self.legs // self.party
+        return tuple(range(min(PROBE_CALLS, calls // 2))) if calls >= 4 else ()
 
     def run(self, goals: list[int], seconds: float, pipe: Connection) -> None:
         """Speak and listen for so long; sends "speaking", then the report."""
@@ -99,16 +124,17 @@ class _Phones:
         self._socket.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         self._socket.bind(("0.0.0.0", load.port))
         self._voices = np.array([load.voice(leg) for leg in range(count)])
-        probes = min(PROBE_CALLS, count // load.party // 2) if load.has_probes else 0
-        self._probes = np.arange(probes) * load.party
-        first_sampled = probes * load.party
-        self._sampled = [
-            *range(first_sampled, min(first_sampled + load.talkers, count)),
-            *range(max(count - SAMPLED_LEGS, first_sampled + load.talkers), count),
-        ]
+        self._marking = np.array(load.marked, np.int64) * load.party
+        self._listening = {call * load.party + 1 for call in (*load.marked, *load.quiet_calls)}
+        loud = [
+            leg for leg in range(count)
+            if leg // load.party not in {*load.marked, *load.quiet_calls}
+        ]  # fmt: skip
+        self._sampled = sorted({*loud[: load.talkers], *loud[-SAMPLED_LEGS:]})
+        self._watched = np.array([*self._sampled, *self._listening])
+        self._deaf_until = dict.fromkeys(self._listening, 0.0)
         self._lost = np.random.default_rng(2)
         self._meters = {leg: ToneMeter() for leg in self._sampled}
-        self._marked_at = np.zeros(count)
         self.report = LoadReport()
         self._reporting = _Reporting(load, goals)
         self._prepare_sending(goals)
@@ -177,7 +203,7 @@ class _Phones:
         report.seconds = time.monotonic() - start
         report.cpu_s = time.process_time()
         for leg, meter in self._meters.items():
-            report.levels.append((int(self._voices[leg]), meter.levels(TONES)))
+            report.levels[leg] = meter.levels((*TONES, RADIO_TONE))
         return report
 
     def speak_a_step(self, step: int) -> None:
@@ -190,8 +216,8 @@ class _Phones:
         self._packets.view(">u2")[legs, 1] = sequence
         self._packets.view(">u4")[legs, 1] = frame * FRAME + 7 * legs
         self._packets[legs, 12:] = self._tones[self._voices[legs], frame % (RATE // FRAME)]
-        for probe in self._probes[self._probes // self._load.party % _STEPS == phase]:
-            self._speak_probe(int(probe), frame)
+        for leg in self._marking[self._marking // self._load.party % _STEPS == phase]:
+            self._mark_now(int(leg), frame)
         messages = self._messages[first:end]
         if self._load.loss:
             messages = messages[self._lost.random(end - first) >= self._load.loss]
@@ -208,13 +234,11 @@ class _Phones:
             row += done
         self.report.sent += len(messages)
 
-    def _speak_probe(self, probe: int, frame: int) -> None:
-        """A probe call is quiet but for its first leg's marks, once in `MARK_EVERY` frames."""
-        for leg in range(probe, probe + self._load.party):
-            self._packets[leg, 12:] = self._quiet
-        if (frame + probe) % MARK_EVERY == 0:
-            self._packets[probe, 12:] = self._mark
-            self._marked_at[probe + 1] = time.monotonic()
+    def _mark_now(self, leg: int, frame: int) -> None:
+        """A marking leg is quiet but for its marks, once in `MARK_EVERY` frames."""
+        if (frame + leg) % MARK_EVERY == 0:
+            self._packets[leg, 12:] = self._mark
+            self.report.marks_sent.append((leg // self._load.party, time.monotonic()))
 
     def _listen(self) -> None:
         self._inbox["control_size"] = 64
@@ -226,7 +250,7 @@ class _Phones:
         self.report.received += count
         hosts = self._controls.view(">u4")[:count, 6].astype(np.int64)
         legs = ((hosts >> 8 & 0xFF) - 1) * 250 + (hosts & 0xFF) - 1
-        for i in np.flatnonzero(np.isin(legs, self._sampled) | (self._marked_at[legs] > 0)):
+        for i in np.flatnonzero(np.isin(legs, self._watched)):
             self._hear(int(legs[i]), self._data[i, 12:_SIZE], now)
 
     def _hear(self, leg: int, payload: NDArray[np.uint8], now: float) -> None:
@@ -235,11 +259,11 @@ class _Phones:
         if meter is not None:
             meter.hear(samples)
             return
-        loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > _LOUD)
-        if len(loud):
-            later = now - self._marked_at[leg] + float(loud[0]) / RATE
-            self.report.latencies_ms.append(later * 1000)
-            self._marked_at[leg] = 0
+        loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > LOUD)
+        if len(loud) and now > self._deaf_until[leg]:
+            heard = (leg // self._load.party, now + float(loud[0]) / RATE)
+            self.report.marks_heard.append(heard)
+            self._deaf_until[leg] = now + 0.1
 
 
 class _Reporting:

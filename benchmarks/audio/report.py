@@ -5,13 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.audio.load import REPORT_EVERY_MS, TONES, Load, LoadReport
+from benchmarks.audio.load import RADIO_TONE, REPORT_EVERY_MS, TONES, Load, LoadReport, delays_ms
+from benchmarks.audio.radios import RadioReport, Radios
 from benchmarks.audio.used import Used
 
 HEARD_DB = 20.0
 ABSENT_DB = -30.0
 LOST_AT_MOST = 0.005
 MISSED_AT_MOST = 0.05
+NEAR_HZ = 5.0
 
 
 _OUR_FEATURES = (
@@ -65,7 +67,7 @@ class Figures:
         user, system = after.user_s - before.user_s, after.system_s - before.system_s
         ticks = counts.get("ticks", round((after.at - before.at) * 50))
         due = load.legs * heard.seconds * 50
-        latencies = np.array(heard.latencies_ms[len(heard.latencies_ms) // 4 :])
+        latencies = np.array(delays_ms(heard.marks_sent, heard.marks_heard))
         return cls(
             subject=subject,
             legs=load.legs,
@@ -104,13 +106,80 @@ class Figures:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RadioFigures:
+    """Radios beside phones: delays between the begin of a mark at one end and at the other."""
+
+    phones: Figures
+    groups: int
+    frames_from_radios: int
+    frames_to_radios: int
+    codecs_to_radios: dict[str, int]
+    radio_to_phone_p50_ms: float | None
+    radio_to_phone_p95_ms: float | None
+    phone_to_radio_p50_ms: float | None
+    phone_to_radio_p95_ms: float | None
+    faults: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, phones: Figures, radios: Radios, at_phones: LoadReport, at_radios: RadioReport
+    ) -> "RadioFigures":
+        inward = np.array(delays_ms(at_radios.marks_sent, at_phones.marks_heard))
+        outward = np.array(delays_ms(at_phones.marks_sent, at_radios.marks_heard))
+        return cls(
+            phones=phones,
+            groups=radios.groups,
+            frames_from_radios=at_radios.sent,
+            frames_to_radios=at_radios.received,
+            codecs_to_radios=at_radios.codecs,
+            radio_to_phone_p50_ms=_percentile(inward, 50),
+            radio_to_phone_p95_ms=_percentile(inward, 95),
+            phone_to_radio_p50_ms=_percentile(outward, 50),
+            phone_to_radio_p95_ms=_percentile(outward, 95),
+            faults=tuple(_radio_faults(radios, phones, at_phones, at_radios)),
+        )
+
+    def verify(self) -> None:
+        """Raises AssertionError with everything that was wrong."""
+        assert not self.faults, "; ".join(self.faults)
+
+    def line(self) -> str:
+        return (
+            f"{self.phones.line()}\n{self.groups} groups: {self.frames_from_radios} frames from radios, "
+            f"{self.frames_to_radios} to radios ({self.codecs_to_radios}); radio to phone "
+            f"p50 {self.radio_to_phone_p50_ms} p95 {self.radio_to_phone_p95_ms} ms, phone to radio "
+            f"p50 {self.phone_to_radio_p50_ms} p95 {self.phone_to_radio_p95_ms} ms"
+        )
+
+
+def _radio_faults(
+    radios: Radios, phones: Figures, at_phones: LoadReport, heard: RadioReport
+) -> list[str]:
+    faults = []
+    for leg, levels in at_phones.levels.items():
+        spoken = radios.spoken_by_radio(leg // phones.party)
+        if spoken and levels[f"{RADIO_TONE:g}"] < levels["floor"] + HEARD_DB:
+            faults.append(f"a phone did not hear the radio ({levels})")
+    for group in range(radios.groups // 2, radios.groups - 1):
+        loudest = heard.loudest_hz.get(group, 0.0)
+        if min(abs(loudest - tone) for tone in TONES) > NEAR_HZ:
+            faults.append(f"group {group} heard {loudest} Hz from its call")
+    if not phones.counts.get("radio_received"):
+        faults.append("no frame of a radio reached the engine")
+    if phones.counts.get("radio_undecodable"):
+        faults.append(f"{phones.counts['radio_undecodable']} frames could not be decoded")
+    return faults
+
+
 def _percentile(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", part: int) -> float | None:
     return round(float(np.percentile(values, part)), 1) if len(values) else None
 
 
 def _tone_faults(load: Load, heard: LoadReport) -> list[str]:
     faults = [] if heard.levels else ["no leg was sampled"]
-    for voice, levels in heard.levels:
+    for leg, levels in heard.levels.items():
+        voice = load.voice(leg)
         others = [levels[f"{tone:g}"] for n, tone in enumerate(TONES[: load.talkers]) if n != voice]
         if min(others) < levels["floor"] + HEARD_DB:
             faults.append(f"a leg did not hear the others ({levels})")

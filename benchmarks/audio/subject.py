@@ -6,38 +6,43 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import structlog
 
 from benchmarks.audio.load import Load
+from benchmarks.audio.radios import TENANT, group_name
 from benchmarks.audio.used import Used
 from bridges.audio.config import AudioConfig
 from bridges.client import ClientConfig, MediaClient
 from bridges.worker import MediaWorker, WorkerConfig, tune_process
 from commhub.kit.clock import SystemClock
-from commhub.ports.media import AudioFormat, EngineStatus, MediaOrder, RtpAddress, RtpRemote
+from commhub.ports.inward import MediaIn
+from commhub.ports.media import (
+    AudioFormat,
+    MediaOrder,
+    RtpAddress,
+    RtpRemote,
+)
+from devices.link import MqttAddress
+from devices.voice import VoiceConfig, VoiceConnection
 
 FIRST_PORT = 30_000
 
 
 class _Control:
-    """A control that is told and does nothing."""
+    """A control that is told and does nothing, whatever it is told."""
 
-    async def engine_status(self, status: EngineStatus) -> None: ...
-    async def dtmf_received(self, leg_id: str, digit: str) -> None: ...
-    async def leg_silent(self, leg_id: str, seconds: float) -> None: ...
-    async def floor_moved(
-        self, group: str, event: str, talker: str | None, calls: Sequence[str]
-    ) -> None: ...
-    async def recording_stored(
-        self, call_id: str, path: str, seconds: float, sha256: str
-    ) -> None: ...
+    def __getattr__(self, name: str) -> Callable[..., Coroutine[None, None, None]]:
+        async def told(*_args: object) -> None: ...
+
+        return told
 
 
 def _used(worker: MediaWorker) -> Used:
@@ -45,27 +50,44 @@ def _used(worker: MediaWorker) -> Used:
     return Used(time.monotonic(), usage.ru_utime, usage.ru_stime, worker.counts.as_dict())
 
 
-async def _serve(config: WorkerConfig, pipe: Connection) -> None:
+async def _serve(config: WorkerConfig, broker: int | None, pipe: Connection) -> None:
     tune_process()
-    async with MediaWorker(config) as worker:
+    async with AsyncExitStack() as stack:
+        worker = await stack.enter_async_context(MediaWorker(config))
+        if broker is not None:
+            address = MqttAddress(host="127.0.0.1", port=broker, user="bench", secret="bench")
+            voice = VoiceConnection(VoiceConfig(address=address, tenant=TENANT))
+            voice.deliver_to(worker.sink)
+            worker.attach_voice(await stack.enter_async_context(voice))
+            await voice.wait_up()
         await asyncio.to_thread(pipe.send, "ready")
         while await asyncio.to_thread(pipe.recv) == "report":
             pipe.send(_used(worker))
 
 
-def _run(config: WorkerConfig, core: int, pipe: Connection) -> None:
+def _run(config: WorkerConfig, core: int, broker: int | None, pipe: Connection) -> None:
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     os.sched_setaffinity(0, {core})
-    asyncio.run(_serve(config, pipe))
+    asyncio.run(_serve(config, broker, pipe))
 
 
 class Subject:
-    """Our worker for `legs` legs on `core`; `own`: a socket pair a leg, as behind NAT."""
+    """Our worker for `legs` legs on `core`; `own`: a socket pair a leg, as behind NAT. With a broker's port, every
+    call is joined by a radio group, and the dispatcher keys those that `keys` names for it."""
 
     name = "ours"
 
-    def __init__(self, legs: int, core: int, *, own: bool = False) -> None:
+    def __init__(
+        self,
+        legs: int,
+        core: int,
+        *,
+        own: bool = False,
+        broker: int | None = None,
+        keys: Callable[[int], bool] | None = None,
+    ) -> None:
         self._own = own
+        self._keys = keys
         self._folder = TemporaryDirectory()
         folder = Path(self._folder.name)
         self._control = f"unix:{folder}/worker.sock"
@@ -79,7 +101,7 @@ class Subject:
         config = WorkerConfig(name="bench", control=self._control, audio=audio)
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_run, args=(config, core, theirs))
+        self._process = context.Process(target=_run, args=(config, core, broker, theirs))
 
     def __enter__(self) -> Self:
         self._process.start()
@@ -101,7 +123,7 @@ class Subject:
 
     def connect(self, load: Load) -> list[RtpAddress]:
         """Reserve and connect every leg through the worker protocol, as the hub does."""
-        return asyncio.run(_connect(self._control, load, own=self._own))
+        return asyncio.run(_connect(self._control, load, own=self._own, keys=self._keys))
 
     def used(self) -> Used:
         self._pipe.send("report")
@@ -115,10 +137,12 @@ class Subject:
         assert self._process.is_alive(), "the worker died"
 
 
-async def _connect(control: str, load: Load, *, own: bool) -> list[RtpAddress]:
+async def _connect(
+    control: str, load: Load, *, own: bool, keys: Callable[[int], bool] | None
+) -> list[RtpAddress]:
     config = ClientConfig(address=control, request_timeout_s=20.0)
     audio = AudioFormat(encoding="PCMU", payload_type=0)
-    async with MediaClient(config, _Control(), SystemClock()) as media:
+    async with MediaClient(config, cast("MediaIn", _Control()), SystemClock()) as media:
 
         async def one(leg: int) -> RtpAddress:
             order = MediaOrder(
@@ -128,4 +152,10 @@ async def _connect(control: str, load: Load, *, own: bool) -> list[RtpAddress]:
             await media.connect(order.leg_id, RtpRemote(address=load.address(leg), audio=audio))
             return reserved
 
-        return await asyncio.gather(*map(one, range(load.legs)))
+        goals = await asyncio.gather(*map(one, range(load.legs)))
+        if keys is not None:
+            for call in range(load.legs // load.party):
+                await media.join_group(f"call{call}", f"group{call}", group_name(call))
+                if keys(call):
+                    await media.key_group(f"call{call}", group_name(call), True)
+        return goals
