@@ -9,26 +9,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bridges.audio.bands import TICK_MS, WIDE
 from bridges.audio.calls import CallBook, CallState
 from bridges.audio.config import AudioConfig
 from bridges.audio.counts import Counts
 from bridges.audio.events import LegSilent, Output
-from bridges.audio.g711 import FRAME, RATE, Law
+from bridges.audio.g711 import RATE, Law
 from bridges.audio.groups import RadioGroups
 from bridges.audio.inbox import RadioInbox
 from bridges.audio.legs import LegTable
-from bridges.audio.mixer import Mixer, clip, levels_dbov
-from bridges.audio.plan import Plan, make_plan
+from bridges.audio.mixer import clip, levels_dbov
+from bridges.audio.plan import make_plans
 from bridges.audio.receiver import Receiver
 from bridges.audio.recorder import Recorder
+from bridges.audio.resample import Downsampler, Upsampler
 from bridges.audio.rings import Rings
 from bridges.audio.sender import Sender
 from bridges.audio.sockets import PortPool, UdpPair, source_key
+from bridges.audio.stages import NarrowStage, Stage, WideStage
 from commhub.domain.device import is_safe_id
 from commhub.domain.errors import ConflictError, InvalidError
 from commhub.ports.media import LegMeter, MediaOrder, RtpAddress, RtpRemote
 
-TICK_S = FRAME / RATE
+TICK_S = TICK_MS / 1000
 _TICKS_PER_SECOND = round(1 / TICK_S)
 _LAWS = {"PCMU": Law.PCMU, "PCMA": Law.PCMA}
 _LEVEL_ROUNDS = 10
@@ -90,6 +93,10 @@ class AudioEngine:
         self._call_of_leg: dict[str, CallState] = {}
         self._legs = LegTable(config.max_legs)
         self._rings = Rings(config.max_legs, config.depth, counts)
+        self._linear_rings = Rings(
+            config.max_legs, config.depth, counts, frame=WIDE.frame, dtype=np.int16
+        )
+        self._up, self._down = Upsampler(config.max_legs), Downsampler(config.max_legs)
         self._receiver = Receiver(self._legs, self._rings, counts, self._shared.rtp.fileno())
         self._inbox = inbox
         self._groups = RadioGroups(
@@ -244,32 +251,50 @@ class AudioEngine:
         self.counts.missed_ticks += ticks
 
     def _mix(self, tick: int, now: float, out: list[Output]) -> None:
-        mixer, plan = self._mixer, self._plan
-        self._rings.read(plan.rows, tick, mixer.payload)
-        mixer.decode()
-        mixer.total()
-        self._groups.mix(plan, mixer.totals, now, out)
-        for call in self._calls.recorded():
-            place = plan.place_of_call.get(call.index)
-            if place is not None:
-                self._recorder.write(call.call_id, clip(mixer.totals[place]).tobytes())
-        mixer.spread(self._sender.voice)
+        """The steps of a tick; `bridges.audio` says what each may change."""
+        for stage in self._stages:
+            stage.listen(tick)
+            # Conceal here: stage.mixer.missing.
+            stage.mixer.voice[stage.plan.muted] = 0
+            stage.mixer.total()
+        narrow, _ = self._stages
+        self._groups.mix(narrow.plan, narrow.mixer.totals, now, out)
+        for stage in self._stages:
+            self._record(stage)
+            stage.mixer.subtract()
+            stage.mixer.clip()
+        coded = self._sender.voice
+        for stage in self._stages:
+            count = len(stage.plan.coded)
+            stage.speak(coded[:count])
+            coded = coded[count:]
+            self._measure(stage, tick)
         self._sender.send(tick)
-        self._measure(tick)
+
+    def _record(self, stage: Stage) -> None:
+        for call in self._calls.recorded():
+            place = stage.plan.place_of_call.get(call.index)
+            if place is not None:
+                self._recorder.write(call.call_id, clip(stage.mixer.totals[place]).tobytes())
 
     def _arrange(self) -> None:
-        self._plan: Plan = make_plan(self._legs)
-        self._mixer = Mixer(self._plan)
-        self._sender = Sender(self._legs, self._plan, self.counts, self._shared.rtp.fileno())
-        self._legs.changed = False
+        legs = self._legs
+        narrow, wide = make_plans(legs)
+        self._stages: tuple[NarrowStage, WideStage] = (
+            NarrowStage(narrow, legs, self._rings),
+            WideStage(wide, legs, self._rings, self._linear_rings, self._up, self._down),
+        )
+        coded = np.concatenate((narrow.rows[narrow.coded], wide.rows[wide.coded]))
+        self._sender = Sender(legs, coded, self.counts, self._shared.rtp.fileno())
+        legs.changed = False
 
-    def _measure(self, tick: int) -> None:
-        count = len(self._plan)
+    def _measure(self, stage: Stage, tick: int) -> None:
+        count = len(stage.plan)
         part = tick % _LEVEL_ROUNDS
         start, end = count * part // _LEVEL_ROUNDS, count * (part + 1) // _LEVEL_ROUNDS
         if start < end:
-            levels = levels_dbov(self._mixer.voice[start:end])
-            self._legs.level[self._plan.rows[start:end]] = levels
+            levels = levels_dbov(stage.mixer.voice[start:end])
+            self._legs.level[stage.plan.rows[start:end]] = levels
 
     def _watch_silence(self, tick: int, out: list[Output]) -> None:
         legs = self._legs

@@ -93,6 +93,32 @@ TRANSCODE: tuple[NDArray[np.uint8], NDArray[np.uint8]] = (
 """To that law, from the other one, byte by byte."""
 
 
+class Companding:
+    """Many legs of either law at once: line i of an array has `laws[i]`.
+
+    All lines are looked up in the table most of them have; the lines of the other law are then done over.
+    """
+
+    def __init__(self, laws: NDArray[np.int8]) -> None:
+        mostly_a = 2 * np.count_nonzero(laws == Law.PCMA) > len(laws)
+        self._most, self._rest = (Law.PCMA, Law.PCMU) if mostly_a else (Law.PCMU, Law.PCMA)
+        self._others = np.flatnonzero(laws == self._rest)
+
+    def decode(self, payload: NDArray[np.uint8], out: NDArray[np.int16]) -> None:
+        """Bytes (n×160) to samples."""
+        pairs, voice = payload.view(np.uint16), out.view(np.int32)
+        np.take(DECODE_PAIRS[self._most], pairs, out=voice, mode="wrap")
+        if len(self._others):
+            voice[self._others] = DECODE_PAIRS[self._rest][pairs[self._others]]
+
+    def encode(self, samples: NDArray[np.int16], out: NDArray[np.uint8]) -> None:
+        """Samples (n×160) to bytes; `out` may be a view into packets."""
+        codes = samples.view(np.uint16)
+        np.take(ENCODE[self._most], codes, out=out, mode="clip")
+        if len(self._others):
+            out[self._others] = ENCODE[self._rest][codes[self._others]]
+
+
 def decode(payload: bytes, law: Law) -> NDArray[np.int16]:
     """The samples of a payload."""
     return DECODE[law][np.frombuffer(payload, np.uint8)]

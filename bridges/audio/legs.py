@@ -23,6 +23,7 @@ class LegTable:
     Sources are `sockets.source_key` integers. `expected` is what the SDP said, `source` what packets must come
     from, `locked` that one did, `goal` where ours go. `own_fd` is the leg's own socket, NONE for the shared one.
     `radio` rows hold the voice on the air of a group: their call is the group's own, and nothing is sent.
+    `linear` rows wait in the wide ring as samples, the others in the narrow one as bytes of their `law`.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -33,6 +34,7 @@ class LegTable:
         self._free = list(range(capacity - 1, -1, -1))
         self.call = np.full(capacity, NONE, np.int64)
         self.law = np.zeros(capacity, np.int8)
+        self.linear = np.zeros(capacity, bool)
         self.connected = np.zeros(capacity, bool)
         self.sends = np.zeros(capacity, bool)
         self.receives = np.zeros(capacity, bool)
@@ -123,7 +125,7 @@ class LegTable:
     def _blank(self, row: int) -> None:
         for column in (self.connected, self.sends, self.receives, self.muted, self.near):
             column[row] = False
-        for column in (self.radio, self.locked, self.marker, self.silence_told):
+        for column in (self.radio, self.linear, self.locked, self.marker, self.silence_told):
             column[row] = False
         for column in (self.call, self.own_fd, self.expected, self.source, self.goal):
             column[row] = NONE

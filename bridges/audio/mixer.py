@@ -1,12 +1,12 @@
-"""The arithmetic of a tick: decode, sum each call, give each leg the sum without itself, clip, encode.
+"""The arithmetic of a tick: sum each call, give each leg the sum without itself, clip.
 
-Pure array operations over the places of a plan; the buffers are kept between ticks.
+Pure array operations over the places of a plan, the same at every rate; the buffers are kept between ticks. What
+arrives and leaves as bytes is the stage's matter (`stages`).
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bridges.audio.g711 import DECODE_PAIRS, ENCODE, FRAME, Law
 from bridges.audio.plan import Plan
 
 Samples = NDArray[np.int16]
@@ -18,53 +18,37 @@ QUIETEST_DBOV = -127.0
 
 
 class Mixer:
-    """Buffers for one plan, and the steps in the order of a tick: decode → total → spread."""
+    """Buffers for one plan, and the steps in the order of a tick: total → subtract → clip."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        count = len(plan)
-        self.payload = np.empty((count, FRAME), np.uint8)
-        """What each place says, encoded: filled by the rings."""
-        self.voice: Samples = np.empty((count, FRAME), np.int16)
+        count, frame = len(plan), plan.band.frame
+        self.voice: Samples = np.zeros((count, frame), np.int16)
         """What each place says."""
-        self.totals: Totals = np.zeros((plan.call_count, FRAME), np.int32)
-        """What all legs of a call say together; what is added to it before `spread` everybody in it hears."""
-        self._mix = np.empty((count, FRAME), np.int32)
-        self._clipped: Samples = np.empty((count, FRAME), np.int16)
-
-    def decode(self) -> None:
-        plan = self._plan
-        pairs, voice = self.payload.view(np.uint16), self.voice.view(np.int32)
-        np.take(DECODE_PAIRS[plan.base_law], pairs, out=voice, mode="wrap")
-        if len(plan.other_law):
-            table = DECODE_PAIRS[_other(plan.base_law)]
-            voice[plan.other_law] = table[pairs[plan.other_law]]
-        if len(plan.muted):
-            self.voice[plan.muted] = 0
+        self.missing: NDArray[np.bool_] = np.zeros(count, bool)
+        """The places that said nothing this tick."""
+        self.totals: Totals = np.zeros((plan.call_count, frame), np.int32)
+        """What all legs of a call say together; what is added to it before `subtract` everybody in it hears."""
+        self.mix: Totals = np.zeros((count, frame), np.int32)
+        """What each place hears; what is added to it before `clip` only that place hears."""
+        self.heard: Samples = np.zeros((count, frame), np.int16)
+        """What each place is sent: `mix`, saturated."""
 
     def total(self) -> None:
         for one in self._plan.classes:
-            voices = self.voice[one.start : one.end].reshape(one.calls, one.size, FRAME)
+            voices = self.voice[one.start : one.end].reshape(one.calls, one.size, -1)
             into = self.totals[one.first_call : one.first_call + one.calls]
             np.sum(voices, axis=1, dtype=np.int32, out=into)
 
-    def spread(self, out: NDArray[np.uint8]) -> None:
-        """Encode what each place hears into `out` (places×160)."""
-        plan = self._plan
-        for one in plan.classes:
-            shape = (one.calls, one.size, FRAME)
+    def subtract(self) -> None:
+        for one in self._plan.classes:
+            shape = (one.calls, one.size, self._plan.band.frame)
             totals = self.totals[one.first_call : one.first_call + one.calls, None]
             voices = self.voice[one.start : one.end].reshape(shape)
-            np.subtract(totals, voices, out=self._mix[one.start : one.end].reshape(shape))
-        np.clip(self._mix, -32768, 32767, out=self._clipped, casting="unsafe")
-        codes = self._clipped.view(np.uint16)
-        np.take(ENCODE[plan.base_law], codes, out=out, mode="clip")
-        if len(plan.other_law):
-            out[plan.other_law] = ENCODE[_other(plan.base_law)][codes[plan.other_law]]
+            np.subtract(totals, voices, out=self.mix[one.start : one.end].reshape(shape))
 
-
-def _other(law: Law) -> Law:
-    return Law.PCMA if law is Law.PCMU else Law.PCMU
+    def clip(self) -> None:
+        np.clip(self.mix, -32768, 32767, out=self.heard, casting="unsafe")
 
 
 def clip(samples: Totals) -> Samples:

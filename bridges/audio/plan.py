@@ -1,15 +1,16 @@
 """The table of legs arranged for one mix after another: made anew when legs come, go or change, not per tick.
 
 Legs stand in the order of their call's size, then call, so that all calls of one size are one reshaped sum:
-N−1 for any number of calls is one subtraction per size that occurs.
+N−1 for any number of calls is one subtraction per size that occurs. Each band has a plan of its own.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bridges.audio.g711 import Law
+from bridges.audio.bands import NARROW, WIDE, Band
 from bridges.audio.legs import LegTable
 
 Index = NDArray[np.int64]
@@ -31,49 +32,57 @@ class SizeClass:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`rows[i]` is the table row of place i. `place_of_call` finds a call's line among the totals.
+    """`rows[i]` is the table row of place i, `line[i]` its call's line among the totals, which `place_of_call`
+    finds by the call's index.
 
-    `base_law` is the law most legs have; `other_law` are the places of the others. `sending` are the places that
-    are sent to, those on the shared socket first (`shared_count` of them), then those with a socket of their own.
+    `coded` are the places whose voice waits as G.711 bytes, `linear` those whose voice waits as samples of the
+    band; in the narrow band every place is coded.
     """
 
+    band: Band
     rows: Index
+    line: Index
     classes: tuple[SizeClass, ...]
     place_of_call: dict[int, int]
     call_count: int
-    base_law: Law
-    other_law: Index
+    coded: Index
+    linear: Index
     muted: Index
-    sending: Index
-    shared_count: int
 
     def __len__(self) -> int:
         return len(self.rows)
 
 
-def make_plan(legs: LegTable) -> Plan:
-    """Arrange the connected legs and the radio rows."""
+def make_plans(legs: LegTable, wide_calls: Iterable[int] = ()) -> tuple[Plan, Plan]:
+    """Arrange the connected legs and the radio rows: the narrow calls, and the wide ones, which are those with a
+    linear leg and the `wide_calls` (indices)."""
     active = np.flatnonzero(legs.connected | legs.radio)
+    calls = legs.call[active]
+    is_wide = np.zeros(int(calls.max(initial=-1)) + 1, bool)
+    is_wide[[index for index in wide_calls if index < len(is_wide)]] = True
+    is_wide[calls[legs.linear[active]]] = True
+    wide = is_wide[calls]
+    return _plan(NARROW, legs, active[~wide]), _plan(WIDE, legs, active[wide])
+
+
+def _plan(band: Band, legs: LegTable, active: Index) -> Plan:
     calls = legs.call[active]
     sizes = np.bincount(calls)[calls] if len(calls) else calls
     order = np.lexsort((calls, sizes))
     rows, calls, sizes = active[order], calls[order], sizes[order]
-    firsts = np.flatnonzero(np.diff(calls, prepend=-1))
-    laws = legs.law[rows]
-    base_law = Law.PCMA if 2 * np.count_nonzero(laws == Law.PCMA) > len(rows) else Law.PCMU
-    sends_to = legs.connected[rows] & legs.receives[rows]
-    shared = legs.own_fd[rows] < 0
-    on_shared, on_own = np.flatnonzero(sends_to & shared), np.flatnonzero(sends_to & ~shared)
+    begins = np.diff(calls, prepend=-1) != 0
+    firsts = np.flatnonzero(begins)
+    linear = legs.linear[rows]
     return Plan(
+        band=band,
         rows=rows,
+        line=np.cumsum(begins) - 1,
         classes=_classes(sizes),
         place_of_call={int(calls[first]): place for place, first in enumerate(firsts)},
         call_count=len(firsts),
-        base_law=base_law,
-        other_law=np.flatnonzero(laws != base_law),
+        coded=np.flatnonzero(~linear),
+        linear=np.flatnonzero(linear),
         muted=np.flatnonzero(legs.muted[rows]),
-        sending=np.concatenate((on_shared, on_own)),
-        shared_count=len(on_shared),
     )
 
 

@@ -1,0 +1,79 @@
+"""One band's part of a tick: from what waits in the rings to samples, and from the mix to what is sent.
+
+A wide call may have G.711 legs: they are decoded and brought up to the band here, and their mix is brought down
+and encoded, so that everything between `listen` and `speak` knows one rate.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridges.audio.g711 import FRAME, Companding
+from bridges.audio.legs import LegTable
+from bridges.audio.mixer import Mixer, Samples
+from bridges.audio.plan import Plan
+from bridges.audio.resample import Downsampler, Upsampler
+from bridges.audio.rings import Rings
+
+
+class NarrowStage:
+    """Calls whose legs are all G.711. `mixer` has the arrays between `listen` and `speak`."""
+
+    def __init__(self, plan: Plan, legs: LegTable, rings: Rings) -> None:
+        self.plan = plan
+        self.band = plan.band
+        self.mixer = Mixer(plan)
+        self._rings = rings
+        self._payload = np.zeros((len(plan), FRAME), np.uint8)
+        self._companding = Companding(legs.law[plan.rows])
+
+    def listen(self, tick: int) -> None:
+        """Fill `mixer.voice` and `mixer.missing`."""
+        self.mixer.missing[:] = self._rings.read(self.plan.rows, tick, self._payload)
+        self._companding.decode(self._payload, self.mixer.voice)
+
+    def speak(self, coded: NDArray[np.uint8]) -> None:
+        """Encode what each place hears into `coded` (coded places × 160)."""
+        self._companding.encode(self.mixer.heard, coded)
+
+
+class WideStage:
+    """Calls with a linear leg. `up` and `down` are the engine's, so that streams survive a new plan."""
+
+    def __init__(
+        self, plan: Plan, legs: LegTable, rings: Rings, linear_rings: Rings,
+        up: Upsampler, down: Downsampler,
+    ) -> None:  # fmt: skip
+        self.plan = plan
+        self.band = plan.band
+        self.mixer = Mixer(plan)
+        self._rings = rings
+        self._linear_rings = linear_rings
+        self._up, self._down = up, down
+        self._coded_rows = plan.rows[plan.coded]
+        self._linear_rows = plan.rows[plan.linear]
+        self._payload = np.zeros((len(plan.coded), FRAME), np.uint8)
+        self._narrow: Samples = np.zeros((len(plan.coded), FRAME), np.int16)
+        self._linear: Samples = np.zeros((len(plan.linear), plan.band.frame), np.int16)
+        self._companding = Companding(legs.law[self._coded_rows])
+
+    def listen(self, tick: int) -> None:
+        """Fill `mixer.voice` and `mixer.missing`."""
+        plan, mixer = self.plan, self.mixer
+        if len(plan.coded):
+            missing = self._rings.read(self._coded_rows, tick, self._payload)
+            mixer.missing[plan.coded] = missing
+            self._companding.decode(self._payload, self._narrow)
+            mixer.voice[plan.coded] = self._up.up(self._coded_rows, self._narrow)
+        if len(plan.linear):
+            missing = self._linear_rings.read(self._linear_rows, tick, self._linear)
+            mixer.missing[plan.linear] = missing
+            mixer.voice[plan.linear] = self._linear
+
+    def speak(self, coded: NDArray[np.uint8]) -> None:
+        """Encode what each coded place hears into `coded` (coded places × 160)."""
+        if len(self.plan.coded):
+            wide = self.mixer.heard[self.plan.coded]
+            self._companding.encode(self._down.down(self._coded_rows, wide), coded)
+
+
+Stage = NarrowStage | WideStage
