@@ -15,7 +15,14 @@ from typing import Any, Self
 import structlog
 
 from bridges import metrics, protocol
-from bridges.audio.events import DtmfReceived, Event, FloorMoved, LegSilent, RecordingStored
+from bridges.audio.events import (
+    DtmfReceived,
+    Event,
+    FloorMoved,
+    LegSilent,
+    PlaybackEnded,
+    RecordingFailed,
+)
 from bridges.errors import ProtocolError, RefusedError
 from bridges.orders import MediaOrders
 from bridges.protocol import Args, ControlAddress, Message
@@ -23,7 +30,7 @@ from commhub.domain.errors import DomainError, UnavailableError
 from commhub.kit.clock import Clock
 from commhub.kit.supervise import run_forever
 from commhub.ports.inward import MediaIn
-from commhub.ports.media import EngineStatus
+from commhub.ports.media import EngineStatus, RecordedFile
 
 log = structlog.get_logger(__name__)
 
@@ -230,8 +237,12 @@ class MediaClient(MediaOrders):
                 return self._inward.leg_silent(leg_id, seconds)
             case FloorMoved(group, what, talker, calls):
                 return self._inward.floor_moved(group, what, talker, calls)
-            case RecordingStored(call_id, path, seconds, sha256):
-                return self._inward.recording_stored(call_id, path, seconds, sha256)
+            case RecordedFile():
+                return self._inward.recording_stored(event)
+            case RecordingFailed(call_id, leg, reason):
+                return self._inward.recording_failed(call_id, leg, reason)
+            case PlaybackEnded(playback_id, call_id, reason):
+                return self._inward.playback_ended(playback_id, call_id, reason)
 
     async def _deliver(self, what: str, work: Coroutine[Any, Any, None]) -> bool:
         """One event that control cannot take must not stop the next ones; True when it was taken."""
@@ -254,5 +265,5 @@ def _first(errors: BaseExceptionGroup[BaseException]) -> str:
 
 
 def _acknowledge(connection: _Connection, event: Event) -> None:
-    if isinstance(event, RecordingStored):
+    if isinstance(event, RecordedFile):
         connection.send({"ack": event.path})

@@ -5,10 +5,20 @@ a method here and nothing there.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from bridges import protocol
 from bridges.protocol import Args
-from commhub.ports.media import EngineStatus, MediaOrder, RtpAddress, RtpRemote
+from commhub.ports.media import (
+    EngineStatus,
+    FloorAction,
+    LegShape,
+    MediaOrder,
+    Playback,
+    RadioStanding,
+    RtpAddress,
+    RtpRemote,
+)
 
 
 class MediaOrders(ABC):
@@ -28,14 +38,29 @@ class MediaOrders(ABC):
     async def join_group(self, call_id: str, leg_id: str, group: str) -> None:
         await self.ask(protocol.JoinGroupArgs(call_id, leg_id, group))
 
-    async def mute(self, leg_id: str, muted: bool) -> None:
-        await self.ask(protocol.MuteArgs(leg_id, muted))
+    async def shape(self, leg_id: str, shape: LegShape) -> None:
+        await self.ask(protocol.ShapeArgs(leg_id, shape))
+
+    async def move(self, leg_id: str, call_id: str) -> None:
+        await self.ask(protocol.MoveArgs(leg_id, call_id))
+
+    async def command_floor(self, group: str, action: FloorAction, participant: str) -> None:
+        await self.ask(protocol.CommandFloorArgs(group, action, participant))
+
+    async def enroll(self, radios: Sequence[RadioStanding], whole: bool) -> None:
+        await self.ask(protocol.EnrollArgs(tuple(radios), whole))
 
     async def key_group(self, call_id: str, group: str, down: bool) -> None:
         await self.ask(protocol.KeyGroupArgs(call_id, group, down))
 
-    async def record(self, call_id: str, on: bool) -> None:
-        await self.ask(protocol.RecordArgs(call_id, on))
+    async def record(self, call_id: str, on: bool, per_leg: bool = False) -> None:
+        await self.ask(protocol.RecordArgs(call_id, on, per_leg))
+
+    async def play(self, playback: Playback) -> None:
+        await self.ask(playback)
+
+    async def stop_playing(self, playback_id: str) -> None:
+        await self.ask(protocol.StopPlayingArgs(playback_id))
 
     async def release(self, leg_id: str) -> None:
         await self.ask(protocol.ReleaseArgs(leg_id))

@@ -11,10 +11,25 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from bridges.audio.events import DtmfReceived, Event, FloorMoved, LegSilent, RecordingStored
+from bridges.audio.events import (
+    DtmfReceived,
+    Event,
+    FloorMoved,
+    LegSilent,
+    PlaybackEnded,
+    RecordingFailed,
+)
 from bridges.errors import ProtocolError
 from commhub.domain.errors import DomainError, InvalidError
-from commhub.ports.media import MediaOrder, RtpRemote
+from commhub.ports.media import (
+    FloorAction,
+    LegShape,
+    MediaOrder,
+    Playback,
+    RadioStanding,
+    RecordedFile,
+    RtpRemote,
+)
 
 PROTOCOL = 2
 LINE_LIMIT = 4 << 20
@@ -37,9 +52,28 @@ class JoinGroupArgs:
 
 
 @dataclass(frozen=True, slots=True)
-class MuteArgs:
+class ShapeArgs:
     leg_id: str
-    muted: bool
+    shape: LegShape
+
+
+@dataclass(frozen=True, slots=True)
+class MoveArgs:
+    leg_id: str
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandFloorArgs:
+    group: str
+    action: FloorAction
+    participant: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnrollArgs:
+    radios: tuple[RadioStanding, ...]
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +87,12 @@ class KeyGroupArgs:
 class RecordArgs:
     call_id: str
     on: bool
+    per_leg: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StopPlayingArgs:
+    playback_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +105,76 @@ class StatusArgs:
     """Nothing to say."""
 
 
+@dataclass(frozen=True, slots=True)
+class LoadArgs:
+    """Nothing to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalArgs:
+    """Nothing to say."""
+
+
 EngineArgs = (
-    MediaOrder | ConnectArgs | JoinGroupArgs | MuteArgs | KeyGroupArgs | RecordArgs | ReleaseArgs
+    MediaOrder
+    | ConnectArgs
+    | JoinGroupArgs
+    | ShapeArgs
+    | MoveArgs
+    | CommandFloorArgs
+    | EnrollArgs
+    | KeyGroupArgs
+    | RecordArgs
+    | Playback
+    | StopPlayingArgs
+    | ReleaseArgs
 )
 """What the audio engine carries out between two ticks."""
 
-Args = EngineArgs | StatusArgs
+WorkerArgs = StatusArgs | LoadArgs | JournalArgs
+"""What the worker answers itself."""
+
+Args = EngineArgs | WorkerArgs
 
 ARGS: Mapping[str, type[Args]] = {
     "reserve": MediaOrder,
     "connect": ConnectArgs,
     "join_group": JoinGroupArgs,
-    "mute": MuteArgs,
+    "shape": ShapeArgs,
+    "move": MoveArgs,
+    "command_floor": CommandFloorArgs,
+    "enroll": EnrollArgs,
     "key_group": KeyGroupArgs,
     "record": RecordArgs,
+    "play": Playback,
+    "stop_playing": StopPlayingArgs,
     "release": ReleaseArgs,
     "status": StatusArgs,
+    "load": LoadArgs,
+    "journal": JournalArgs,
 }
 _OPS = {args: op for op, args in ARGS.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLoad:
+    """How much a worker has to do. `busy` is the share of the last second in which it was in a tick; `counts` are
+    all since its start (`audio.counts`)."""
+
+    boot_id: str
+    legs: int
+    max_legs: int
+    busy: float
+    counts: Mapping[str, int]
+
 
 EVENTS: Mapping[str, type[Event]] = {
     "dtmf_received": DtmfReceived,
     "leg_silent": LegSilent,
     "floor_moved": FloorMoved,
-    "recording_stored": RecordingStored,
+    "recording_stored": RecordedFile,
+    "recording_failed": RecordingFailed,
+    "playback_ended": PlaybackEnded,
 }
 _EVENT_NAMES = {event: name for name, event in EVENTS.items()}
 

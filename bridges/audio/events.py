@@ -6,6 +6,7 @@ A tick collects them; they leave the engine's thread together after it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from commhub.ports.media import RecordedFile
 from commhub.ports.voice import VoiceFrame
 
 
@@ -25,25 +26,37 @@ class LegSilent:
 
 @dataclass(frozen=True, slots=True)
 class FloorMoved:
-    """`event` is taken, idle or revoked; `talker` is who has, had or lost the floor."""
+    """`event` is taken, idle, revoked (`cause` says why) or queue; `talker` is who has, had or lost the floor,
+    `queue` who waits for it now, the next one first."""
 
     group: str
     event: str
     talker: str | None
     calls: tuple[str, ...]
+    cause: str | None = None
+    queue: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class RecordingStored:
-    """`path` is relative to the recordings directory. Told again to every control until one acknowledges it."""
+class RecordingFailed:
+    """The recording of the leg (None: the mixed one) ended early or never began."""
 
     call_id: str
-    path: str
-    seconds: float
-    sha256: str
+    leg_id: str | None
+    reason: str
 
 
-Event = DtmfReceived | LegSilent | FloorMoved | RecordingStored
+@dataclass(frozen=True, slots=True)
+class PlaybackEnded:
+    """`reason` is finished, stopped, gone or failed."""
+
+    playback_id: str
+    call_id: str
+    reason: str
+
+
+Event = DtmfReceived | LegSilent | FloorMoved | RecordedFile | RecordingFailed | PlaybackEnded
+"""A `RecordedFile` is told again to every control until one acknowledges it; the others once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,20 @@
 """What the media engine tells of calls: floors, recordings, legs it lost. Implements `ports.inward.MediaIn`."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import structlog
 
+from commhub.calls.metrics import RECORDINGS_FAILED
 from commhub.calls.service import CallService
+from commhub.domain.call import Call
 from commhub.domain.errors import NotFoundError
-from commhub.domain.facts import FloorMoved, RecordingStored
-from commhub.domain.recording import Recording
+from commhub.domain.facts import FloorMoved, RecordingFailed, RecordingStored
+from commhub.domain.recording import Recording, RecordingKind, retention_of
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
-from commhub.ports.media import EngineStatus
-from commhub.ports.store import Store
+from commhub.ports.media import EngineStatus, RecordedFile
+from commhub.ports.store import Store, UnitOfWork
 
 log = structlog.get_logger(__name__)
 
@@ -60,29 +63,63 @@ class MediaEvents:
                     )
                 )
 
-    async def recording_stored(self, call_id: str, path: str, seconds: float, sha256: str) -> None:
+    async def recording_stored(self, file: RecordedFile) -> None:
+        """A row and a fact, once; what the engine tells of a call that is not known stays untold."""
         now = self._clock.now()
         async with self._store.begin() as uow:
-            call = await uow.calls.get(call_id)
-            if any(known.path == path for known in await uow.recordings.of_call(call_id)):
+            call = await uow.calls.get(file.call_id)
+            if any(known.path == file.path for known in await uow.recordings.of_call(call.id)):
                 return
-            recording = Recording(
-                id=new_id(),
-                call_id=call_id,
-                path=path,
-                seconds=seconds,
-                sha256=sha256,
-                stored_at=now,
-                started_at=now,
-            )
+            recording = await _recording_of(uow, call, file, now)
             await uow.recordings.add(recording)
             uow.record(
                 RecordingStored(
                     at=now,
                     incident_id=call.incident_id,
-                    call_id=call_id,
+                    call_id=call.id,
                     recording_id=recording.id,
-                    seconds=round(seconds, 1),
-                    sha256=sha256,
+                    seconds=round(file.seconds, 1),
+                    sha256=file.sha256,
+                    leg_id=file.leg_id,
                 )
             )
+
+    async def recording_failed(self, call_id: str, leg_id: str | None, reason: str) -> None:
+        """The desk must know at once: a call that should be recorded is not."""
+        RECORDINGS_FAILED.inc()
+        log.error("recording_failed", call_id=call_id, leg_id=leg_id, reason=reason)
+        async with self._store.begin() as uow:
+            call = await uow.calls.get(call_id)
+            uow.record(
+                RecordingFailed(
+                    at=self._clock.now(),
+                    incident_id=call.incident_id,
+                    call_id=call_id,
+                    leg_id=leg_id,
+                    reason=reason,
+                )
+            )
+
+    async def playback_ended(self, playback_id: str, call_id: str, reason: str) -> None:
+        log.info("playback_ended", playback_id=playback_id, call_id=call_id, reason=reason)
+
+
+async def _recording_of(
+    uow: UnitOfWork, call: Call, file: RecordedFile, now: datetime
+) -> Recording:
+    incident = None if call.incident_id is None else await uow.incidents.get(call.incident_id)
+    return Recording(
+        id=new_id(),
+        call_id=call.id,
+        path=file.path,
+        seconds=file.seconds,
+        sha256=file.sha256,
+        stored_at=now,
+        started_at=datetime.fromtimestamp(file.started_at, UTC) if file.started_at else now,
+        kind=RecordingKind.MIXED if file.leg_id is None else RecordingKind.LEG,
+        leg_id=file.leg_id,
+        incident_id=call.incident_id,
+        retention=retention_of(incident),
+        rate=file.rate,
+        size=file.size,
+    )

@@ -244,10 +244,40 @@ class FloorMoved(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingStored(Fact):
+    """`leg_id` None is the call as everybody in it sounds together."""
+
     call_id: str
     recording_id: str
     seconds: float
     sha256: str
+    leg_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingFailed(Fact):
+    """The recording of the leg (None: the mixed one) ended early or never began; the call goes on."""
+
+    call_id: str
+    reason: str
+    leg_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingDeleted(Fact):
+    """Its time was up: the file is gone, its row and hash stay."""
+
+    call_id: str
+    recording_id: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptPlayed(Fact):
+    """`legs` are the endpoints it was played to, empty for the whole call; `name` is what the desk calls it."""
+
+    call_id: str
+    name: str
+    legs: tuple[str, ...] = ()
 
 
 # --- devices ---------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from commhub.domain.call import Cause
 from commhub.domain.geo import Point
 from commhub.domain.people import Endpoint
 from commhub.domain.report import Source
-from commhub.ports.media import EngineStatus
+from commhub.ports.media import EngineStatus, RecordedFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +171,15 @@ class MediaIn(Protocol):
         """`event` is taken, idle or revoked; `calls` are the calls the group is a leg of."""
         ...
 
-    async def recording_stored(
-        self, call_id: str, path: str, seconds: float, sha256: str
-    ) -> None: ...
+    async def recording_stored(self, file: RecordedFile) -> None:
+        """Told again until it was taken."""
+        ...
+
+    async def recording_failed(self, call_id: str, leg_id: str | None, reason: str) -> None:
+        """A recording (of the leg, or the mixed one) ended early or never began: the disk is full or gone. The
+        call goes on."""
+        ...
+
+    async def playback_ended(self, playback_id: str, call_id: str, reason: str) -> None:
+        """`reason` is finished, stopped, gone (its legs or its call) or failed (the file cannot be read)."""
+        ...

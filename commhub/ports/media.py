@@ -5,6 +5,7 @@ Orders are idempotent per leg id: a retry after a lost connection finds the leg 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 
@@ -32,15 +33,57 @@ class AudioFormat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LegShape:
+    """How a leg takes part in its call; the default speaks to everybody and hears everybody.
+
+    `muted`: nobody hears it. `deaf`: it hears nobody (a prompt to it alone is heard all the same). `gain_db` is
+    −20…+20 on its voice; `limit` adds an automatic gain of −20…+20 dB that brings speech to `target_dbov`
+    (−40…−6). `hears` are the legs it hears, None for all; `whispers_to` the legs that alone hear it, none for
+    everybody. Leg ids that are not in the call hear and say nothing.
+    """
+
+    muted: bool = False
+    deaf: bool = False
+    gain_db: float = 0.0
+    limit: bool = False
+    target_dbov: float = -20.0
+    hears: tuple[str, ...] | None = None
+    whispers_to: tuple[str, ...] = ()
+
+
+PLAIN = LegShape()
+"""A leg like any other."""
+
+
+class FloorAction(StrEnum):
+    """What the desk does to a group's floor by its own hand."""
+
+    REVOKE = "revoke"
+    GRANT = "grant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RadioStanding:
+    """What the hub says of a device on the air: the groups whose floor it may ask for, and whether its SOS is
+    open, so that its words are an emergency's. A device in no group is in none any more."""
+
+    device_id: str
+    groups: tuple[str, ...]
+    emergency: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MediaOrder:
     """A place for one leg. `near_signalling`: the SDP address equals the signalling source, so the leg may
     share the batch port pair; otherwise it gets a pair of its own until its source is learnt and locked.
-    `port` asks for the pair the leg had before a worker died (0: any)."""
+    `port` asks for the pair the leg had before a worker died (0: any). `shape` is how it begins, so that who only
+    listens is not heard for a moment first."""
 
     call_id: str
     leg_id: str
     near_signalling: bool = True
     port: int = 0
+    shape: LegShape = PLAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +134,36 @@ class EngineStatus:
     legs: Sequence[LegMeter] = field(default=())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Playback:
+    """A prompt that is played. `id` is the caller's: ordered again, it goes on. To the legs named, heard by nobody else, or
+    (None) to the whole call, recordings included. What is ordered for the same legs, or the same call, waits its
+    turn. `prompt` is a built-in one by its name or an uploaded one by its id; `gain_db` −40…0: a prompt is never
+    louder than it was made."""
+
+    id: str
+    call_id: str
+    prompt: str
+    leg_ids: tuple[str, ...] | None = None
+    loop: bool = False
+    gain_db: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFile:
+    """A recording that is whole. `path` is relative to the recordings directory, `leg_id` None for the mixed one,
+    `started_at` the moment of its first sample in seconds of Unix time, `rate` in Hz, `size` in bytes."""
+
+    call_id: str
+    path: str
+    seconds: float
+    sha256: str
+    leg_id: str | None = None
+    started_at: float = 0.0
+    rate: int = 8000
+    size: int = 0
+
+
 class MediaEngine(Protocol):
     """The audio engine of a worker. Raises commhub.domain.errors.UnavailableError while no worker is there."""
 
@@ -106,16 +179,42 @@ class MediaEngine(Protocol):
         """Make a radio group a leg of the call: the floor decides who is heard there."""
         ...
 
-    async def mute(self, leg_id: str, muted: bool) -> None:
-        """Keep the leg's voice out of the mix; it still hears."""
+    async def shape(self, leg_id: str, shape: LegShape) -> None:
+        """How the leg takes part from the next tick on, in place of what was said before.
+
+        Raises InvalidError for numbers out of range."""
+        ...
+
+    async def move(self, leg_id: str, call_id: str) -> None:
+        """Take the leg, a group's too, out of its call and into another, without a gap: its address, its stream
+        and its shape go on."""
+        ...
+
+    async def command_floor(self, group: str, action: FloorAction, participant: str) -> None:
+        """Take the floor (or the place in the queue) from a participant, or give it to a radio, whatever the
+        priorities. Raises NotFoundError for a group nobody uses, NotAllowedError for a radio that is no member."""
+        ...
+
+    async def enroll(self, radios: Sequence[RadioStanding], whole: bool) -> None:
+        """Say which devices may ask for which floors; with `whole` these are all, and any other is a stranger."""
         ...
 
     async def key_group(self, call_id: str, group: str, down: bool) -> None:
         """The dispatcher presses (or lets go of) the group's key for the call, above VOX."""
         ...
 
-    async def record(self, call_id: str, on: bool) -> None:
-        """Start or stop the call's mixed recording; `MediaIn.recording_stored` tells of the file."""
+    async def record(self, call_id: str, on: bool, per_leg: bool = False) -> None:
+        """Start or stop the call's mixed recording, and one of each leg when asked; `MediaIn.recording_stored`
+        tells of each file. Started again with another `per_leg`, the legs' files begin or end there."""
+        ...
+
+    async def play(self, playback: Playback) -> None:
+        """Play a prompt; `MediaIn.playback_ended` tells when it is over. Raises NotFoundError for an unknown
+        prompt, call or leg."""
+        ...
+
+    async def stop_playing(self, playback_id: str) -> None:
+        """Fade the prompt out, or take it from the queue. An unknown one is fine (it ended, a retry)."""
         ...
 
     async def release(self, leg_id: str) -> None:

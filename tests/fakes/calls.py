@@ -31,14 +31,29 @@ class RememberingMedia:
     def __init__(self):
         self.orders = []
 
-    async def mute(self, leg_id, muted):
-        self.orders.append(("mute", leg_id, muted))
+    async def shape(self, leg_id, shape):
+        self.orders.append(("shape", leg_id, shape))
+
+    async def move(self, leg_id, call_id):
+        self.orders.append(("move", leg_id, call_id))
+
+    async def command_floor(self, group, action, participant):
+        self.orders.append(("command_floor", group, action, participant))
+
+    async def enroll(self, radios, whole):
+        self.orders.append(("enroll", tuple(radios), whole))
 
     async def key_group(self, call_id, group, down):
         self.orders.append(("key", call_id, group, down))
 
-    async def record(self, call_id, on):
-        self.orders.append(("record", call_id, on))
+    async def record(self, call_id, on, per_leg=False):
+        self.orders.append(("record", call_id, on, per_leg))
+
+    async def play(self, playback):
+        self.orders.append(("play", playback))
+
+    async def stop_playing(self, playback_id):
+        self.orders.append(("stop_playing", playback_id))
 
     async def release(self, leg_id):
         self.orders.append(("release", leg_id))

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from bridges.audio.config import AudioConfig
 from bridges.audio.counts import Counts
 from bridges.audio.engine import TICK_S, AudioEngine
-from bridges.audio.events import Output, RecordingStored
+from bridges.audio.events import Output
 from bridges.audio.g711 import Law, decode, encode
 from bridges.audio.inbox import RadioInbox
 from bridges.audio.recorder import Recorder
-from commhub.ports.media import AudioFormat, MediaOrder, RtpAddress, RtpRemote
+from commhub.ports.media import AudioFormat, MediaOrder, RecordedFile, RtpAddress, RtpRemote
 from simulators.tones import Tone, ToneMeter
 
 FRAME = 160
@@ -119,7 +119,7 @@ class EngineBench:
         self.clock = ScriptedClock()
         self.counts = Counts()
         self.inbox = RadioInbox(self.counts)
-        self.stored: list[RecordingStored] = []
+        self.stored: list[RecordedFile] = []
         base: dict[str, object] = {"recordings": folder, "port_min": 24000, "port_max": 24999}
         self.config = AudioConfig(**(base | settings))  # type: ignore[arg-type]  # the test's own
         self.recorder = Recorder(folder, self.clock, self.counts, self.stored.append)

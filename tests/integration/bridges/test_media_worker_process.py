@@ -79,8 +79,8 @@ class Control(Deaf):
     async def engine_status(self, status):
         self.statuses.append(status)
 
-    async def recording_stored(self, call_id, path, seconds, sha256):
-        self.recordings.append((call_id, path, seconds, sha256))
+    async def recording_stored(self, file):
+        self.recordings.append(file)
 
 
 @pytest.fixture
@@ -132,9 +132,9 @@ async def test_control_is_killed_and_the_audio_goes_on(tmp_path, phones, address
             for leg in status.legs:
                 await media.release(leg.leg_id)
             recordings = await eventually(lambda: inward.recordings)
-        assert recordings[0][0] == "call1"
-        assert recordings[0][2] >= 2.5
-        assert (tmp_path / "rec" / recordings[0][1]).exists()
+        assert recordings[0].call_id == "call1"
+        assert recordings[0].seconds >= 2.5
+        assert (tmp_path / "rec" / recordings[0].path).exists()
 
 
 @pytest.mark.audio
@@ -175,5 +175,5 @@ async def test_a_killed_worker_comes_back_and_the_call_goes_on(
             await converse(phones, 1.3)
             assert_everybody_hears_the_others(phones)
             recordings = await eventually(lambda: inward.recordings)
-    assert recordings[0][0] == "call1"
-    assert recordings[0][2] >= 0.5
+    assert recordings[0].call_id == "call1"
+    assert recordings[0].seconds >= 0.5

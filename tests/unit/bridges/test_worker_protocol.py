@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -10,14 +9,27 @@ from fakes.waiting import eventually
 
 from bridges import protocol
 from bridges.audio.config import AudioConfig
-from bridges.audio.events import DtmfReceived, FloorMoved, LegSilent, RecordingStored
+from bridges.audio.events import (
+    DtmfReceived,
+    FloorMoved,
+    LegSilent,
+    PlaybackEnded,
+    RecordingFailed,
+)
 from bridges.client import ClientConfig, MediaClient
 from bridges.errors import ProtocolError
 from bridges.protocol import ControlAddress
 from bridges.worker import MediaWorker, WorkerConfig
 from commhub.domain.errors import InvalidError, NotFoundError, UnavailableError
 from commhub.kit.clock import SystemClock
-from commhub.ports.media import AudioFormat, MediaOrder, RtpAddress, RtpRemote
+from commhub.ports.media import (
+    AudioFormat,
+    MediaOrder,
+    Playback,
+    RecordedFile,
+    RtpAddress,
+    RtpRemote,
+)
 
 REMOTE = RtpRemote(
     address=RtpAddress("127.0.0.1", 4000), audio=AudioFormat(encoding="PCMU", payload_type=0)
@@ -29,6 +41,10 @@ ALL_ARGS = [
     protocol.MuteArgs("l", True),
     protocol.KeyGroupArgs("c", "g", True),
     protocol.RecordArgs("c", False),
+    protocol.RecordArgs("c", True, True),
+    Playback(id="p", call_id="c", prompt="beep"),
+    Playback(id="p", call_id="c", prompt="x1", leg_ids=("l", "m"), loop=True, gain_db=-6),
+    protocol.StopPlayingArgs("p"),
     protocol.ReleaseArgs("l"),
     protocol.StatusArgs(),
 ]
@@ -37,7 +53,10 @@ ALL_EVENTS = [
     LegSilent("l", 10.5),
     FloorMoved("g", "taken", "radio:r1", ("c1", "c2")),
     FloorMoved("g", "idle", None, ()),
-    RecordingStored("c", "2026-03-02/c.wav", 1.5, "ab"),
+    RecordedFile("c", "2026-03-02/c.wav", 1.5, "ab"),
+    RecordedFile("c", "2026-03-02/c.l.wav", 1.5, "ab", "l", 1772438400.25, 16000, 48044),
+    RecordingFailed("c", None, "no space left on device"),
+    PlaybackEnded("p", "c", "finished"),
 ]
 
 
@@ -65,8 +84,14 @@ class Inward:
     async def floor_moved(self, group, event, talker, calls):
         self._tell("floor_moved", group, event, talker, tuple(calls))
 
-    async def recording_stored(self, call_id, path, seconds, sha256):
-        self._tell("recording_stored", call_id, path, seconds, sha256)
+    async def recording_stored(self, file):
+        self._tell("recording_stored", file)
+
+    async def recording_failed(self, call_id, leg_id, reason):
+        self._tell("recording_failed", call_id, leg_id, reason)
+
+    async def playback_ended(self, playback_id, call_id, reason):
+        self._tell("playback_ended", playback_id, call_id, reason)
 
     def count(self, what):
         return sum(1 for one in self.told if one[0] == what)
@@ -323,7 +348,8 @@ async def test_a_recording_is_told_again_until_control_has_taken_it(tmp_path):
         async with client_of(worker, later) as media:
             await media.status()
             assert later.count("recording_stored") == 0
-    what, call_id, path, seconds, sha256 = taking.told[-1]
-    assert (what, call_id, path) == ("recording_stored", "call-1", "2026-03-02/call-1-080000.wav")
-    assert seconds == pytest.approx(0.02)
-    assert asdict(RecordingStored(call_id, path, seconds, sha256))["sha256"]
+    what, file = taking.told[-1]
+    assert (what, file.call_id) == ("recording_stored", "call-1")
+    assert file.path == "2026-03-02/call-1-080000.wav"
+    assert file.seconds == pytest.approx(0.02)
+    assert file.sha256

@@ -11,7 +11,7 @@ from commhub.domain.device import Device, DeviceKind
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.domain.people import Endpoint, Role, Scheme
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
-from commhub.ports.media import EngineStatus
+from commhub.ports.media import EngineStatus, RecordedFile
 from commhub.ports.store import SipAccount
 
 DESK = Principal(id="u1", name="li", kind="user", roles=frozenset({Role.DISPATCHER}))
@@ -135,8 +135,8 @@ async def test_a_recording_starts_with_the_first_voice_and_stops_with_the_call(c
         await calls.leg_connected(leg.id, "PCMA")
     await calls.end(call.id, DESK)
     assert [order for order in media.orders if order[0] == "record"] == [
-        ("record", call.id, True),
-        ("record", call.id, False),
+        ("record", call.id, True, False),
+        ("record", call.id, False, False),
     ]
 
 
@@ -246,5 +246,5 @@ async def test_a_recording_told_twice_is_stored_once(calls, store, clock):
     call, _ = await placed(calls, "sip:1001")
     events = MediaEvents(calls, store, clock)
     for _ in range(2):
-        await events.recording_stored(call.id, "2026/a.wav", 3.2, "ab" * 32)
+        await events.recording_stored(RecordedFile(call.id, "2026/a.wav", 3.2, "ab" * 32))
     assert [one.path for one in await calls.recordings(call.id)] == ["2026/a.wav"]
