@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from gateways.sip.formats import CODECS
+from gateways.sip.sdes import SrtpPolicy
+from gateways.sip.sdp import Terms
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimerConfig:
@@ -35,8 +39,12 @@ class SipConfig:
     user_agent: str = "commhub"
     timers: TimerConfig = field(default_factory=TimerConfig)
 
-    # The order of preference in our offers; an answer keeps the caller's order.
+    # The order of preference, in our offers and in our answers. G.711 first: one wideband leg makes its whole
+    # call mix at 16 kHz, so HD voice is for those who put it first, and for phones that have nothing else.
     codecs: tuple[str, ...] = ("PCMA", "PCMU")
+    srtp: SrtpPolicy = SrtpPolicy.OFF
+    comfort_noise: bool = False
+    rtcp_mux: bool = False
 
     # Challenges in this order; a phone takes the first it knows (RFC 8760 §2.4). Without «MD5» it is refused.
     digest_algorithms: tuple[str, ...] = ("SHA-256", "MD5")
@@ -67,12 +75,22 @@ class SipConfig:
             )
         if not set(self.digest_algorithms) <= {"SHA-256", "MD5"} or not self.digest_algorithms:
             raise ValueError("digest algorithms are SHA-256 and MD5")
-        if not self.codecs:
-            raise ValueError("a hub without a codec cannot speak")
+        if not self.codecs or not set(self.codecs) <= CODECS.keys():
+            raise ValueError(f"a hub speaks at least one codec of {', '.join(CODECS)}")
 
     @property
     def public_host(self) -> str:
         return self.advertised_host or self.host
+
+    @property
+    def terms(self) -> Terms:
+        """What descriptions are agreed to."""
+        return Terms(
+            codecs=self.codecs,
+            srtp=self.srtp,
+            comfort_noise=self.comfort_noise,
+            rtcp_mux=self.rtcp_mux,
+        )
 
     @property
     def uri_host(self) -> str:

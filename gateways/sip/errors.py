@@ -26,7 +26,11 @@ class MalformedError(SipError):
 
 
 class SdpError(SipError):
-    """A session description that cannot be read, or that has nothing we can speak (488)."""
+    """A session description that cannot be read (`status` 400), or that has nothing we can speak (488)."""
+
+    def __init__(self, reason: str, status: int = 488) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class TransactionError(SipError):

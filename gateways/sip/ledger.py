@@ -5,7 +5,7 @@ A row is written before the message that makes the peer believe in it leaves, an
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from commhub.ports.media import RtpAddress
@@ -66,8 +66,8 @@ class Page:
     invites: tuple[StoredInvite, ...] = ()
     address: RtpAddress | None = None
     local: Local | None = None
-    local_sdp: bytes = b""
-    remote_sdp: bytes = b""
+    local_sdp: bytes = field(default=b"", repr=False)
+    remote_sdp: bytes = field(default=b"", repr=False)
     held: bool = False
 
     def to_row(self) -> SipDialog:

@@ -1,8 +1,8 @@
 """What every request is judged by before anybody acts on it (RFC 3261 §8.2), and the answers that need no state."""
 
 from gateways.sip.core import ALLOW, Core, respond_ok
-from gateways.sip.errors import MalformedError
-from gateways.sip.grammar import read_uri, scheme_of
+from gateways.sip.errors import MalformedError, SdpError
+from gateways.sip.grammar import quote_string, read_uri, scheme_of
 from gateways.sip.message import Request
 from gateways.sip.transactions import ServerTransaction
 
@@ -52,6 +52,12 @@ def refuse(
     extra = [*headers.items(), ("User-Agent", core.user_agent)]
     response = transaction.request.response(status, to_tag=transaction.to_tag, headers=extra)
     transaction.respond(response)
+
+
+def refuse_description(core: Core, transaction: ServerTransaction, error: SdpError) -> None:
+    """400 or 488 with the reason in words, for the log of whoever set the phone up (§20.43)."""
+    warning = f"399 {core.authority} {quote_string(str(error))}"
+    refuse(core, transaction, error.status, {"Warning": warning, "Accept": ACCEPT})
 
 
 def answer_plainly(core: Core, transaction: ServerTransaction) -> None:

@@ -1,48 +1,34 @@
-"""Session descriptions (RFC 8866) and offer/answer (RFC 3264) for one G.711 voice with telephone-event.
+"""Offer/answer (RFC 3264) for one voice: which m-line, which codec, whose keys, and our own description.
 
-The reader takes what real phones write (lone line feeds, missing lines, unknown attributes); the writer writes
-exactly what the RFC's grammar says. More codecs are more rows of `SUPPORTED`.
+Reading is in `descriptions`, the codecs are in `formats`, the keys of SRTP in `sdes`. The writer writes exactly
+what the RFC's grammar says. Our own last description is handed in wherever one follows another, so that keys
+and m-lines stay what they were; nothing else of a session is kept here.
 """
 
 import ipaddress
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from commhub.ports.media import AudioFormat, RtpAddress, RtpRemote
+from commhub.ports.media import AudioFormat, RtpAddress, RtpRemote, SrtpKeys
+from gateways.sip import formats, sdes
+from gateways.sip.descriptions import Media, Session, read
 from gateways.sip.errors import SdpError
+from gateways.sip.sdes import Crypto, SrtpPolicy
 
-# Encoding name to static payload type (RFC 3551 §6).
-SUPPORTED = {"PCMU": 0, "PCMA": 8}
-_STATIC = {str(number): name for name, number in SUPPORTED.items()}
-TELEPHONE_EVENT = "TELEPHONE-EVENT"
-DTMF_PAYLOAD_TYPE = 101
-PTIMES_MS = (10, 20, 30, 40, 60)
-_DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
-_MAX_LINES = 512
-_MAX_FORMATS = 64
+_PLAIN = ("RTP/AVP", "RTP/AVPF")
+_SECURE = ("RTP/SAVP", "RTP/SAVPF")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Media:
-    """One m-line. `formats` keep the writer's order; `names` are rtpmap's «NAME/RATE» by payload type."""
+class Terms:
+    """What this hub agrees to. `codecs` are names of `formats.CODECS`, the most wanted first: that order decides
+    in our offers and in our answers alike."""
 
-    kind: str
-    port: int
-    protocol: str
-    formats: tuple[str, ...]
-    host: str = ""
-    names: dict[str, str] = field(default_factory=dict)
-    direction: str = "sendrecv"
-    ptime_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """A description as read. `media` in the order of the m-lines, which an answer repeats (RFC 3264 §6)."""
-
-    media: tuple[Media, ...]
-    session_id: str = "0"
-    version: str = "0"
+    codecs: tuple[str, ...]
+    srtp: SrtpPolicy = SrtpPolicy.OFF
+    comfort_noise: bool = False
+    rtcp_mux: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +38,7 @@ class Agreement:
 
     remote: RtpRemote
     index: int = 0
-    body: bytes | None = None
+    body: bytes | None = field(default=None, repr=False)
 
     @property
     def held(self) -> bool:
@@ -60,153 +46,160 @@ class Agreement:
         return not self.remote.receives
 
 
-def read(body: bytes) -> Session:
-    """Raises SdpError when there is no m-line to make sense of."""
-    text = body.decode("utf-8", "replace")
-    lines = [line.strip() for line in text.splitlines()[:_MAX_LINES]]
-    host, direction, session_id, version = "", "sendrecv", "0", "0"
-    media: list[Media] = []
-    for line in lines:
-        kind, equals, value = line.partition("=")
-        if not equals:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The m-line of an offer that we take: `crypto` is their key line, when it is to be SRTP."""
+
+    index: int
+    media: Media
+    audio: AudioFormat
+    crypto: Crypto | None
+
+
+def choose(session: Session, terms: Terms) -> Line:
+    """The first m-line of an offer we can serve. Raises SdpError (488) with the reason of the last it has."""
+    reason = "no common audio format"
+    for index, media in enumerate(session.media):
+        if media.kind != "audio" or media.port == 0 or media.protocol not in _PLAIN + _SECURE:
             continue
-        if kind == "m":
-            media.append(replace(_read_media(value), host=host, direction=direction))
-        elif media:
-            media[-1] = _media_line(media[-1], kind, value)
-        elif kind == "c":
-            host = _read_connection(value)
-        elif kind == "a" and value in _DIRECTIONS:
-            direction = value
-        elif kind == "o" and len(value.split()) >= 3:
-            session_id, version = value.split()[1:3]
-    if not media:
-        raise SdpError("no media description")
-    return Session(media=tuple(media), session_id=session_id, version=version)
+        audio = formats.choose(media, terms.codecs, comfort_noise=terms.comfort_noise)
+        if audio is None:
+            continue
+        keys = () if terms.srtp is SrtpPolicy.OFF else sdes.usable(media.crypto)
+        if keys or (media.protocol in _PLAIN and terms.srtp is not SrtpPolicy.REQUIRE):
+            _address(media)
+            return Line(index, media, audio, keys[0] if keys else None)
+        reason = _why_no_keys(media, terms.srtp)
+    raise SdpError(reason)
 
 
-def _read_media(value: str) -> Media:
-    parts = value.split()
-    if len(parts) < 4:
-        raise SdpError("an m-line has a kind, a port, a protocol and formats")
-    kind, port_text, protocol, *formats = parts
-    port = port_text.partition("/")[0]
-    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 65536):
-        raise SdpError(f"«{port_text[:16]}» is no port")
-    return Media(
-        kind=kind.lower(),
-        port=int(port),
-        protocol=protocol.upper(),
-        formats=tuple(formats[:_MAX_FORMATS]),
+def _why_no_keys(media: Media, policy: SrtpPolicy) -> str:
+    if policy is SrtpPolicy.OFF:
+        return "this hub does not take SRTP"
+    if media.crypto:
+        return "no SRTP crypto suite in common"
+    return "this hub takes SRTP only, with keys in the description"
+
+
+def answer(
+    body: bytes, terms: Terms, ours: RtpAddress, local: "Local", before: bytes = b""
+) -> Agreement:
+    """Answer their offer: one codec, their payload types, the mirrored direction, other m-lines refused with
+    port 0. `before` is our last description. Raises SdpError (400, 488)."""
+    session = read(body)
+    line = choose(session, terms)
+    own = line.crypto and sdes.answered(line.crypto, _own_keys(before))
+    keys = sdes.agreed(own, line.crypto) if own and line.crypto else None
+    remote = _remote(line.media, line.audio, terms, keys)
+    numbers, attributes = formats.write_answer(line.audio, line.media)
+    attributes += "a=rtcp-mux\r\n" if remote.rtcp_mux else ""
+    attributes += own.line if own else ""
+    direction = _MIRROR[(remote.sends, remote.receives)]
+    section = (
+        f"m=audio {ours.port} {line.media.protocol} {numbers}\r\n{attributes}a={direction}\r\n"
+    )
+    sections = _in_place(session.media, line.index, section)
+    return Agreement(remote=remote, index=line.index, body=local.write(ours, sections))
+
+
+def accept(body: bytes, terms: Terms, offered: bytes) -> Agreement:
+    """Read their answer to our offer. Of several codecs the first is used (RFC 3264 §7). Raises SdpError when
+    they took nothing we offered."""
+    index, ours = _live(read(offered))
+    session = read(body)
+    if index >= len(session.media):
+        raise SdpError("the answer lacks our m-line")
+    media = session.media[index]
+    if media.kind != "audio" or media.port == 0:
+        raise SdpError("the answer refuses our voice")
+    if (media.protocol in _SECURE) != (ours.protocol in _SECURE):
+        raise SdpError("the answer changes the transport")
+    codecs = formats.first_of(media, terms.codecs)
+    audio = formats.choose(media, codecs, comfort_noise=terms.comfort_noise)
+    if audio is None:
+        raise SdpError("no common audio format")
+    return Agreement(remote=_remote(media, audio, terms, _keys_of_answer(ours, media)), index=index)
+
+
+def _keys_of_answer(ours: Media, theirs: Media) -> SrtpKeys | None:
+    if not ours.crypto or (theirs.protocol in _PLAIN and not theirs.crypto):
+        return None
+    keys = sdes.match(sdes.usable(ours.crypto), sdes.usable(theirs.crypto))
+    if keys is None:
+        raise SdpError("the answer takes none of our SRTP keys")
+    return keys
+
+
+def offer(terms: Terms, ours: RtpAddress, local: "Local", before: bytes = b"") -> bytes:
+    """Our offer: every codec of ours in our order, telephone-event, and keys where the policy or the running
+    session (`before`, our last description) has them. Its other m-lines stay refused (RFC 3264 §8)."""
+    index, last = _live(read(before)) if before else (0, None)
+    secure = terms.srtp is SrtpPolicy.REQUIRE or (last is not None and last.protocol in _SECURE)
+    numbers, attributes = formats.write_offer(terms.codecs, comfort_noise=terms.comfort_noise)
+    attributes += "a=rtcp-mux\r\n" if terms.rtcp_mux else ""
+    if terms.srtp.offers or (last is not None and last.crypto):
+        attributes += "".join(crypto.line for crypto in sdes.offered(_own_keys(before)))
+    protocol = _SECURE[0] if secure else _PLAIN[0]
+    section = f"m=audio {ours.port} {protocol} {numbers}\r\n{attributes}a=sendrecv\r\n"
+    media = read(before).media if before else ()
+    return local.write(ours, _in_place(media, index, section) if media else section)
+
+
+def _live(session: Session) -> tuple[int, Media]:
+    """The m-line of a description of ours that carries the voice."""
+    for index, media in enumerate(session.media):
+        if media.port:
+            return index, media
+    raise SdpError("a description of ours without a voice")
+
+
+def _own_keys(before: bytes) -> tuple[Crypto, ...]:
+    return sdes.usable(_live(read(before))[1].crypto) if before else ()
+
+
+def _in_place(media: Sequence[Media], index: int, section: str) -> str:
+    """Our section where the voice is; every other m-line refused with port 0 (RFC 3264 §6)."""
+    return "".join(
+        section
+        if position == index
+        else f"m={other.kind} 0 {other.protocol} {' '.join(other.formats)}\r\n"
+        for position, other in enumerate(media)
     )
 
 
-def _media_line(media: Media, kind: str, value: str) -> Media:
-    if kind == "c":
-        return replace(media, host=_read_connection(value))
-    if kind != "a":
-        return media
-    name, _, rest = value.partition(":")
-    if name in _DIRECTIONS:
-        return replace(media, direction=name)
-    if name == "rtpmap":
-        payload_type, _, encoding = rest.strip().partition(" ")
-        if payload_type in media.formats:
-            return replace(media, names={**media.names, payload_type: encoding.strip().upper()})
-    elif name == "ptime":
-        number = rest.strip().partition(".")[0]
-        if number.isascii() and number.isdigit() and len(number) <= 4:
-            return replace(media, ptime_ms=int(number))
-    return media
-
-
-def _read_connection(value: str) -> str:
-    parts = value.split()
-    return parts[2].partition("/")[0] if len(parts) >= 3 else ""
-
-
-def usable(session: Session, codecs: tuple[str, ...]) -> tuple[int, RtpRemote]:
-    """The first m-line we can speak, with its first codec of ours. Raises SdpError (488)."""
-    for index, media in enumerate(session.media):
-        if media.kind != "audio" or media.port == 0 or media.protocol != "RTP/AVP":
-            continue
-        if audio := _first_codec(media, codecs):
-            return index, _remote(media, audio)
-    raise SdpError("no common audio format")
-
-
-def _first_codec(media: Media, codecs: tuple[str, ...]) -> AudioFormat | None:
-    dtmf = next((p for p in media.formats if _name(media, p) == TELEPHONE_EVENT), None)
-    for payload_type in media.formats:
-        name = _name(media, payload_type)
-        if name in codecs and _is_payload_type(payload_type):
-            return AudioFormat(
-                encoding=name,
-                payload_type=int(payload_type),
-                ptime_ms=media.ptime_ms if media.ptime_ms in PTIMES_MS else 20,
-                dtmf_payload_type=int(dtmf) if dtmf and _is_payload_type(dtmf) else None,
-            )
-    return None
-
-
-def _name(media: Media, payload_type: str) -> str:
-    """The encoding name when the clock is 8 kHz, else nothing."""
-    encoding = media.names.get(payload_type)
-    if encoding is None:
-        return _STATIC.get(payload_type, "")
-    name, _, rate = encoding.partition("/")
-    return name if rate.partition("/")[0] in ("8000", "") else ""
-
-
-def _is_payload_type(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 3 and int(text) < 128
-
-
-def _remote(media: Media, audio: AudioFormat) -> RtpRemote:
+def _address(media: Media) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     try:
-        address = ipaddress.ip_address(media.host)
+        return ipaddress.ip_address(media.host)
     except ValueError as error:
         raise SdpError("the connection address is no IP address") from error
+
+
+def _remote(media: Media, audio: AudioFormat, terms: Terms, keys: SrtpKeys | None) -> RtpRemote:
+    address = _address(media)
     # RFC 2543's hold: an address of zeros means «send me nothing» (RFC 3264 §8.4).
     listens = not address.is_unspecified
+    muxed = media.rtcp_mux and terms.rtcp_mux
     return RtpRemote(
         address=RtpAddress(str(address), media.port),
         audio=audio,
         sends=media.direction in ("sendrecv", "sendonly"),
         receives=listens and media.direction in ("sendrecv", "recvonly"),
+        rtcp=None if muxed else _rtcp(media),
+        rtcp_mux=muxed,
+        srtp=keys,
     )
 
 
-def answer(body: bytes, codecs: tuple[str, ...], ours: RtpAddress, local: "Local") -> Agreement:
-    """Answer their offer: one codec, their payload types, the mirrored direction, other m-lines refused
-    with port 0. Raises SdpError (488)."""
-    session = read(body)
-    index, remote = usable(session, codecs)
-    sections = [
-        _section(remote.audio, ours, _MIRROR[(remote.sends, remote.receives)])
-        if position == index
-        else f"m={media.kind} 0 {media.protocol} {' '.join(media.formats)}\r\n"
-        for position, media in enumerate(session.media)
-    ]
-    return Agreement(remote=remote, index=index, body=local.write(ours, "".join(sections)))
-
-
-def accept(body: bytes, codecs: tuple[str, ...]) -> Agreement:
-    """Read their answer to our offer. Raises SdpError when they took nothing we offered."""
-    index, remote = usable(read(body), codecs)
-    return Agreement(remote=remote, index=index)
-
-
-def offer(codecs: tuple[str, ...], ours: RtpAddress, local: "Local") -> bytes:
-    """Our offer: every codec of ours in our order, and telephone-event."""
-    formats = [SUPPORTED[name] for name in codecs]
-    numbers = " ".join(str(number) for number in [*formats, DTMF_PAYLOAD_TYPE])
-    maps = "".join(f"a=rtpmap:{SUPPORTED[name]} {name}/8000\r\n" for name in codecs)
-    section = (
-        f"m=audio {ours.port} RTP/AVP {numbers}\r\n{maps}{_dtmf(DTMF_PAYLOAD_TYPE)}"
-        "a=ptime:20\r\na=sendrecv\r\n"
-    )
-    return local.write(ours, section)
+def _rtcp(media: Media) -> RtpAddress | None:
+    """Where they want reports, when it is not the usual place (RFC 3605)."""
+    if media.rtcp is None:
+        return None
+    host, port = media.rtcp
+    try:
+        address = RtpAddress(str(ipaddress.ip_address(host or media.host)), port)
+    except ValueError:
+        return None
+    return None if address == RtpAddress(media.host, media.port + 1) else address
 
 
 # By what the far end (sends, receives): our direction in the answer (RFC 3264 §6.1).
@@ -216,21 +209,6 @@ _MIRROR = {
     (False, True): "sendonly",
     (False, False): "inactive",
 }
-
-
-def _section(audio: AudioFormat, ours: RtpAddress, direction: str) -> str:
-    dtmf = audio.dtmf_payload_type
-    formats = f"{audio.payload_type}" + ("" if dtmf is None else f" {dtmf}")
-    return (
-        f"m=audio {ours.port} RTP/AVP {formats}\r\n"
-        f"a=rtpmap:{audio.payload_type} {audio.encoding}/{audio.clock_rate}\r\n"
-        + ("" if dtmf is None else _dtmf(dtmf))
-        + f"a=ptime:20\r\na={direction}\r\n"
-    )
-
-
-def _dtmf(payload_type: int) -> str:
-    return f"a=rtpmap:{payload_type} telephone-event/8000\r\na=fmtp:{payload_type} 0-15\r\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ A phone holds and resumes by re-INVITE (RFC 3264 §8.4). The media engine keeps 
 agreed. The row is always written before the peer is told, so a new process knows what the peer knows.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from commhub.domain.call import Cause
-from commhub.domain.errors import UnavailableError
+from commhub.domain.errors import InvalidError, UnavailableError
 from commhub.ports.media import RtpAddress
 from gateways.sip import sdp
 from gateways.sip.core import respond_ok
@@ -29,7 +29,7 @@ from gateways.sip.legs import (
     Unanswered,
 )
 from gateways.sip.message import Response
-from gateways.sip.methods import answer_plainly
+from gateways.sip.methods import answer_plainly, refuse_description
 from gateways.sip.transactions import ServerTransaction
 from gateways.sip.transport import Hop
 
@@ -38,13 +38,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Talk:
-    """What is agreed. `invite` is the caller's INVITE as long as its 200 has no ACK."""
+    """What is agreed; the descriptions may hold keys of SRTP, so no repr shows them. `invite` is the caller's
+    INVITE as long as its 200 has no ACK."""
 
     dialog: Dialog
     address: RtpAddress
     local: sdp.Local
-    local_sdp: bytes
-    remote_sdp: bytes
+    local_sdp: bytes = field(repr=False)
+    remote_sdp: bytes = field(repr=False)
     held: bool = False
     invite: StoredInvite | None = None
 
@@ -97,6 +98,9 @@ class Talking:
         try:
             self._ack = await self._core.acknowledge(self._talk.dialog)
             await self._core.media.connect(self._leg.id, self._accepted.remote)
+        except InvalidError as error:
+            await self._hang_up(Cause.NO_COMMON_CODEC, str(error))
+            return
         except (UnavailableError, TransactionError) as error:
             await self._hang_up(Cause.FAILED, str(error))
             return
@@ -158,11 +162,18 @@ class Talking:
             return
         try:
             agreement = sdp.answer(
-                request.body, self._core.config.codecs, self._talk.address, local
+                request.body,
+                self._core.config.terms,
+                self._talk.address,
+                local,
+                self._talk.local_sdp,
             )
             await self._core.media.connect(self._leg.id, agreement.remote)
-        except SdpError:
-            transaction.refuse(488)
+        except SdpError as error:
+            refuse_description(self._core, transaction, error)
+            return
+        except InvalidError as error:
+            refuse_description(self._core, transaction, SdpError(str(error)))
             return
         except UnavailableError:
             transaction.refuse(500, Retry_After="5")
@@ -180,7 +191,7 @@ class Talking:
 
     async def _offer_again(self, transaction: ServerTransaction, talk: Talk) -> None:
         """A re-INVITE without a body asks for our offer; the ACK brings their answer (§14.2)."""
-        body = sdp.offer(self._core.config.codecs, talk.address, talk.local)
+        body = sdp.offer(self._core.config.terms, talk.address, talk.local, talk.local_sdp)
         self._talk = replace(talk, local_sdp=body)
         self._offered_in_200 = True
         await self._accept(transaction)
@@ -205,9 +216,9 @@ class Talking:
     async def _answered_in_ack(self, body: bytes) -> None:
         self._offered_in_200 = False
         try:
-            agreement = sdp.accept(body, self._core.config.codecs)
+            agreement = sdp.accept(body, self._core.config.terms, self._talk.local_sdp)
             await self._core.media.connect(self._leg.id, agreement.remote)
-        except (SdpError, UnavailableError) as error:
+        except (SdpError, InvalidError, UnavailableError) as error:
             await self._hang_up(Cause.NO_COMMON_CODEC, str(error))
             return
         self._talk = replace(self._talk, remote_sdp=body, held=agreement.held)

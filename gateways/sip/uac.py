@@ -92,7 +92,7 @@ class Ringing:
         self._address = address
         self._bindings = bindings
         self._local = sdp.Local.new()
-        self._offer = sdp.offer(leg.core.config.codecs, address, self._local)
+        self._offer = sdp.offer(leg.core.config.terms, address, self._local)
         self._ringing: dict[ClientTransaction, StoredInvite] = {}
         self._failures: list[_Failure] = []
         self._has_rung = False
@@ -189,7 +189,7 @@ class Ringing:
     ) -> None:
         try:
             dialog = dialog_of_answer(transaction.request, response, source)
-            agreement = sdp.accept(response.body, self._core.config.codecs)
+            agreement = sdp.accept(response.body, self._core.config.terms, self._offer)
         except (MalformedError, SdpError) as error:
             farewell = GivenUp(self._core, lambda: None)
             transaction.hand_over(farewell)

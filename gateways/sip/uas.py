@@ -7,7 +7,7 @@ then offered to the core: so a caller that hears ringing is always known to the 
 import structlog
 
 from commhub.domain.call import Cause
-from commhub.domain.errors import UnavailableError
+from commhub.domain.errors import InvalidError, UnavailableError
 from commhub.domain.people import Endpoint, Scheme
 from commhub.ports.inward import IncomingCall, IncomingRefused
 from commhub.ports.media import MediaOrder
@@ -15,6 +15,7 @@ from commhub.ports.store import SipAccount
 from gateways.sip import metrics, sdp
 from gateways.sip.causes import status_of
 from gateways.sip.core import Core
+from gateways.sip.descriptions import read
 from gateways.sip.dialogs import Dialog, dialog_of_invite
 from gateways.sip.digest import Authenticator, Verdict
 from gateways.sip.errors import MalformedError, SdpError
@@ -23,7 +24,7 @@ from gateways.sip.keeper import AnswerKeeper
 from gateways.sip.ledger import Chapter, Page, StoredInvite
 from gateways.sip.legs import Answer, Asked, Cancelled, Event, Expired, HangUp, Leg
 from gateways.sip.message import clean_text
-from gateways.sip.methods import ACCEPT, refuse
+from gateways.sip.methods import refuse, refuse_description
 from gateways.sip.talking import Talk, Talking, answer_200
 from gateways.sip.transactions import ServerTransaction, State, TimerHandle
 
@@ -48,13 +49,12 @@ class Reception:
         try:
             dialog = dialog_of_invite(request, transaction.to_tag, transaction.source)
             if request.body:
-                sdp.usable(sdp.read(request.body), self._core.config.codecs)
+                sdp.choose(read(request.body), self._core.config.terms)
         except MalformedError as error:
             refuse(self._core, transaction, error.status, {})
             return None
         except SdpError as error:
-            warning = f'399 {self._core.config.public_host} "{error}"'
-            refuse(self._core, transaction, 488, {"Warning": warning, "Accept": ACCEPT})
+            refuse_description(self._core, transaction, error)
             return None
         return dialog, account
 
@@ -159,12 +159,12 @@ class Offered:
         try:
             address = await core.media.reserve(order)
             if request.body:
-                agreement = sdp.answer(request.body, core.config.codecs, address, local)
+                agreement = sdp.answer(request.body, core.config.terms, address, local)
                 await core.media.connect(self._leg.id, agreement.remote)
         except UnavailableError as error:
             await self._end(500, Cause.FAILED, f"no media worker: {error}")
             return
-        except SdpError as error:
+        except (SdpError, InvalidError) as error:
             await self._end(488, Cause.NO_COMMON_CODEC, str(error))
             return
         self._stop_waiting()
@@ -173,7 +173,7 @@ class Offered:
             dialog=self._dialog,
             address=address,
             local=local,
-            local_sdp=body or sdp.offer(core.config.codecs, address, local),
+            local_sdp=body or sdp.offer(core.config.terms, address, local),
             remote_sdp=request.body,
             held=agreement.held if agreement else False,
             invite=self._stored(),

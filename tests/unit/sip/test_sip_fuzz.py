@@ -29,7 +29,16 @@ INVITE = (
 )
 OFFER = (
     b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
-    b"m=audio 4000 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\na=sendrecv\r\n"
+    b"m=audio 4000 RTP/AVP 0 8 96 101 13\r\na=rtpmap:96 opus/48000/2\r\na=fmtp:96 stereo=1\r\n"
+    b"a=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\na=maxptime:150\r\na=rtcp:4001\r\na=rtcp-mux\r\n"
+    b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c29tZXRoaW5nIHRoaXJ0eSBieXRlcyBsb25nISEh|2^31\r\n"
+    b"a=sendrecv\r\n"
+)
+TERMS = sdp.Terms(
+    codecs=("PCMA", "PCMU", "G722", "opus"),
+    srtp=sdp.SrtpPolicy.ACCEPT,
+    comfort_noise=True,
+    rtcp_mux=True,
 )
 
 
@@ -100,10 +109,16 @@ def test_noise_is_refused(data):
 @given(mutated(OFFER))
 def test_a_damaged_description_is_read_or_refused(data):
     try:
-        agreement = sdp.answer(data, ("PCMA", "PCMU"), RtpAddress("192.0.2.2", 4000), sdp.Local(1))
+        agreement = sdp.answer(data, TERMS, RtpAddress("192.0.2.2", 4000), sdp.Local(1))
     except SdpError:
         return
     assert agreement.body.endswith(b"\r\n")
+    ours, theirs = agreement.remote, sdp.accept(agreement.body, TERMS, agreement.body).remote
+    assert (theirs.audio.encoding, theirs.audio.payload_type, theirs.srtp is None) == (
+        ours.audio.encoding,
+        ours.audio.payload_type,
+        ours.srtp is None,
+    )
 
 
 @settings(max_examples=300, deadline=None)

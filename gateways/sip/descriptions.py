@@ -1,0 +1,181 @@
+"""Reading session descriptions (RFC 8866): what real phones write, made into values; nothing is judged here.
+
+The reader takes lone line feeds, missing lines and unknown attributes. What no phone writes (a thousand m-lines,
+a thousand formats) is refused whole, because an answer must repeat every m-line (RFC 3264 §6).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from gateways.sip.errors import SdpError
+
+DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
+_MAX_LINES = 1024
+_MAX_MEDIA = 16
+_MAX_FORMATS = 64
+_MAX_CRYPTO = 16
+_UNREADABLE = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Media:
+    """One m-line. `formats` keep the writer's order; `names` are rtpmap's «NAME/RATE» by payload type, in
+    capitals, and `fmtp` their parameters. `crypto` are the values of a=crypto as they stand (RFC 4568); `rtcp`
+    is a=rtcp's (RFC 3605), with the line's own host where it names none."""
+
+    kind: str
+    port: int
+    protocol: str
+    formats: tuple[str, ...]
+    host: str = ""
+    names: dict[str, str] = field(default_factory=dict)
+    fmtp: dict[str, str] = field(default_factory=dict)
+    direction: str = "sendrecv"
+    ptime_ms: int | None = None
+    maxptime_ms: int | None = None
+    crypto: tuple[str, ...] = field(default=(), repr=False)
+    rtcp: tuple[str, int] | None = None
+    rtcp_mux: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A description as read. `media` in the order of the m-lines, which an answer repeats (RFC 3264 §6)."""
+
+    media: tuple[Media, ...]
+    session_id: str = "0"
+    version: str = "0"
+
+
+def read(body: bytes) -> Session:
+    """Raises SdpError (400) when there is no m-line to make sense of, or more than anybody means."""
+    lines = body.decode("utf-8", "replace").splitlines()
+    if len(lines) > _MAX_LINES:
+        raise SdpError(f"a description of more than {_MAX_LINES} lines", _UNREADABLE)
+    reader = _Reader()
+    for line in lines:
+        kind, equals, value = line.strip().partition("=")
+        if equals:
+            reader.take(kind, value)
+    if not reader.media:
+        raise SdpError("no media description", _UNREADABLE)
+    return Session(media=tuple(reader.media), session_id=reader.session_id, version=reader.version)
+
+
+class _Reader:
+    """What was read so far; a line before the first m-line is the session's and holds for all media."""
+
+    def __init__(self) -> None:
+        self.media: list[Media] = []
+        self.session_id = "0"
+        self.version = "0"
+        self._host = ""
+        self._direction = DIRECTIONS[0]
+
+    def take(self, kind: str, value: str) -> None:
+        if kind == "m":
+            if len(self.media) == _MAX_MEDIA:
+                raise SdpError(f"more than {_MAX_MEDIA} media descriptions", _UNREADABLE)
+            media = _read_media(value)
+            self.media.append(replace(media, host=self._host, direction=self._direction))
+        elif self.media:
+            self.media[-1] = _media_line(self.media[-1], kind, value)
+        else:
+            self._session_line(kind, value)
+
+    def _session_line(self, kind: str, value: str) -> None:
+        if kind == "c":
+            self._host = _read_connection(value)
+        elif kind == "a" and value in DIRECTIONS:
+            self._direction = value
+        elif kind == "o" and len(value.split()) >= 3:
+            self.session_id, self.version = value.split()[1:3]
+
+
+def _read_media(value: str) -> Media:
+    parts = value.split()
+    if len(parts) < 4:
+        raise SdpError("an m-line has a kind, a port, a protocol and formats", _UNREADABLE)
+    kind, port_text, protocol, *formats = parts
+    if len(formats) > _MAX_FORMATS:
+        raise SdpError(f"more than {_MAX_FORMATS} formats in an m-line", _UNREADABLE)
+    port = _number(port_text.partition("/")[0], below=65536)
+    if port is None:
+        raise SdpError(f"«{port_text[:16]}» is no port", _UNREADABLE)
+    return Media(kind=kind.lower(), port=port, protocol=protocol.upper(), formats=tuple(formats))
+
+
+def _media_line(media: Media, kind: str, value: str) -> Media:
+    if kind == "c":
+        return replace(media, host=_read_connection(value))
+    if kind != "a":
+        return media
+    name, _, rest = value.partition(":")
+    if name in DIRECTIONS:
+        return replace(media, direction=name)
+    attribute = _ATTRIBUTES.get(name)
+    return media if attribute is None else attribute(media, rest.strip())
+
+
+def _rtpmap(media: Media, rest: str) -> Media:
+    payload_type, _, text = rest.partition(" ")
+    if payload_type not in media.formats:
+        return media
+    return replace(media, names={**media.names, payload_type: text.strip().upper()})
+
+
+def _fmtp(media: Media, rest: str) -> Media:
+    payload_type, _, text = rest.partition(" ")
+    if payload_type not in media.formats:
+        return media
+    return replace(media, fmtp={**media.fmtp, payload_type: text.strip()})
+
+
+def _ptime(media: Media, rest: str) -> Media:
+    return replace(media, ptime_ms=_milliseconds(rest) or media.ptime_ms)
+
+
+def _maxptime(media: Media, rest: str) -> Media:
+    return replace(media, maxptime_ms=_milliseconds(rest) or media.maxptime_ms)
+
+
+def _crypto(media: Media, rest: str) -> Media:
+    return replace(media, crypto=(*media.crypto, rest)[:_MAX_CRYPTO])
+
+
+def _rtcp(media: Media, rest: str) -> Media:
+    parts = rest.split()
+    port = _number(parts[0], below=65536) if parts else None
+    return replace(media, rtcp=(parts[3] if len(parts) >= 4 else "", port)) if port else media
+
+
+def _rtcp_mux(media: Media, _: str) -> Media:
+    return replace(media, rtcp_mux=True)
+
+
+_ATTRIBUTES: dict[str, Callable[[Media, str], Media]] = {
+    "rtpmap": _rtpmap,
+    "fmtp": _fmtp,
+    "ptime": _ptime,
+    "maxptime": _maxptime,
+    "crypto": _crypto,
+    "rtcp": _rtcp,
+    "rtcp-mux": _rtcp_mux,
+}
+
+
+def _milliseconds(text: str) -> int | None:
+    """Some phones write «20.0»; a length no packet can have is as good as none."""
+    return _number(text.partition(".")[0], below=1000) or None
+
+
+def _read_connection(value: str) -> str:
+    parts = value.split()
+    return parts[2].partition("/")[0] if len(parts) >= 3 else ""
+
+
+def _number(text: str, *, below: int) -> int | None:
+    if not (text.isascii() and text.isdigit() and len(text) <= 6):
+        return None
+    number = int(text)
+    return number if number < below else None
