@@ -10,32 +10,35 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 import structlog
 
-from bridges import metrics, protocol
+from bridges import protocol
 from bridges.audio.config import AudioConfig
 from bridges.audio.counts import Counts
 from bridges.audio.engine import AudioEngine
-from bridges.audio.events import FloorAnswer, FloorState, FrameOut, Output, RecordingStored
+from bridges.audio.events import FloorAnswer, FloorState, FrameOut, Output
 from bridges.audio.inbox import RadioInbox
 from bridges.audio.recorder import Recorder
 from bridges.audio.thread import EngineThread
 from bridges.control import ControlServer
+from bridges.journal_file import JournalFile
 from bridges.protocol import ControlAddress
+from bridges.restoring import restore
 from commhub.domain.errors import UnavailableError
 from commhub.kit.clock import Clock, SystemClock
 from commhub.kit.ids import new_id
-from commhub.ports.media import EngineStatus, MediaOrder
+from commhub.ports.media import EngineStatus, MediaOrder, RecordedFile
 from commhub.ports.voice import VoiceLink, VoiceSink
 
 log = structlog.get_logger(__name__)
 
 _SWITCH_INTERVAL_S = 0.0005
 """How long the event loop may keep the interpreter while the engine's thread waits for it."""
-_PUBLISH_EVERY_S = 1.0
+_BEAT_S = 1.0
 
 T = TypeVar("T")
 OpenVoice = Callable[[VoiceSink], AbstractAsyncContextManager[VoiceLink]]
@@ -43,12 +46,14 @@ OpenVoice = Callable[[VoiceSink], AbstractAsyncContextManager[VoiceLink]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerConfig:
-    """`control` is unix:PATH or tcp:HOST:PORT; `secret` is needed to listen beyond this machine."""
+    """`control` is unix:PATH or tcp:HOST:PORT; `secret` is needed to listen beyond this machine. `journal` is the
+    file by which a worker takes up the calls of the one before it; without one it begins with none."""
 
     name: str
     control: str
     audio: AudioConfig
     secret: str | None = None
+    journal: Path | None = None
 
 
 class MediaWorker:
@@ -64,7 +69,9 @@ class MediaWorker:
         self.counts = Counts()
         self._inbox = RadioInbox(self.counts)
         self._stack = AsyncExitStack()
-        self._published = metrics.Published()
+        self._journal = JournalFile(config.journal, self._clock) if config.journal else None
+        self._busy = 0.0
+        self._unpublished: dict[str, FloorState] = {}
         self._engine: AudioEngine | None = None
         self._thread: EngineThread | None = None
         self._recorder: Recorder | None = None
@@ -76,8 +83,12 @@ class MediaWorker:
         return self._inbox
 
     def attach_voice(self, voice: VoiceLink | None) -> None:
-        """Where voice and floor of the radios go from now on."""
+        """Where voice and floor of the radios go from now on; the floors that moved before are told at once."""
         self._voice = voice
+        if voice is not None:
+            for state in self._unpublished.values():
+                _to_radios(voice, state)
+            self._unpublished.clear()
 
     @property
     def address(self) -> ControlAddress:
@@ -100,6 +111,9 @@ class MediaWorker:
             first_talk_id = int(self._clock.now().timestamp()) & 0xFFFFFFFF
             engine = AudioEngine(config.audio, self._inbox, recorder, self.counts, first_talk_id)
             stack.callback(engine.close)
+            if self._journal is not None:
+                stack.callback(self._journal.close)
+                await asyncio.to_thread(self._take_up, engine, self._journal)
             thread = EngineThread(engine, self._leave_thread)
             thread.start()
             stack.push_async_callback(asyncio.to_thread, thread.stop)
@@ -113,8 +127,8 @@ class MediaWorker:
                 untold=self._untold,
             )
             self._control = await stack.enter_async_context(control)
-            publisher = asyncio.create_task(self._publish_counts(), name="bridges-counts")
-            stack.callback(publisher.cancel)
+            pulse = asyncio.create_task(self._beat(), name="worker-pulse")
+            stack.callback(pulse.cancel)
             self._stack = stack.pop_all()
         log.info("media_worker_started", worker=config.name, control=str(self.address))
         return self
@@ -132,9 +146,22 @@ class MediaWorker:
 
     def _begin(self, args: protocol.Args) -> Awaitable[object]:
         """Hand a request over now, in its turn; the awaitable is its JSON-ready result."""
-        if isinstance(args, protocol.StatusArgs):
-            return self._status()
-        return self._order(lambda engine: carry_out(engine, args))
+        match args:
+            case protocol.StatusArgs():
+                return self._status()
+            case protocol.LoadArgs():
+                return self._load()
+            case protocol.JournalArgs():
+                return self._orders_kept()
+            case _:
+                return self._kept(args, self._order(lambda engine: carry_out(engine, args)))
+
+    async def _kept(self, args: protocol.EngineArgs, work: Awaitable[object]) -> object:
+        """The result of an order that is in the journal before anybody hears of it."""
+        result = await work
+        if self._journal is not None:
+            self._journal.keep(args, result)
+        return result
 
     def _order(self, work: Callable[[AudioEngine], T]) -> "asyncio.Future[T]":
         if self._thread is None:
@@ -148,6 +175,43 @@ class MediaWorker:
         )
         return asdict(status)
 
+    async def _load(self) -> object:
+        return asdict(
+            protocol.WorkerLoad(
+                boot_id=self.boot_id,
+                legs=self._engine.leg_count if self._engine else 0,
+                max_legs=self._config.audio.max_legs,
+                busy=self._busy,
+                counts=self.counts.as_dict(),
+            )
+        )
+
+    async def _orders_kept(self) -> object:
+        if self._journal is None:
+            return None
+        return [protocol.request(0, args) for args in self._journal.journal.orders()]
+
+    # The life before this one --------------------------------------------------------------------------------
+
+    def _take_up(self, engine: AudioEngine, journal: JournalFile) -> None:
+        """Have the legs of the worker before this one again. Raises OSError."""
+        orders = journal.take_up()
+        for leg_id in restore(orders, lambda args: carry_out(engine, args)):
+            journal.keep(protocol.ReleaseArgs(leg_id))
+        if orders:
+            log.warning("calls_taken_up", orders=len(orders), legs=engine.leg_count)
+
+    async def _beat(self) -> None:
+        """Once a second: say that this worker lives, and measure how much it has to do."""
+        busy_us, at = self.counts.busy_us, self._clock.monotonic()
+        while True:
+            await asyncio.sleep(_BEAT_S)
+            now_us, now = self.counts.busy_us, self._clock.monotonic()
+            self._busy = round((now_us - busy_us) / 1e6 / max(now - at, _BEAT_S / 2), 3)
+            busy_us, at = now_us, now
+            if self._journal is not None:
+                self._journal.touch()
+
     # What the engine tells -----------------------------------------------------------------------------------
 
     def _leave_thread(self, outputs: list[Output]) -> None:
@@ -155,7 +219,7 @@ class MediaWorker:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._distribute, outputs)
 
-    def _recording_stored(self, stored: RecordingStored) -> None:
+    def _recording_stored(self, stored: RecordedFile) -> None:
         """Called in the recorder's thread, or before the event loop serves anybody."""
         self._leave_thread([stored])
 
@@ -165,6 +229,8 @@ class MediaWorker:
                 case FrameOut() | FloorAnswer() | FloorState():
                     if self._voice is not None:
                         _to_radios(self._voice, output)
+                    elif isinstance(output, FloorState):
+                        self._unpublished[output.group] = output
                 case _:
                     if self._control is not None:
                         self._control.tell(protocol.event(output))
@@ -173,14 +239,8 @@ class MediaWorker:
         if self._recorder is not None:
             yield from map(protocol.event, self._recorder.untold())
 
-    async def _publish_counts(self) -> None:
-        while True:
-            if self._engine is not None:
-                self._published.update(self.counts, self._engine.leg_count)
-            await asyncio.sleep(_PUBLISH_EVERY_S)
 
-
-def carry_out(engine: AudioEngine, args: protocol.EngineArgs) -> object:
+def carry_out(engine: AudioEngine, args: protocol.EngineArgs) -> object:  # noqa: C901 - a flat list
     """One order of control, between two ticks; its JSON-ready result. A new order is one more case."""
     result: object = None
     match args:
@@ -190,8 +250,14 @@ def carry_out(engine: AudioEngine, args: protocol.EngineArgs) -> object:
             engine.connect(leg_id, remote)
         case protocol.JoinGroupArgs(call_id, leg_id, group):
             engine.join_group(call_id, leg_id, group)
-        case protocol.MuteArgs(leg_id, muted):
-            engine.mute(leg_id, muted)
+        case protocol.ShapeArgs(leg_id, shape):
+            engine.shape(leg_id, shape)
+        case protocol.MoveArgs(leg_id, call_id):
+            engine.move(leg_id, call_id)
+        case protocol.CommandFloorArgs(group, action, participant):
+            engine.command_floor(group, action, participant)
+        case protocol.EnrollArgs(radios, whole):
+            engine.enroll(radios, whole)
         case protocol.KeyGroupArgs(call_id, group, down):
             engine.key_group(call_id, group, down)
         case protocol.RecordArgs(call_id, on):
