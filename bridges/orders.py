@@ -18,6 +18,7 @@ from commhub.ports.media import (
     RadioStanding,
     RtpAddress,
     RtpRemote,
+    WebRtcOrder,
 )
 
 
@@ -34,6 +35,10 @@ class MediaOrders(ABC):
 
     async def connect(self, leg_id: str, remote: RtpRemote) -> None:
         await self.ask(protocol.ConnectArgs(leg_id, remote))
+
+    async def answer(self, order: WebRtcOrder, offer: str) -> str:
+        answer: str = protocol.read_as(str, await self.ask(protocol.AnswerArgs(order, offer)))
+        return answer
 
     async def join_group(self, call_id: str, leg_id: str, group: str) -> None:
         await self.ask(protocol.JoinGroupArgs(call_id, leg_id, group))

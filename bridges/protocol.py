@@ -16,6 +16,7 @@ from bridges.audio.events import (
     Event,
     FloorMoved,
     LegSilent,
+    LegVanished,
     PlaybackEnded,
     RecordingFailed,
 )
@@ -29,6 +30,7 @@ from commhub.ports.media import (
     RadioStanding,
     RecordedFile,
     RtpRemote,
+    WebRtcOrder,
 )
 
 PROTOCOL = 2
@@ -42,6 +44,12 @@ Message = Mapping[str, Any]
 class ConnectArgs:
     leg_id: str
     remote: RtpRemote
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerArgs:
+    order: WebRtcOrder
+    offer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +139,7 @@ EngineArgs = (
 )
 """What the audio engine carries out between two ticks."""
 
-WorkerArgs = StatusArgs | LoadArgs | JournalArgs
+WorkerArgs = AnswerArgs | StatusArgs | LoadArgs | JournalArgs
 """What the worker answers itself."""
 
 Args = EngineArgs | WorkerArgs
@@ -139,6 +147,7 @@ Args = EngineArgs | WorkerArgs
 ARGS: Mapping[str, type[Args]] = {
     "reserve": MediaOrder,
     "connect": ConnectArgs,
+    "answer": AnswerArgs,
     "join_group": JoinGroupArgs,
     "shape": ShapeArgs,
     "move": MoveArgs,
@@ -171,6 +180,7 @@ class WorkerLoad:
 EVENTS: Mapping[str, type[Event]] = {
     "dtmf_received": DtmfReceived,
     "leg_silent": LegSilent,
+    "leg_vanished": LegVanished,
     "floor_moved": FloorMoved,
     "recording_stored": RecordedFile,
     "recording_failed": RecordingFailed,

@@ -13,7 +13,8 @@ class Counts:
     Dropped on receipt: `malformed` (no valid RTP), `strangers` (no leg has that source), `unwanted` (a leg that
     is on hold, or a payload type nobody agreed), `flooded` (more odd packets in one tick than it can look at).
     Dropped by playout: `late`, `duplicate`. Radio: `radio_dropped` (no floor), `radio_overflow` (queue full),
-    `radio_undecodable` (forwarded to the group, but not heard in calls), `radio_malformed` (no floor message).
+    `radio_undecodable` (forwarded to the group, but not heard in calls), `radio_malformed` (no floor message),
+    `floor_strangers` (a radio that asked for the floor of a group it is not in).
     """
 
     ticks: int = 0
@@ -35,8 +36,10 @@ class Counts:
     radio_sent: int = 0
     radio_dropped: int = 0
     radio_overflow: int = 0
+    packet_overflow: int = 0
     radio_undecodable: int = 0
     radio_malformed: int = 0
+    floor_strangers: int = 0
     recorder_dropped: int = 0
 
     def as_dict(self) -> dict[str, int]:

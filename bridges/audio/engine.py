@@ -4,6 +4,7 @@ Time is an argument. A test calls `tick(now)` as often as it likes; `thread.Engi
 """
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,11 +26,20 @@ from bridges.audio.recorder import Recorder
 from bridges.audio.resample import Downsampler, Upsampler
 from bridges.audio.rings import Rings
 from bridges.audio.sender import Sender
+from bridges.audio.shaping import Shapes, check
 from bridges.audio.sockets import PortPool, UdpPair, source_key
 from bridges.audio.stages import NarrowStage, Stage, WideStage
 from commhub.domain.device import is_safe_id
-from commhub.domain.errors import ConflictError, InvalidError
-from commhub.ports.media import LegMeter, MediaOrder, RtpAddress, RtpRemote
+from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
+from commhub.ports.media import (
+    FloorAction,
+    LegMeter,
+    LegShape,
+    MediaOrder,
+    RadioStanding,
+    RtpAddress,
+    RtpRemote,
+)
 
 TICK_S = TICK_MS / 1000
 _TICKS_PER_SECOND = round(1 / TICK_S)
@@ -96,6 +106,7 @@ class AudioEngine:
         self._linear_rings = Rings(
             config.max_legs, config.depth, counts, frame=WIDE.frame, dtype=np.int16
         )
+        self._shapes = Shapes(config.max_legs)
         self._up, self._down = Upsampler(config.max_legs), Downsampler(config.max_legs)
         self._receiver = Receiver(self._legs, self._rings, counts, self._shared.rtp.fileno())
         self._inbox = inbox
@@ -121,6 +132,7 @@ class AudioEngine:
                 raise ConflictError("this leg is another call's or a group's", leg=order.leg_id)
             return self._address_of(order.leg_id)
         call = self._call(order.call_id)
+        check(order.shape)
         shares = order.near_signalling and order.port in {0, self._shared.port}
         pair = None if shares else self._pool.open_pair(order.port)
         try:
@@ -130,6 +142,7 @@ class AudioEngine:
                 pair.close()
             self._calls.close_if_empty(call)
             raise
+        self._shapes.begin(order.leg_id, row, order.shape)
         self._legs.near[row] = order.near_signalling
         if pair is not None:
             self._pairs[order.leg_id] = pair
@@ -175,13 +188,33 @@ class AudioEngine:
             raise
         self._belongs(leg_id, call)
 
-    def mute(self, leg_id: str, muted: bool) -> None:
-        radio = self._groups.find_leg(leg_id)
-        if radio is not None:
-            radio[1].muted = muted
+    def shape(self, leg_id: str, shape: LegShape) -> None:
+        if self._groups.find_leg(leg_id) is None:
+            self._legs.row_of(leg_id)
+        if self._shapes.put(leg_id, shape):
+            self._groups.shape(leg_id, shape)
+            self._legs.changed = True
+
+    def move(self, leg_id: str, call_id: str) -> None:
+        before = self._call_of_leg.get(leg_id)
+        if before is None:
+            raise NotFoundError("the media engine has no such leg", leg=leg_id)
+        if before.call_id == call_id:
             return
-        self._legs.muted[self._legs.row_of(leg_id)] = muted
+        after = self._call(call_id)
+        if self._groups.find_leg(leg_id) is not None:
+            self._groups.move(leg_id, after, self._now, self._tick, self._out)
+        else:
+            self._legs.call[self._legs.row_of(leg_id)] = after.index
         self._legs.changed = True
+        self._leave(leg_id, before)
+        self._belongs(leg_id, after)
+
+    def command_floor(self, group: str, action: FloorAction, participant: str) -> None:
+        self._groups.command(group, action, participant, self._now, self._out)
+
+    def enroll(self, radios: Sequence[RadioStanding], whole: bool) -> None:
+        self._groups.enroll(radios, whole, self._now, self._out)
 
     def key_group(self, call_id: str, group: str, down: bool) -> None:
         self._groups.key(call_id, group, down, self._now, self._out)
@@ -206,10 +239,8 @@ class AudioEngine:
             self._legs.remove(leg_id)
             if (pair := self._pairs.pop(leg_id, None)) is not None:
                 pair.close()
-        call.legs.discard(leg_id)
-        if not call.legs:
-            self._stop_recording(call)
-        self._calls.close_if_empty(call)
+        self._shapes.forget(leg_id)
+        self._leave(leg_id, call)
 
     def snapshot(self) -> Snapshot:
         legs = self._legs
@@ -255,13 +286,16 @@ class AudioEngine:
         for stage in self._stages:
             stage.listen(tick)
             # Conceal here: stage.mixer.missing.
-            stage.mixer.voice[stage.plan.muted] = 0
+            if stage.shaper is not None:
+                stage.shaper.speak()
             stage.mixer.total()
         narrow, _ = self._stages
-        self._groups.mix(narrow.plan, narrow.mixer.totals, now, out)
+        self._groups.mix(narrow.plan, narrow.mixer.totals, now, out, narrow.shaper)
         for stage in self._stages:
             self._record(stage)
             stage.mixer.subtract()
+            if stage.shaper is not None:
+                stage.shaper.hear(self._groups.said())
             stage.mixer.clip()
         coded = self._sender.voice
         for stage in self._stages:
@@ -284,6 +318,8 @@ class AudioEngine:
             NarrowStage(narrow, legs, self._rings),
             WideStage(wide, legs, self._rings, self._linear_rings, self._up, self._down),
         )
+        for stage in self._stages:
+            stage.shaper = self._shapes.shaper(stage.plan, stage.mixer, legs)
         coded = np.concatenate((narrow.rows[narrow.coded], wide.rows[wide.coded]))
         self._sender = Sender(legs, coded, self.counts, self._shared.rtp.fileno())
         legs.changed = False
@@ -316,6 +352,12 @@ class AudioEngine:
     def _belongs(self, leg_id: str, call: CallState) -> None:
         call.legs.add(leg_id)
         self._call_of_leg[leg_id] = call
+
+    def _leave(self, leg_id: str, call: CallState) -> None:
+        call.legs.discard(leg_id)
+        if not call.legs:
+            self._stop_recording(call)
+        self._calls.close_if_empty(call)
 
     def _address_of(self, leg_id: str) -> RtpAddress:
         pair = self._pairs.get(leg_id, self._shared)

@@ -25,6 +25,13 @@ class LegSilent:
 
 
 @dataclass(frozen=True, slots=True)
+class LegVanished:
+    """The browser of a leg shows no sign of life any more; the leg is not in its call any more."""
+
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class FloorMoved:
     """`event` is taken, idle, revoked (`cause` says why) or queue; `talker` is who has, had or lost the floor,
     `queue` who waits for it now, the next one first."""
@@ -55,7 +62,15 @@ class PlaybackEnded:
     reason: str
 
 
-Event = DtmfReceived | LegSilent | FloorMoved | RecordedFile | RecordingFailed | PlaybackEnded
+Event = (
+    DtmfReceived
+    | LegSilent
+    | LegVanished
+    | FloorMoved
+    | RecordedFile
+    | RecordingFailed
+    | PlaybackEnded
+)
 """A `RecordedFile` is told again to every control until one acknowledges it; the others once."""
 
 
@@ -83,5 +98,13 @@ class FloorState:
     message: Mapping[str, object]
 
 
+@dataclass(frozen=True, slots=True)
+class PacketOut:
+    """An RTP packet for a leg without a socket of its own: whoever carries that leg sends it."""
+
+    leg_id: str
+    packet: bytes
+
+
 RadioOut = FrameOut | FloorAnswer | FloorState
-Output = Event | RadioOut
+Output = Event | RadioOut | PacketOut

@@ -3,7 +3,7 @@
 A floor's talker is told by a talk id that comes with the grant and stands in each of its frames.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -12,11 +12,12 @@ from bridges.audio.calls import CallState
 from bridges.audio.config import AudioConfig
 from bridges.audio.counts import Counts
 from bridges.audio.events import FloorAnswer, FloorMoved, FloorState, Output
-from bridges.audio.mixer import QUIETEST_DBOV
+from bridges.audio.mixer import QUIETEST_DBOV, Totals
+from bridges.audio.roster import Roster
 from bridges.audio.vox import Vox
 from commhub.domain import floor as arbiter
 from commhub.domain.device import is_safe_id
-from commhub.domain.errors import InvalidError, UnavailableError
+from commhub.domain.errors import InvalidError, NotAllowedError, NotFoundError, UnavailableError
 from commhub.domain.floor import (
     Denied,
     Floor,
@@ -30,6 +31,7 @@ from commhub.domain.floor import (
     Revoked,
     Taken,
 )
+from commhub.ports.media import PLAIN, FloorAction, LegShape, RadioStanding
 
 log = structlog.get_logger(__name__)
 
@@ -41,14 +43,18 @@ _PRIORITIES = {"normal": Priority.NORMAL, "emergency": Priority.EMERGENCY}
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """A call in a group. `legs` are the ids of the legs by which it joined, usually one."""
+    """A call in a group. `legs` are the ids of the legs by which it joined, usually one. `told_to_stop`: its floor
+    was taken away, so its phones must fall silent before their voice keys the group again. `said` is what the group says to the
+    call in this tick, shaped by `shape`."""
 
     call: CallState
     vox: Vox
     legs: set[str] = field(default_factory=set)
     key_down: bool = False
     ask_at: float = 0.0
-    muted: bool = False
+    told_to_stop: bool = False
+    shape: LegShape = PLAIN
+    said: Totals | None = None
     received: int = 0
     sent: int = 0
     level: float = QUIETEST_DBOV
@@ -84,6 +90,7 @@ class Floors:
         self._config = config
         self._counts = counts
         self._first_talk_id = first_talk_id
+        self._roster = Roster()
         self.groups: dict[str, Group] = {}
 
     def open(self, name: str, out: list[Output]) -> Group:
@@ -121,14 +128,55 @@ class Floors:
             log.warning("floor_message_refused", device=device_id, reason=str(error))
             self._counts.radio_malformed += 1
             return
-        if op == "request":
-            self.ask(group, RADIO + device_id, priority, now, out)
+        participant = RADIO + device_id
+        if op == "release":
+            self.give_back(group, participant, now, out)
+        elif self._roster.is_member(device_id, group.name):
+            self.ask(group, participant, self._roster.priority(device_id, priority), now, out)
         else:
-            self.give_back(group, RADIO + device_id, now, out)
+            self._counts.floor_strangers += 1
+            self._tell(group, Denied(participant, FloorCause.NOT_MEMBER), now, out)
 
     def device_left(self, device_id: str, now: float, out: list[Output]) -> None:
         for group in self.groups.values():
             self._apply(group, arbiter.leave(group.floor, RADIO + device_id, now), now, out)
+
+    def enroll(
+        self, radios: Sequence[RadioStanding], whole: bool, now: float, out: list[Output]
+    ) -> None:
+        """Who is who from now on: strangers lose their floors and places, an SOS that opened is heard first."""
+        self._roster.update(radios, whole)
+        emergencies = {RADIO + device for device in self._roster.emergencies()}
+        for group in self.groups.values():
+            for participant in _participants(group.floor):
+                device_id = participant.removeprefix(RADIO)
+                if participant in emergencies:
+                    step = arbiter.promote(group.floor, participant, Priority.EMERGENCY, now)
+                    self._apply(group, step, now, out)
+                elif not self._roster.is_member(device_id, group.name):
+                    self.revoke(group, participant, FloorCause.NOT_MEMBER, now, out)
+
+    def command(
+        self, name: str, action: FloorAction, participant: str, now: float, out: list[Output]
+    ) -> None:
+        """The desk's own hand. Raises NotFoundError, NotAllowedError, InvalidError."""
+        group = self.groups.get(name)
+        if group is None:
+            raise NotFoundError("nobody has used this group's floor", group=name)
+        if action is FloorAction.REVOKE:
+            self.revoke(group, participant, FloorCause.DISPATCHER, now, out)
+            return
+        if not participant.startswith(RADIO):
+            raise InvalidError("the floor is given to a radio; a call takes it with its key")
+        if not self._roster.is_member(participant.removeprefix(RADIO), name):
+            raise NotAllowedError("this radio is no member of the group", group=name)
+        self._apply(group, arbiter.grant(group.floor, participant, now), now, out)
+
+    def revoke(
+        self, group: Group, participant: str, cause: FloorCause, now: float, out: list[Output]
+    ) -> None:
+        """Take the floor or the place in the queue away."""
+        self._apply(group, arbiter.revoke(group.floor, participant, cause, now), now, out)
 
     def advance(self, now: float, out: list[Output]) -> None:
         """Let time pass: the talk limit, and radios that have the floor and say nothing (TS 24.380 T1)."""
@@ -150,6 +198,7 @@ class Floors:
         raise UnavailableError("this media worker has no room for another radio group")
 
     def _apply(self, group: Group, step: FloorStep, now: float, out: list[Output]) -> None:
+        before = group.floor.queue
         group.floor, effects = step
         if any(isinstance(effect, Taken) for effect in effects):
             group.talk_id = (group.talk_id + 1) & 0xFFFFFFFF
@@ -157,9 +206,11 @@ class Floors:
             group.heard_at = now
         for effect in effects:
             self._tell(group, effect, now, out)
+        if group.floor.queue != before and not any(isinstance(e, Taken | Idle) for e in effects):
+            out.append(_moved(group, "queue", group.floor.talker))
 
     def _tell(self, group: Group, effect: FloorEffect, now: float, out: list[Output]) -> None:
-        name, calls = group.name, tuple(group.members)
+        name = group.name
         grant = {"talk_id": group.talk_id, "limit_s": round(group.floor.until - now, 3)}
         match effect:
             case Granted(participant):
@@ -170,13 +221,34 @@ class Floors:
                 _answer(name, participant, {"op": "queued", "position": position}, out)
             case Revoked(participant, cause):
                 _answer(name, participant, {"op": "revoked", "cause": cause.value}, out)
-                out.append(FloorMoved(name, "revoked", participant, calls))
+                _stop(group, participant, cause)
+                out.append(_moved(group, "revoked", participant, cause.value))
             case Taken(talker):
                 out.append(FloorState(name, {"state": "taken", "talker": talker, **grant}))
-                out.append(FloorMoved(name, "taken", talker, calls))
+                out.append(_moved(group, "taken", talker))
             case Idle():
                 out.append(FloorState(name, {"state": "idle"}))
-                out.append(FloorMoved(name, "idle", None, calls))
+                out.append(_moved(group, "idle", None))
+
+
+def _moved(group: Group, event: str, talker: str | None, cause: str | None = None) -> FloorMoved:
+    queue = tuple(waiting.participant for waiting in group.floor.queue)
+    return FloorMoved(group.name, event, talker, tuple(group.members), cause, queue)
+
+
+def _participants(floor: Floor) -> list[str]:
+    """The radios that talk or wait."""
+    everybody = [floor.talker, *(waiting.participant for waiting in floor.queue)]
+    return [one for one in everybody if one is not None and one.startswith(RADIO)]
+
+
+def _stop(group: Group, participant: str, cause: FloorCause) -> None:
+    """A call that talked too long, or was told to stop, must let go before it keys again; one that was only
+    interrupted goes on afterwards."""
+    member = group.members.get(participant.removeprefix(CALL))
+    if member is not None and cause is not FloorCause.PREEMPTED:
+        member.key_down = False
+        member.told_to_stop = True
 
 
 def _read(message: Mapping[str, object]) -> tuple[str, str, Priority]:

@@ -6,7 +6,7 @@ goes on to the other groups of its call, which patches them together; a call's v
 patches cannot run in circles.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -21,10 +21,11 @@ from bridges.audio.legs import LegTable
 from bridges.audio.mixer import Totals, clip, levels_dbov
 from bridges.audio.plan import Plan
 from bridges.audio.rings import Rings
+from bridges.audio.shaping import GroupVoice, Shaper, amplified, reaches
 from bridges.audio.vox import Vox
 from commhub.domain.errors import NotFoundError
 from commhub.domain.floor import Priority
-from commhub.ports.media import LegMeter
+from commhub.ports.media import FloorAction, LegMeter, LegShape, RadioStanding
 from commhub.ports.voice import VoiceFrame
 
 _LAWS = {"PCMU": Law.PCMU, "PCMA": Law.PCMA}
@@ -86,6 +87,21 @@ class RadioGroups:
     def leave(self, leg_id: str, now: float, out: list[Output]) -> None:
         """Take the leg's call out of its group, unless another leg of it is there too."""
         group, member = self._leg_groups.pop(leg_id)
+        self._part(group, member, leg_id, now, out)
+
+    def move(
+        self, leg_id: str, call: CallState, now: float, tick: int, out: list[Output]
+    ) -> None:
+        """Make the leg's group a leg of another call instead; what is on its air goes on."""
+        group, before = self._leg_groups[leg_id]
+        shape = before.shape
+        self.join(call, leg_id, group.name, tick, out)
+        self.shape(leg_id, shape)
+        self._part(group, before, leg_id, now, out)
+
+    def _part(
+        self, group: Group, member: Member, leg_id: str, now: float, out: list[Output]
+    ) -> None:
         member.legs.discard(leg_id)
         if member.legs:
             return
@@ -106,10 +122,37 @@ class RadioGroups:
         if group is None or member is None:
             raise NotFoundError("this group is no leg of the call", group=name)
         member.key_down = down
+        member.told_to_stop &= not down
         if down:
             self._ask(group, member, Priority.DISPATCHER, now, out)
         else:
             self._floors.give_back(group, member.participant, now, out)
+
+    def shape(self, leg_id: str, shape: LegShape) -> None:
+        """How a group leg takes part; any other leg is passed over. Legs by which one call is in one group twice
+        share the last shape."""
+        found = self._leg_groups.get(leg_id)
+        if found is not None:
+            found[1].shape = shape
+
+    def command(
+        self, name: str, action: FloorAction, participant: str, now: float, out: list[Output]
+    ) -> None:
+        """The desk's own hand on a floor. Raises NotFoundError, NotAllowedError, InvalidError."""
+        self._floors.command(name, action, participant, now, out)
+
+    def enroll(
+        self, radios: Sequence[RadioStanding], whole: bool, now: float, out: list[Output]
+    ) -> None:
+        """Which devices may ask for which floors."""
+        self._floors.enroll(radios, whole, now, out)
+
+    def said(self) -> Iterator[GroupVoice]:
+        """What groups say to their calls in this tick, for whoever hears less or more than the call."""
+        for index, joined in self._of_call.items():
+            for _, member in joined:
+                if member.said is not None:
+                    yield GroupVoice(index, frozenset(member.legs), member.said, member.shape)
 
     def take_in(self, item: RadioIn, now: float, tick: int, out: list[Output]) -> None:
         """What came from the field: a frame, a floor message or a death."""
@@ -121,14 +164,21 @@ class RadioGroups:
             case DeviceLeft(device_id):
                 self._floors.device_left(device_id, now, out)
 
-    def mix(self, plan: Plan, totals: Totals, now: float, out: list[Output]) -> None:
+    def mix(
+        self,
+        plan: Plan,
+        totals: Totals,
+        now: float,
+        out: list[Output],
+        shaper: Shaper | None = None,
+    ) -> None:
         """Let time pass, let calls key and talk, and add to their totals what is on the air."""
         self._floors.advance(now, out)
         joined = [one for ones in self._of_call.values() for one in ones]
         if not joined:
             return
         air = {group: _on_air(group, plan, totals) for group, _ in joined}
-        spoken = np.stack([self._spoken(one, plan, totals, air) for one in joined])
+        spoken = np.stack([self._spoken(one, plan, totals, air, shaper) for one in joined])
         for (group, member), level in zip(joined, levels_dbov(spoken).tolist(), strict=True):
             member.vox.hear(level, now)
             self._key_by_voice(group, member, now, out)
@@ -173,21 +223,32 @@ class RadioGroups:
         self._rings.put(row, frame.timestamp, payload, tick)
 
     def _spoken(
-        self, one: tuple[Group, Member], plan: Plan, totals: Totals, air: dict[Group, Totals]
+        self,
+        one: tuple[Group, Member],
+        plan: Plan,
+        totals: Totals,
+        air: dict[Group, Totals],
+        shaper: Shaper | None,
     ) -> Totals:
         """What the call says to the group: its phones, and the radios of its other groups."""
         group, member = one
+        if member.shape.deaf:
+            return _NOTHING
         place = plan.place_of_call.get(member.call.index)
         said = _NOTHING if place is None else totals[place]
+        if shaper is not None and place is not None:
+            said = shaper.spoken_to(frozenset(member.legs), member.shape, place, said)
         for other, theirs in self._of_call[member.call.index]:
-            if other is not group and not theirs.muted:
-                said = said + air[other]
+            if other is not group and reaches(theirs.shape, theirs.legs, member.shape, member.legs):
+                said = said + amplified(air[other], theirs.shape)
         return said
 
     def _key_by_voice(self, group: Group, member: Member, now: float, out: list[Output]) -> None:
         if group.floor.talker == member.participant:
             if not member.key_down and not member.vox.is_open:
                 self._floors.give_back(group, member.participant, now, out)
+        elif member.told_to_stop:
+            member.told_to_stop = member.vox.is_open
         elif now >= member.ask_at and (member.key_down or member.vox.is_open):
             priority = Priority.DISPATCHER if member.key_down else Priority.VOX
             self._ask(group, member, priority, now, out)
@@ -237,5 +298,6 @@ def _hear(
         heard = air[group] if talker is member else air[group] + line
         member.level = float(levels_dbov(heard)[0])
         place = plan.place_of_call.get(member.call.index)
-        if place is not None and not member.muted:
-            totals[place] += heard
+        member.said = None if member.shape.muted else amplified(heard, member.shape)
+        if place is not None and member.said is not None and not member.shape.whispers_to:
+            totals[place] += member.said

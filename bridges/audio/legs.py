@@ -38,7 +38,6 @@ class LegTable:
         self.connected = np.zeros(capacity, bool)
         self.sends = np.zeros(capacity, bool)
         self.receives = np.zeros(capacity, bool)
-        self.muted = np.zeros(capacity, bool)
         self.near = np.zeros(capacity, bool)
         self.radio = np.zeros(capacity, bool)
         self.own_fd = np.full(capacity, NONE, np.int64)
@@ -123,7 +122,7 @@ class LegTable:
         self.last_sequence[row] = sequence - 1
 
     def _blank(self, row: int) -> None:
-        for column in (self.connected, self.sends, self.receives, self.muted, self.near):
+        for column in (self.connected, self.sends, self.receives, self.near):
             column[row] = False
         for column in (self.radio, self.linear, self.locked, self.marker, self.silence_told):
             column[row] = False

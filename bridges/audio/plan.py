@@ -47,7 +47,6 @@ class Plan:
     call_count: int
     coded: Index
     linear: Index
-    muted: Index
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -82,7 +81,6 @@ def _plan(band: Band, legs: LegTable, active: Index) -> Plan:
         call_count=len(firsts),
         coded=np.flatnonzero(~linear),
         linear=np.flatnonzero(linear),
-        muted=np.flatnonzero(legs.muted[rows]),
     )
 
 

@@ -13,6 +13,7 @@ from bridges.audio.mixer import Mixer, Samples
 from bridges.audio.plan import Plan
 from bridges.audio.resample import Downsampler, Upsampler
 from bridges.audio.rings import Rings
+from bridges.audio.shaping import Shaper
 
 
 class NarrowStage:
@@ -22,6 +23,7 @@ class NarrowStage:
         self.plan = plan
         self.band = plan.band
         self.mixer = Mixer(plan)
+        self.shaper: Shaper | None = None
         self._rings = rings
         self._payload = np.zeros((len(plan), FRAME), np.uint8)
         self._companding = Companding(legs.law[plan.rows])
@@ -46,6 +48,7 @@ class WideStage:
         self.plan = plan
         self.band = plan.band
         self.mixer = Mixer(plan)
+        self.shaper: Shaper | None = None
         self._rings = rings
         self._linear_rings = linear_rings
         self._up, self._down = up, down

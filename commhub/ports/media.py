@@ -87,6 +87,17 @@ class MediaOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebRtcOrder:
+    """A place for a leg whose far end is a browser. `talks` False answers so that nothing of it is ever heard
+    (WHEP), whatever its shape says later."""
+
+    call_id: str
+    leg_id: str
+    talks: bool = True
+    shape: LegShape = PLAIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SrtpKeys:
     """What SDES agreed (RFC 4568): `suite` is the name of the crypto suite there; the keys are master key and
     salt in Base64, `local_key` for what we send, `remote_key` for what the far end sends. They are in no repr,
@@ -173,6 +184,13 @@ class MediaEngine(Protocol):
 
     async def connect(self, leg_id: str, remote: RtpRemote) -> None:
         """Start, change (re-INVITE) or pause the leg's stream."""
+        ...
+
+    async def answer(self, order: WebRtcOrder, offer: str) -> str:
+        """The SDP answer to a browser's offer; its audio is in the call once ICE and DTLS are through. Another offer
+        for the same leg restarts its connection, or takes the place of one that was lost.
+
+        Raises InvalidError for an offer that cannot be taken, with what is wrong."""
         ...
 
     async def join_group(self, call_id: str, leg_id: str, group: str) -> None:

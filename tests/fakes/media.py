@@ -15,6 +15,7 @@ class FakeMedia:
         self.reserved = {}
         self.connected = {}
         self.released = []
+        self.answered = {}
         self.unavailable = False
         self._sockets = {}
 
@@ -42,6 +43,12 @@ class FakeMedia:
         self._check()
         self.orders.append(("connect", leg_id, remote))
         self.connected[leg_id] = remote
+
+    async def answer(self, order, offer):
+        self._check()
+        self.orders.append(("answer", order, offer))
+        self.answered[order.leg_id] = order
+        return f"v=0\r\no=- {len(self.orders)} 1 IN IP4 {self.host}\r\na=ice-ufrag:u{len(self.orders)}\r\n"
 
     async def release(self, leg_id):
         self.orders.append(("release", leg_id))

@@ -8,7 +8,7 @@ from fakes.rtp import EngineBench, Phone
 
 from bridges.audio.sockets import PortPool
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
-from commhub.ports.media import AudioFormat, MediaOrder
+from commhub.ports.media import PLAIN, AudioFormat, MediaOrder
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_orders_for_an_unknown_leg_say_so(bench):
     with pytest.raises(NotFoundError):
         bench.engine.connect("nobody", phone.remote())
     with pytest.raises(NotFoundError):
-        bench.engine.mute("nobody", True)
+        bench.engine.shape("nobody", PLAIN)
     bench.engine.release("nobody")
     phone.close()
 

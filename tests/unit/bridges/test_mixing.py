@@ -9,6 +9,7 @@ from fakes.rtp import EngineBench, Phone
 
 from bridges.audio.events import LegSilent
 from bridges.audio.g711 import SILENCE, Law
+from commhub.ports.media import PLAIN, LegShape
 
 SECOND = 50
 TONES = [400.0, 700.0, 1100.0, 1600.0, 2300.0]
@@ -96,11 +97,11 @@ def test_the_voice_of_too_many_is_clipped_and_not_wrapped(bench):
 
 def test_a_muted_leg_is_not_heard_and_still_hears(bench):
     one, two = bench.add("one", Phone(400)), bench.add("two", Phone(700))
-    bench.engine.mute("one", True)
+    bench.engine.shape("one", LegShape(muted=True))
     bench.run(SECOND + 10)
     assert one.hears(700)
     assert two.lacks(400)
-    bench.engine.mute("one", False)
+    bench.engine.shape("one", PLAIN)
     bench.run(SECOND + 10)
     assert two.hears(400)
 

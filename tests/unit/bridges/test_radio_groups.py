@@ -6,6 +6,7 @@ from fakes.rtp import EngineBench, Phone
 
 from bridges.audio.events import FloorAnswer, FloorMoved, FloorState, FrameOut
 from bridges.audio.g711 import Law, decode, encode
+from commhub.ports.media import LegShape
 from commhub.ports.voice import VoiceFrame
 from simulators.tones import Tone, ToneMeter
 
@@ -274,6 +275,7 @@ def test_a_key_pressed_over_voice_keying_is_not_interrupted_by_a_radio(bench, ca
 
 
 def test_an_emergency_interrupts_the_dispatcher_who_gets_it_back_after(bench, call, radio):
+    bench.tick()
     bench.engine.key_group("c1", "g1", True)
     bench.tick()
     radio.say("request", priority="emergency")
@@ -346,7 +348,7 @@ def test_a_call_with_two_groups_patches_them(bench, radio):
 
 
 def test_a_muted_group_is_not_heard_in_the_call(bench, call, radio):
-    bench.engine.mute("radio", True)
+    bench.engine.shape("radio", LegShape(muted=True))
     radio.key()
     for _ in range(SECOND + 10):
         radio.speak()

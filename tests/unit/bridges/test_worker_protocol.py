@@ -24,8 +24,11 @@ from commhub.domain.errors import InvalidError, NotFoundError, UnavailableError
 from commhub.kit.clock import SystemClock
 from commhub.ports.media import (
     AudioFormat,
+    FloorAction,
+    LegShape,
     MediaOrder,
     Playback,
+    RadioStanding,
     RecordedFile,
     RtpAddress,
     RtpRemote,
@@ -38,7 +41,10 @@ ALL_ARGS = [
     MediaOrder(call_id="c", leg_id="l", near_signalling=False, port=20002),
     protocol.ConnectArgs("l", REMOTE),
     protocol.JoinGroupArgs("c", "l", "g"),
-    protocol.MuteArgs("l", True),
+    protocol.ShapeArgs("l", LegShape(muted=True, hears=("a",), whispers_to=("b",))),
+    protocol.MoveArgs("l", "c2"),
+    protocol.CommandFloorArgs("g1", FloorAction.REVOKE, "radio:r1"),
+    protocol.EnrollArgs((RadioStanding(device_id="r1", groups=("g1",), emergency=True),), True),
     protocol.KeyGroupArgs("c", "g", True),
     protocol.RecordArgs("c", False),
     protocol.RecordArgs("c", True, True),
@@ -80,6 +86,9 @@ class Inward:
 
     async def leg_silent(self, leg_id, seconds):
         self._tell("leg_silent", leg_id, seconds)
+
+    async def leg_vanished(self, leg_id):
+        self._tell("leg_vanished", leg_id)
 
     async def floor_moved(self, group, event, talker, calls):
         self._tell("floor_moved", group, event, talker, tuple(calls))
@@ -128,9 +137,9 @@ def test_a_line_that_is_no_message_is_a_protocol_error(text):
     "message",
     [
         {"op": "explode"},
-        {"op": ["mute"]},
-        {"op": "mute"},
-        {"op": "mute", "args": {"leg_id": "l"}},
+        {"op": ["shape"]},
+        {"op": "shape"},
+        {"op": "shape", "args": {"leg_id": "l"}},
         {"op": "connect", "args": {"leg_id": "l", "remote": {"address": "here"}}},
     ],
     ids=json.dumps,
@@ -239,7 +248,9 @@ async def test_the_socket_is_this_users_alone(tmp_path):
 async def test_a_refused_request_has_its_reason_and_the_connection_lives_on(worker):
     _, _, reader, writer = await dial(worker, {"hello": {"protocol": protocol.PROTOCOL}})
     writer.write(protocol.line({"id": 1, "op": "explode"}))
-    writer.write(protocol.line({"id": 2, "op": "mute", "args": {"leg_id": "x", "muted": True}}))
+    writer.write(
+        protocol.line({"id": 2, "op": "shape", "args": {"leg_id": "x", "shape": {"muted": True}}})
+    )
     writer.write(protocol.line({"id": 3, "op": "status"}))
     answers = {}
     for _ in range(3):
@@ -268,7 +279,7 @@ async def test_the_client_is_the_engine(worker):
         address = await media.reserve(MediaOrder(call_id="c", leg_id="l"))
         await media.connect("l", REMOTE)
         await media.join_group("c", "r", "g1")
-        await media.mute("l", True)
+        await media.shape("l", LegShape(muted=True))
         await media.key_group("c", "g1", True)
         await media.key_group("c", "g1", False)
         await media.record("c", False)
@@ -276,7 +287,7 @@ async def test_the_client_is_the_engine(worker):
         assert {leg.leg_id for leg in status.legs} == {"l", "r"}
         assert address == RtpAddress("127.0.0.1", 25000)
         with pytest.raises(NotFoundError):
-            await media.mute("nobody", True)
+            await media.shape("nobody", LegShape(muted=True))
         await media.release("l")
         await media.release("l")
     assert inward.told[0][0] == "engine_status"
