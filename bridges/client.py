@@ -20,6 +20,7 @@ from bridges.audio.events import (
     Event,
     FloorMoved,
     LegSilent,
+    LegVanished,
     PlaybackEnded,
     RecordingFailed,
 )
@@ -235,6 +236,8 @@ class MediaClient(MediaOrders):
                 return self._inward.dtmf_received(leg_id, digit)
             case LegSilent(leg_id, seconds):
                 return self._inward.leg_silent(leg_id, seconds)
+            case LegVanished(leg_id):
+                return self._inward.leg_vanished(leg_id)
             case FloorMoved(group, what, talker, calls):
                 return self._inward.floor_moved(group, what, talker, calls)
             case RecordedFile():

@@ -39,6 +39,8 @@ worker was lost before it answered."""
 PASSING: frozenset[type[Args]] = frozenset(
     {
         protocol.CommandFloorArgs,
+        # A browser's leg is nothing without its keys: the browser offers again.
+        protocol.AnswerArgs,
         protocol.StatusArgs,
         protocol.LoadArgs,
         protocol.JournalArgs,

@@ -14,7 +14,8 @@ class Counts:
     is on hold, or a payload type nobody agreed), `flooded` (more odd packets in one tick than it can look at).
     Dropped by playout: `late`, `duplicate`. Radio: `radio_dropped` (no floor), `radio_overflow` (queue full),
     `radio_undecodable` (forwarded to the group, but not heard in calls), `radio_malformed` (no floor message),
-    `floor_strangers` (a radio that asked for the floor of a group it is not in).
+    `floor_strangers` (a radio that asked for the floor of a group it is not in). Recordings, in
+    ticks of one track: `recorder_dropped` (the writer is too far behind), `recorder_unwritten` (the disk is full).
     """
 
     ticks: int = 0
@@ -41,6 +42,7 @@ class Counts:
     radio_malformed: int = 0
     floor_strangers: int = 0
     recorder_dropped: int = 0
+    recorder_unwritten: int = 0
 
     def as_dict(self) -> dict[str, int]:
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -58,3 +58,23 @@ class RadioInbox:
             self._queue.popleft()
             self._counts.radio_overflow += 1
         self._queue.append(item)
+
+
+class PacketInbox:
+    """RTP packets of legs without a socket (WebRTC, in the clear), until the next tick."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+        self._queue: deque[tuple[str, bytes]] = deque()
+
+    def put(self, leg_id: str, packet: bytes) -> None:
+        """Called from the network's side; old voice goes when too much waits."""
+        if len(self._queue) >= _LIMIT:
+            self._queue.popleft()
+            self._counts.packet_overflow += 1
+        self._queue.append((leg_id, packet))
+
+    def take(self) -> Iterator[tuple[str, bytes]]:
+        """What waited when asked."""
+        for _ in range(len(self._queue)):
+            yield self._queue.popleft()

@@ -42,6 +42,7 @@ class AudioOffer:
     session: str
     dtls: RTCDtlsParameters
     opus_type: int
+    opus_fmtp: str
     dtmf_type: int | None
     sends: bool
     receives: bool
@@ -91,6 +92,7 @@ def read_audio_offer(text: str) -> AudioOffer:
         session=_session_of(description),
         dtls=cast("RTCDtlsParameters", media.dtls),
         opus_type=opus.payloadType,
+        opus_fmtp=sdp.parameters_to_sdp(opus.parameters),
         dtmf_type=dtmf.payloadType if dtmf else None,
         sends=direction in {"sendrecv", "sendonly"},
         receives=direction in {"sendrecv", "recvonly"},

@@ -38,6 +38,9 @@ class MediaEvents:
     async def leg_silent(self, leg_id: str, seconds: float) -> None:
         log.warning("leg_silent", leg_id=leg_id, seconds=round(seconds, 1))
 
+    async def leg_vanished(self, leg_id: str) -> None:
+        await self._calls.lose_leg(leg_id, "its far end went without a word")
+
     async def floor_moved(
         self, group: str, event: str, talker: str | None, calls: Sequence[str]
     ) -> None:

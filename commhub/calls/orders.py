@@ -12,7 +12,7 @@ from commhub.domain.call import Call, Cause, Leg
 from commhub.domain.errors import DomainError, InvalidError, UnavailableError
 from commhub.domain.people import Endpoint, Scheme
 from commhub.ports.media import MediaEngine
-from commhub.ports.telephony import LegDriver, LegOrder
+from commhub.ports.telephony import LegDriver, LegOrder, Recovering
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +67,11 @@ class Orderly:
         for leg, cause in orders.hang_up:
             await _attempt("hang_up", leg, self._driver(leg).hang_up(leg.id, cause))
         return failed
+
+    async def recover(self, leg: Leg) -> bool:
+        """Whether the far end of a leg without audio comes back by itself."""
+        driver: object = self._drivers.get(leg.endpoint.scheme)
+        return isinstance(driver, Recovering) and await driver.recover(leg.id)
 
     def _driver(self, leg: Leg) -> LegDriver:
         return self._drivers[leg.endpoint.scheme]

@@ -71,7 +71,7 @@ class CallService:
 
         Raises InvalidError for an endpoint that cannot be called, NotFoundError for an unknown incident.
         """
-        endpoints = self._endpoints(request.legs)
+        endpoints = self._endpoints(request.legs, principal)
         now = self._clock.now()
         call = Call(
             id=new_id(),
@@ -96,7 +96,7 @@ class CallService:
 
     async def add_leg(self, call_id: str, endpoint: str, principal: Principal) -> Leg:
         """Ring one more endpoint into a live call. Raises ConflictError when it is in there already."""
-        (parsed,) = self._endpoints([endpoint])
+        (parsed,) = self._endpoints([endpoint], principal)
         now = self._clock.now()
         async with self._store.begin() as uow:
             call = await moves.live_call(uow, call_id)
@@ -239,14 +239,20 @@ class CallService:
         await self._resumed.wait()
         for state in await self._live():
             for leg in state.legs:
-                if leg.state in TALKING and leg.id not in known_to_engine:
-                    log.warning("leg_lost_its_media", leg_id=leg.id)
-                    await self._end_leg(leg.id, Cause.MEDIA_LOST, "the media worker was restarted")
+                if leg.state not in TALKING or leg.id in known_to_engine:
+                    continue
+                log.warning("leg_lost_its_media", leg_id=leg.id)
+                if not await self._orderly.recover(leg):
+                    await self.lose_leg(leg.id, "the media worker was restarted")
+
+    async def lose_leg(self, leg_id: str, detail: str) -> None:
+        """End a leg whose audio is gone for good."""
+        await self._end_leg(leg_id, Cause.MEDIA_LOST, detail)
 
     # --- inside ------------------------------------------------------------------------------------------
 
-    def _endpoints(self, texts: Sequence[str]) -> Sequence[Endpoint]:
-        endpoints = [self._orderly.endpoint(text) for text in texts]
+    def _endpoints(self, texts: Sequence[str], principal: Principal) -> Sequence[Endpoint]:
+        endpoints = [_own_desk(self._orderly.endpoint(text), principal) for text in texts]
         if not endpoints:
             raise InvalidError("a call needs at least one leg, for example sip:1001")
         if len(endpoints) > MAX_LEGS:
@@ -276,3 +282,12 @@ class CallService:
     async def _carry_out(self, orders: Orders) -> None:
         for leg, reason in await self._orderly.carry_out(orders):
             await self.leg_ended(leg.id, Cause.FAILED, reason)
+
+
+def _own_desk(endpoint: Endpoint, principal: Principal) -> Endpoint:
+    """`desk:me` is the desk of whoever asks."""
+    if endpoint.scheme is not Scheme.DESK or endpoint.name != "me":
+        return endpoint
+    if principal.kind != "user":
+        raise InvalidError("a key has no desk; name the account whose desk is to ring")
+    return Endpoint(Scheme.DESK, principal.name)

@@ -39,6 +39,7 @@ class Scheme(StrEnum):
     WECOM = "wecom"
     TEL = "tel"
     ROOM = "room"
+    DESK = "desk"
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,10 @@ class MediaIn(Protocol):
         """No RTP for that long from a leg that should send."""
         ...
 
+    async def leg_vanished(self, leg_id: str) -> None:
+        """A browser went without a word: the engine has taken its leg out of the call."""
+        ...
+
     async def floor_moved(
         self, group: str, event: str, talker: str | None, calls: Sequence[str]
     ) -> None:

@@ -5,7 +5,7 @@ return value, because it may come after a restart.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from commhub.domain.call import Cause
 from commhub.domain.people import Endpoint
@@ -35,4 +35,13 @@ class LegDriver(Protocol):
 
     async def hang_up(self, leg_id: str, cause: Cause) -> None:
         """CANCEL, decline or BYE, whichever the leg's state needs. An unknown leg is fine (a retry)."""
+        ...
+
+
+@runtime_checkable
+class Recovering(Protocol):
+    """A driver whose far ends come back by themselves when their audio was lost with a media worker."""
+
+    async def recover(self, leg_id: str) -> bool:
+        """Whether the leg goes on: the driver ends it through `CallsIn` when its far end does not come back."""
         ...

@@ -1,0 +1,166 @@
+"""Desks as legs of calls: `desk:ACCOUNT` rings in that dispatcher's browser, which answers by an offer over WHIP.
+
+Ringing is only a fact that the live socket shows; nothing is sent to a browser. A leg whose audio was lost (the
+worker died, the page was reloaded) is not over: the browser offers again, and has `return_within_s` to do so.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+
+import structlog
+
+from commhub.domain.call import TALKING, Call, Cause, Leg, LegState
+from commhub.domain.errors import ConflictError, DomainError, InvalidError, NotFoundError
+from commhub.domain.people import Scheme
+from commhub.kit.clock import Clock
+from commhub.ports.inward import CallsIn
+from commhub.ports.media import MediaEngine, WebRtcOrder
+from commhub.ports.store import Store
+from commhub.ports.telephony import LegOrder
+from gateways.webrtc.config import WebRtcConfig
+from gateways.webrtc.metrics import RETURNS
+
+log = structlog.get_logger(__name__)
+
+CODEC = "opus"
+_ALL_LIVE = 1000
+_RING_AGAIN_S = 45.0
+
+
+class DeskLegs(AbstractAsyncContextManager["DeskLegs"]):
+    """Implements `commhub.ports.telephony.LegDriver` and `Recovering` for `desk:ACCOUNT`."""
+
+    def __init__(
+        self, config: WebRtcConfig, store: Store, media: MediaEngine, calls: CallsIn, clock: Clock
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._media = media
+        self._calls = calls
+        self._clock = clock
+        self._tasks = asyncio.TaskGroup()
+        self._waiting: dict[str, asyncio.Task[None]] = {}
+
+    async def __aenter__(self) -> "DeskLegs":
+        """Go on with the desks that rang when the process ended."""
+        await self._tasks.__aenter__()
+        async with self._store.read() as uow:
+            calls = await uow.calls.list(True, None, _ALL_LIVE)
+            legs = [leg for call in calls for leg in await uow.calls.legs_of(call.id)]
+        for leg in legs:
+            if leg.endpoint.scheme is Scheme.DESK and leg.state is LegState.RINGING:
+                rung = (self._clock.now() - leg.created_at).total_seconds()
+                self._wait(leg.id, self._give_up_ringing(leg.id, _RING_AGAIN_S - rung))
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for task in list(self._waiting.values()):
+            task.cancel()
+        await self._tasks.__aexit__(exc_type, exc, traceback)
+
+    # --- commhub.ports.telephony.LegDriver -------------------------------------------------------------------
+
+    async def place(self, order: LegOrder) -> None:
+        """Ring at the account's console. Returns when the desk shows it."""
+        if order.leg_id in self._waiting:
+            return
+        async with self._store.read() as uow:
+            user = await uow.accounts.find_user(order.endpoint.name)
+        if user is None or user.disabled:
+            await self._calls.leg_ended(order.leg_id, Cause.NOT_FOUND, "no account has this name")
+            return
+        self._wait(order.leg_id, self._give_up_ringing(order.leg_id, order.ring_for_s))
+        await self._calls.leg_ringing(order.leg_id)
+
+    async def answer(self, leg_id: str) -> None:
+        """Desks are rung and never dial by themselves. Raises InvalidError."""
+        raise InvalidError(f"leg {leg_id} is a desk, which never calls the hub")
+
+    async def hang_up(self, leg_id: str, cause: Cause) -> None:
+        """Close the browser's connection; it hears of it by the live socket. Raises UnavailableError."""
+        self._stop_waiting(leg_id)
+        await self._media.release(leg_id)
+
+    async def recover(self, leg_id: str) -> bool:
+        """The media worker has lost the leg. True: its browser is given time to come back."""
+        if leg_id not in self._waiting:
+            self._wait(leg_id, self._give_up_returning(leg_id))
+        return True
+
+    # --- what browsers do ------------------------------------------------------------------------------------
+
+    async def connect(self, leg_id: str, offer: str, *, talks: bool) -> str:
+        """A browser's offer for the leg, its first or a later one; returns our answer.
+
+        Raises NotFoundError for a leg that is none of ours or is over, InvalidError for a bad offer,
+        ConflictError when the leg ended meanwhile, UnavailableError without a worker.
+        """
+        call, leg = await self.find(leg_id)
+        order = WebRtcOrder(call_id=call.id, leg_id=leg_id, talks=talks and not leg.muted)
+        answer = await self._media.answer(order, offer)
+        if leg_id in self._waiting and leg.state in TALKING:
+            RETURNS.labels("returned").inc()
+        self._stop_waiting(leg_id)
+        await self._calls.leg_connected(leg_id, CODEC)
+        try:
+            await self.find(leg_id)
+        except NotFoundError as error:
+            # It was hung up while we answered: its audio must not outlive it.
+            await self._media.release(leg_id)
+            raise ConflictError("the leg was hung up meanwhile") from error
+        return answer
+
+    async def leave(self, leg_id: str) -> None:
+        """The browser hung up."""
+        self._stop_waiting(leg_id)
+        await self._calls.leg_ended(leg_id, Cause.HUNG_UP, None)
+        await self._media.release(leg_id)
+
+    async def find(self, leg_id: str) -> tuple[Call, Leg]:
+        """A live desk leg with its call. Raises NotFoundError."""
+        async with self._store.read() as uow:
+            leg = await uow.calls.find_leg(leg_id)
+            if leg is None or not leg.is_live or leg.endpoint.scheme is not Scheme.DESK:
+                raise NotFoundError("no desk of a live call has this id")
+            return await uow.calls.get(leg.call_id), leg
+
+    # --- patience --------------------------------------------------------------------------------------------
+
+    def _wait(self, leg_id: str, patience: Coroutine[None, None, None]) -> None:
+        task = self._tasks.create_task(patience, name=f"desk-leg-{leg_id}")
+        self._waiting[leg_id] = task
+        task.add_done_callback(lambda done: self._done(leg_id, done))
+
+    def _done(self, leg_id: str, task: "asyncio.Task[None]") -> None:
+        if self._waiting.get(leg_id) is task:
+            del self._waiting[leg_id]
+
+    def _stop_waiting(self, leg_id: str) -> None:
+        task = self._waiting.pop(leg_id, None)
+        if task is not None:
+            task.cancel()
+
+    async def _give_up_ringing(self, leg_id: str, after_s: float) -> None:
+        await asyncio.sleep(max(0.0, after_s))
+        await self._end(leg_id, Cause.NO_ANSWER, None)
+
+    async def _give_up_returning(self, leg_id: str) -> None:
+        await asyncio.sleep(self._config.return_within_s)
+        RETURNS.labels("lost").inc()
+        await self._end(leg_id, Cause.MEDIA_LOST, "the browser did not come back")
+
+    async def _end(self, leg_id: str, cause: Cause, detail: str | None) -> None:
+        try:
+            await self._calls.leg_ended(leg_id, cause, detail)
+            await self._media.release(leg_id)
+        except DomainError as error:
+            log.warning("desk_leg_not_ended", leg_id=leg_id, reason=str(error))
+        except Exception:  # supervisor: one leg's failure takes no other leg down
+            log.exception("desk_leg_failed", leg_id=leg_id)

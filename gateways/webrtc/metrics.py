@@ -1,0 +1,12 @@
+"""What the WebRTC edge counts."""
+
+from prometheus_client import Counter
+
+OFFERS = Counter(
+    "commhub_webrtc_offers_total", "Offers over WHIP and WHEP, by outcome", ["protocol", "outcome"]
+)
+RETURNS = Counter(
+    "commhub_webrtc_returns_total",
+    "Legs whose audio was lost, and whether their browser came back",
+    ["outcome"],
+)
