@@ -16,13 +16,16 @@ from bridges import protocol
 from bridges.protocol import Args, EngineArgs
 from commhub.ports.media import MediaOrder, Playback, RadioStanding
 
-Opening = MediaOrder | protocol.JoinGroupArgs
-"""The orders that make a leg."""
+KeptArgs = EngineArgs | protocol.AnswerArgs
+Opening = MediaOrder | protocol.JoinGroupArgs | protocol.AnswerArgs
+"""The orders that make a leg. A browser's says only that it was there: without its keys nobody can carry the order
+out again, and the browser has to offer anew."""
 
 KEPT: frozenset[type[Args]] = frozenset(
     {
         MediaOrder,
         protocol.ConnectArgs,
+        protocol.AnswerArgs,
         protocol.JoinGroupArgs,
         protocol.ShapeArgs,
         protocol.MoveArgs,
@@ -39,8 +42,6 @@ worker was lost before it answered."""
 PASSING: frozenset[type[Args]] = frozenset(
     {
         protocol.CommandFloorArgs,
-        # A browser's leg is nothing without its keys: the browser offers again.
-        protocol.AnswerArgs,
         protocol.StatusArgs,
         protocol.LoadArgs,
         protocol.JournalArgs,
@@ -52,13 +53,13 @@ PASSING: frozenset[type[Args]] = frozenset(
 @dataclass(slots=True)
 class _Leg:
     opening: Opening
-    settings: dict[type[EngineArgs], EngineArgs] = field(default_factory=dict)
+    settings: dict[type[KeptArgs], KeptArgs] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class _Call:
     legs: dict[str, _Leg] = field(default_factory=dict)
-    settings: dict[tuple[str, ...], EngineArgs] = field(default_factory=dict)
+    settings: dict[tuple[str, ...], KeptArgs] = field(default_factory=dict)
 
 
 class Journal:
@@ -79,6 +80,9 @@ class Journal:
                 self._open(args.leg_id, args)
             case protocol.JoinGroupArgs(leg_id=leg_id):
                 self._open(leg_id, args)
+            case protocol.AnswerArgs(order):
+                args = protocol.AnswerArgs(order, "")
+                self._open(order.leg_id, args)
             case protocol.ConnectArgs(leg_id=leg_id) | protocol.ShapeArgs(leg_id=leg_id):
                 self._set_leg(leg_id, args)
             case protocol.MoveArgs(leg_id, call_id):
@@ -106,7 +110,7 @@ class Journal:
                 return False
         return True
 
-    def orders(self, call_id: str | None = None) -> Iterator[EngineArgs]:
+    def orders(self, call_id: str | None = None) -> Iterator[KeptArgs]:
         """The orders of one call, or all there are, in an order in which they can be carried out."""
         if call_id is None and (self._radios or self._all_radios):
             yield protocol.EnrollArgs(tuple(self._radios.values()), self._all_radios)
@@ -119,7 +123,7 @@ class Journal:
                 yield from leg.settings.values()
             yield from page.settings.values()
 
-    def orders_of_leg(self, leg_id: str) -> Iterator[EngineArgs]:
+    def orders_of_leg(self, leg_id: str) -> Iterator[KeptArgs]:
         page = self._calls.get(self._call_of.get(leg_id, ""))
         if page is not None:
             yield page.legs[leg_id].opening
@@ -149,20 +153,20 @@ class Journal:
         return page.legs[leg_id].opening if page else None
 
     def _open(self, leg_id: str, opening: Opening) -> None:
-        known = self._calls.get(self._call_of.get(leg_id, ""))
-        if known is not None and opening.call_id == self._call_of[leg_id]:
+        known, call_id = self._calls.get(self._call_of.get(leg_id, "")), call_of(opening)
+        if known is not None and call_id == self._call_of[leg_id]:
             known.legs[leg_id].opening = opening
             return
         self._forget_leg(leg_id)
-        self._call_of[leg_id] = opening.call_id
-        self._calls.setdefault(opening.call_id, _Call()).legs[leg_id] = _Leg(opening)
+        self._call_of[leg_id] = call_id
+        self._calls.setdefault(call_id, _Call()).legs[leg_id] = _Leg(opening)
 
     def _move(self, leg_id: str, call_id: str) -> None:
         page = self._calls.get(self._call_of.get(leg_id, ""))
         if page is None or self._call_of[leg_id] == call_id:
             return
         leg = page.legs[leg_id]
-        leg.opening = replace(leg.opening, call_id=call_id)
+        leg.opening = _in_call(leg.opening, call_id)
         self._forget_leg(leg_id)
         self._call_of[leg_id] = call_id
         self._calls.setdefault(call_id, _Call()).legs[leg_id] = leg
@@ -178,12 +182,12 @@ class Journal:
             if ("play", playback_id) in page.settings:
                 self._set_call(call_id, ("play", playback_id), None)
 
-    def _set_leg(self, leg_id: str, args: EngineArgs) -> None:
+    def _set_leg(self, leg_id: str, args: KeptArgs) -> None:
         page = self._calls.get(self._call_of.get(leg_id, ""))
         if page is not None:
             page.legs[leg_id].settings[type(args)] = args
 
-    def _set_call(self, call_id: str, key: tuple[str, ...], args: EngineArgs | None) -> None:
+    def _set_call(self, call_id: str, key: tuple[str, ...], args: KeptArgs | None) -> None:
         page = self._calls.setdefault(call_id, _Call())
         page.settings.pop(key, None)
         if args is not None:
@@ -200,6 +204,17 @@ class Journal:
         # As the engine has it: the last leg's end is the end of the call's recording.
         if not page.legs:
             del self._calls[call_id]
+
+
+def call_of(opening: Opening) -> str:
+    """The call that the order makes a leg of."""
+    return opening.order.call_id if isinstance(opening, protocol.AnswerArgs) else opening.call_id
+
+
+def _in_call(opening: Opening, call_id: str) -> Opening:
+    if isinstance(opening, protocol.AnswerArgs):
+        return protocol.AnswerArgs(replace(opening.order, call_id=call_id), opening.offer)
+    return replace(opening, call_id=call_id)
 
 
 def _with_port(order: MediaOrder, result: object) -> MediaOrder:

@@ -15,8 +15,8 @@ import structlog
 
 from bridges import protocol
 from bridges.errors import ProtocolError
-from bridges.journal import Journal
-from bridges.protocol import Args, EngineArgs
+from bridges.journal import Journal, KeptArgs
+from bridges.protocol import Args
 from commhub.domain.errors import InvalidError
 from commhub.kit.clock import Clock
 
@@ -45,7 +45,7 @@ class JournalFile:
     def journal(self) -> Journal:
         return self._journal
 
-    def take_up(self) -> Sequence[EngineArgs]:
+    def take_up(self) -> Sequence[KeptArgs]:
         """What the former worker was told and still counts; nothing when it is too old, or has been taken up in
         vain too often. Raises OSError."""
         self._path.parent.mkdir(parents=True, exist_ok=True)

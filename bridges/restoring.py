@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 import structlog
 
 from bridges import protocol
+from bridges.journal import KeptArgs
 from bridges.protocol import EngineArgs
 from commhub.domain.errors import DomainError
 from commhub.ports.media import MediaOrder
@@ -17,11 +18,14 @@ log = structlog.get_logger(__name__)
 
 
 def restore(
-    orders: Iterable[EngineArgs], carry_out: Callable[[EngineArgs], object]
+    orders: Iterable[KeptArgs], carry_out: Callable[[EngineArgs], object]
 ) -> frozenset[str]:
     """Carry out the orders, in their order; returns the legs that could not be had again."""
     lost: set[str] = set()
     for args in orders:
+        if isinstance(args, protocol.AnswerArgs):
+            lost.add(args.order.leg_id)
+            continue
         leg_id = getattr(args, "leg_id", None)
         if leg_id in lost:
             continue

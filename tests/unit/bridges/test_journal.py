@@ -9,6 +9,8 @@ from fakes.clock import ScriptedClock
 from bridges import protocol
 from bridges.journal import KEPT, PASSING, Journal
 from bridges.journal_file import FRESH_FOR_S, MAX_TAKES, TAKES_WITHIN_S, JournalFile
+from bridges.restoring import restore
+from commhub.domain.errors import UnavailableError
 from commhub.ports.media import (
     AudioFormat,
     LegShape,
@@ -18,6 +20,7 @@ from commhub.ports.media import (
     RtpAddress,
     RtpRemote,
     SrtpKeys,
+    WebRtcOrder,
 )
 
 REMOTE = RtpRemote(
@@ -94,6 +97,46 @@ def test_a_moved_leg_is_told_in_its_new_call():
     assert told(journal, "c2") == [MediaOrder(call_id="c2", leg_id="l1"), CONNECT, shape]
     assert told(journal, "c1") == [JOIN]
     assert journal.legs == {"g1": "c1", "l1": "c2"}
+
+
+def test_a_browsers_leg_is_known_but_not_how_it_was_answered():
+    order = WebRtcOrder(call_id="c1", leg_id="d1")
+    journal = filled(protocol.AnswerArgs(order, "v=0 with keys"), protocol.MoveArgs("d1", "c2"))
+    assert told(journal) == [protocol.AnswerArgs(replace(order, call_id="c2"), "")]
+    carried_out = []
+    assert restore(told(filled(RESERVE, protocol.AnswerArgs(order, ""))), carried_out.append) == {
+        "d1"
+    }
+    assert carried_out == [RESERVE]
+
+
+def test_a_leg_whose_port_is_taken_or_that_is_refused_is_let_go_and_the_others_are_had():
+    done = []
+
+    def carry_out(args):
+        done.append(args)
+        if isinstance(args, MediaOrder):
+            return {"host": "127.0.0.1", "port": 24_010 if args.leg_id == "l1" else args.port}
+        if args == protocol.ConnectArgs("l2", REMOTE):
+            raise UnavailableError("no room")
+        return None
+
+    had = [MediaOrder(call_id="c1", leg_id=f"l{n}", port=24_000 + 2 * n) for n in (1, 2, 3)]
+    orders = [
+        order
+        for n, one in enumerate(had, 1)
+        for order in (one, protocol.ConnectArgs(f"l{n}", REMOTE))
+    ]
+    assert restore(orders, carry_out) == {"l1", "l2"}
+    assert done == [
+        had[0],
+        protocol.ReleaseArgs("l1"),
+        had[1],
+        protocol.ConnectArgs("l2", REMOTE),
+        protocol.ReleaseArgs("l2"),
+        had[2],
+        protocol.ConnectArgs("l3", REMOTE),
+    ]
 
 
 def test_the_standing_of_the_radios_is_told_first_and_whole():
