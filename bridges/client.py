@@ -6,7 +6,7 @@ each (re)connection the engine's status is told first, then events in the order 
 
 import asyncio
 import random
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -24,10 +24,10 @@ from bridges.audio.events import (
     PlaybackEnded,
     RecordingFailed,
 )
-from bridges.errors import ProtocolError, RefusedError
+from bridges.errors import ProtocolError, RefusedError, WorkerLostError
 from bridges.orders import MediaOrders
 from bridges.protocol import Args, ControlAddress, Message
-from commhub.domain.errors import DomainError, UnavailableError
+from commhub.domain.errors import DomainError
 from commhub.kit.clock import Clock
 from commhub.kit.supervise import run_forever
 from commhub.ports.inward import MediaIn
@@ -36,6 +36,11 @@ from commhub.ports.media import EngineStatus, RecordedFile
 log = structlog.get_logger(__name__)
 
 _QUEUE_LIMIT = 4096
+_WELCOME_WITHIN_S = 20.0
+
+Ask = Callable[[Args], Awaitable[object]]
+Welcome = Callable[[EngineStatus, Ask], Awaitable[None]]
+"""Told what a worker has, each time it was reached, before any order goes to it but those asked here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,18 +89,22 @@ class _Connection:
         self._writer.close()
         for waiting in self._waiting.values():
             if not waiting.done():
-                waiting.set_exception(UnavailableError("the media worker went away"))
+                waiting.set_exception(WorkerLostError("the media worker went away"))
 
 
 class MediaClient(MediaOrders):
     """Implements `commhub.ports.media.MediaEngine` and feeds `inward`. Orders given while no worker is there
-    wait for one as long as a request may take, then raise UnavailableError."""
+    wait for one as long as a request may take, then raise WorkerLostError. With `welcome` the status goes there
+    instead."""
 
-    def __init__(self, config: ClientConfig, inward: MediaIn, clock: Clock) -> None:
+    def __init__(
+        self, config: ClientConfig, inward: MediaIn, clock: Clock, *, welcome: Welcome | None = None
+    ) -> None:
         self._config = config
         self._address = ControlAddress.parse(config.address)
         self._inward = inward
         self._clock = clock
+        self._welcome = welcome
         self._connection: _Connection | None = None
         self._connected = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
@@ -128,10 +137,10 @@ class MediaClient(MediaOrders):
             async with asyncio.timeout(self._config.request_timeout_s):
                 await self._connected.wait()
                 if self._connection is None:
-                    raise UnavailableError("the media worker went away")
+                    raise WorkerLostError("the media worker went away")
                 return await self._connection.request(args)
         except TimeoutError as error:
-            raise UnavailableError("the media worker does not answer") from error
+            raise WorkerLostError("the media worker does not answer") from error
 
     # The connection ------------------------------------------------------------------------------------------
 
@@ -222,30 +231,36 @@ class MediaClient(MediaOrders):
         status: EngineStatus = protocol.read_as(
             EngineStatus, await connection.request(protocol.StatusArgs())
         )
+        if self._welcome is not None:
+            async with asyncio.timeout(_WELCOME_WITHIN_S):
+                await self._welcome(status, connection.request)
         self._connection = connection
         self._connected.set()
-        await self._deliver("engine_status", self._inward.engine_status(status))
+        if self._welcome is None:
+            await self._deliver("engine_status", self._inward.engine_status(status))
         while True:
             event = await queue.get()
             if await self._deliver(type(event).__name__, self._inward_of(event)):
                 _acknowledge(connection, event)
 
     def _inward_of(self, event: Event) -> Coroutine[Any, Any, None]:
+        telling: Coroutine[Any, Any, None]
         match event:
             case DtmfReceived(leg_id, digit):
-                return self._inward.dtmf_received(leg_id, digit)
+                telling = self._inward.dtmf_received(leg_id, digit)
             case LegSilent(leg_id, seconds):
-                return self._inward.leg_silent(leg_id, seconds)
+                telling = self._inward.leg_silent(leg_id, seconds)
             case LegVanished(leg_id):
-                return self._inward.leg_vanished(leg_id)
+                telling = self._inward.leg_vanished(leg_id)
             case FloorMoved(group, what, talker, calls):
-                return self._inward.floor_moved(group, what, talker, calls)
+                telling = self._inward.floor_moved(group, what, talker, calls)
             case RecordedFile():
-                return self._inward.recording_stored(event)
+                telling = self._inward.recording_stored(event)
             case RecordingFailed(call_id, leg, reason):
-                return self._inward.recording_failed(call_id, leg, reason)
+                telling = self._inward.recording_failed(call_id, leg, reason)
             case PlaybackEnded(playback_id, call_id, reason):
-                return self._inward.playback_ended(playback_id, call_id, reason)
+                telling = self._inward.playback_ended(playback_id, call_id, reason)
+        return telling
 
     async def _deliver(self, what: str, work: Coroutine[Any, Any, None]) -> bool:
         """One event that control cannot take must not stop the next ones; True when it was taken."""

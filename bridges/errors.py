@@ -1,5 +1,7 @@
 """What goes wrong between control and worker; both ends translate it at their edge."""
 
+from commhub.domain.errors import UnavailableError
+
 
 class BridgesError(Exception):
     """Base of this package's own errors."""
@@ -16,3 +18,8 @@ class RefusedError(BridgesError):
     one of the two was changed, so it is tried slowly."""
 
     retryable = True
+
+
+class WorkerLostError(UnavailableError):
+    """The worker is not there, or went before it answered: the order may have been carried out or not. Orders
+    that do no harm twice may be given again."""

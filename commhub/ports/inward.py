@@ -13,7 +13,7 @@ from commhub.domain.call import Cause
 from commhub.domain.geo import Point
 from commhub.domain.people import Endpoint
 from commhub.domain.report import Source
-from commhub.ports.media import EngineStatus, RecordedFile
+from commhub.ports.media import EngineStatus, RecordedFile, RtpAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +156,8 @@ class MediaIn(Protocol):
     """What the media engine tells control. Losing one is harmless: `engine_status` says all again."""
 
     async def engine_status(self, status: EngineStatus) -> None:
-        """After every (re)connection: the legs the engine has. Missing ones are set up again."""
+        """All legs there are, after a worker was reached or given up; whatever talks and is not among them has
+        lost its audio for good. A leg that is being set up again counts as there."""
         ...
 
     async def dtmf_received(self, leg_id: str, digit: str) -> None: ...
@@ -167,6 +168,11 @@ class MediaIn(Protocol):
 
     async def leg_vanished(self, leg_id: str) -> None:
         """A browser went without a word: the engine has taken its leg out of the call."""
+        ...
+
+    async def leg_readdressed(self, leg_id: str, address: RtpAddress) -> None:
+        """The leg's worker was lost and could not give it its old port again: the far end sends to nobody until
+        it is told the new address."""
         ...
 
     async def floor_moved(

@@ -242,3 +242,25 @@ class MediaEngine(Protocol):
     async def status(self) -> EngineStatus:
         """Every leg with its meters."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where a live call is. `worker` is the media worker that was chosen for it, None before its first leg;
+    `legs` are its legs that have not ended, and `with_radio` says that one of them is a radio group's."""
+
+    worker: str | None
+    legs: frozenset[str]
+    with_radio: bool
+
+
+class Placements(Protocol):
+    """What a pool of workers must know of calls beyond its own life."""
+
+    async def find(self, call_id: str) -> Placement | None:
+        """None for a call that nobody knows or that has ended."""
+        ...
+
+    async def record(self, call_id: str, worker: str) -> None:
+        """The call lives on this worker from now on. An unknown call is fine (it ended meanwhile)."""
+        ...

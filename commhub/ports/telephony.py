@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from commhub.domain.call import Cause
 from commhub.domain.people import Endpoint
+from commhub.ports.media import RtpAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,4 +45,14 @@ class Recovering(Protocol):
 
     async def recover(self, leg_id: str) -> bool:
         """Whether the leg goes on: the driver ends it through `CallsIn` when its far end does not come back."""
+        ...
+
+
+@runtime_checkable
+class Readdressing(Protocol):
+    """A driver that can tell its far ends in the middle of a talk that our address has changed."""
+
+    async def readdress(self, leg_id: str, address: RtpAddress) -> None:
+        """Have the far end send to `address` from now on (SIP: re-INVITE); returns at once. An unknown leg is
+        fine; one whose far end refuses is ended through `CallsIn`."""
         ...
