@@ -10,16 +10,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bridges.audio import packet_times
 from bridges.audio.bands import TICK_MS, WIDE
 from bridges.audio.calls import CallBook, CallState
+from bridges.audio.codecs.book import CodecBook, usual_codecs
 from bridges.audio.config import AudioConfig
 from bridges.audio.counts import Counts
 from bridges.audio.events import LegSilent, Output
 from bridges.audio.g711 import RATE, Law
 from bridges.audio.groups import RadioGroups
-from bridges.audio.inbox import RadioInbox
+from bridges.audio.inbox import PacketInbox, RadioInbox
+from bridges.audio.lanes import Lane, Lanes
 from bridges.audio.legs import LegTable
 from bridges.audio.mixer import clip, levels_dbov
+from bridges.audio.outbox import Outbox
 from bridges.audio.plan import make_plans
 from bridges.audio.receiver import Receiver
 from bridges.audio.recorder import Recorder
@@ -28,10 +32,12 @@ from bridges.audio.rings import Rings
 from bridges.audio.sender import Sender
 from bridges.audio.shaping import Shapes, check
 from bridges.audio.sockets import PortPool, UdpPair, source_key
+from bridges.audio.speakers import Speakers, Streams
 from bridges.audio.stages import NarrowStage, Stage, WideStage
 from commhub.domain.device import is_safe_id
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.ports.media import (
+    AudioFormat,
     FloorAction,
     LegMeter,
     LegShape,
@@ -89,8 +95,13 @@ class AudioEngine:
         recorder: Recorder,
         counts: Counts,
         first_talk_id: int,
+        *,
+        packets: PacketInbox | None = None,
+        codecs: CodecBook | None = None,
     ) -> None:
         self._config = config
+        self._codecs = codecs or usual_codecs()
+        self._packets = packets or PacketInbox(counts)
         self._recorder = recorder
         self.counts = counts
         self._tick = 0
@@ -108,7 +119,13 @@ class AudioEngine:
         )
         self._shapes = Shapes(config.max_legs)
         self._up, self._down = Upsampler(config.max_legs), Downsampler(config.max_legs)
-        self._receiver = Receiver(self._legs, self._rings, counts, self._shared.rtp.fileno())
+        self._lanes = Lanes(config.max_legs)
+        self._streams = Streams()
+        self._outbox = Outbox(self._legs, counts, self._shared.rtp.fileno())
+        self._receiver = Receiver(
+            self._legs, self._rings, self._linear_rings, self._lanes, counts,
+            self._shared.rtp.fileno(),
+        )  # fmt: skip
         self._inbox = inbox
         self._groups = RadioGroups(
             config, self._legs, self._calls, self._rings, counts, first_talk_id
@@ -131,10 +148,19 @@ class AudioEngine:
             if known.call_id != order.call_id or self._groups.find_leg(order.leg_id):
                 raise ConflictError("this leg is another call's or a group's", leg=order.leg_id)
             return self._address_of(order.leg_id)
-        call = self._call(order.call_id)
-        check(order.shape)
         shares = order.near_signalling and order.port in {0, self._shared.port}
-        pair = None if shares else self._pool.open_pair(order.port)
+        self._seat(order, None if shares else self._pool.open_pair(order.port))
+        return self._address_of(order.leg_id)
+
+    def _seat(self, order: MediaOrder, pair: UdpPair | None) -> int:
+        """A row in the table for a new leg, and its place in the call. A pair that finds none is closed."""
+        try:
+            check(order.shape)
+            call = self._call(order.call_id)
+        except BaseException:
+            if pair is not None:
+                pair.close()
+            raise
         try:
             row = self._legs.add(order.leg_id, call.index, self._tick)
         except BaseException:
@@ -148,27 +174,80 @@ class AudioEngine:
             self._pairs[order.leg_id] = pair
             self._legs.own_fd[row] = pair.rtp.fileno()
         self._rings.reset(row)
+        self._up.forget(row)
+        self._down.forget(row)
         self._belongs(order.leg_id, call)
-        return self._address_of(order.leg_id)
+        return row
 
     def connect(self, leg_id: str, remote: RtpRemote) -> None:
         legs = self._legs
         row = legs.row_of(leg_id)
-        law = _law_of(remote)
+        coding = self._coding(remote.audio)
         key, reachable = _key_of(remote.address)
-        first = not legs.connected[row]
-        if first or law != legs.law[row]:
-            self._rings.reset(row, law)
-        legs.set_codec(row, law, remote.audio.payload_type, remote.audio.dtmf_payload_type)
+        self._set_coding(row, coding, remote.audio)
         if reachable and key != legs.expected[row]:
             self._receiver.expect(row, key)
             legs.goal[row] = key
-        receives = remote.receives and reachable
+        self._turn(row, sends=remote.sends, receives=remote.receives and reachable)
+
+    def plug(
+        self, order: MediaOrder, audio: AudioFormat, *, sends: bool = True, receives: bool = True
+    ) -> None:
+        """Make or change a leg without a socket: its packets come by the `PacketInbox` and leave as `PacketOut`.
+        `sends`/`receives` are the far end's direction."""
+        coding = self._coding(audio)
+        known = self._call_of_leg.get(order.leg_id)
+        if known is None:
+            row = self._seat(order, None)
+            self._legs.plugged[row] = True
+        elif known.call_id != order.call_id or self._groups.find_leg(order.leg_id):
+            raise ConflictError("this leg is another call's or a group's", leg=order.leg_id)
+        row = self._legs.row_of(order.leg_id)
+        if not self._legs.plugged[row]:
+            raise ConflictError("this leg has a socket", leg=order.leg_id)
+        self._set_coding(row, coding, audio)
+        self._turn(row, sends=sends, receives=receives)
+
+    def _coding(self, audio: AudioFormat) -> Law | Lane:
+        """What turns the format's packets into samples and back. Raises InvalidError."""
+        if not 0 <= audio.payload_type <= 127:
+            raise InvalidError("an RTP payload type is 0 to 127")
+        law = _LAWS.get(audio.encoding.upper())
+        if law is not None and audio.clock_rate == RATE:
+            return law
+        codec = self._codecs.find(audio.encoding, audio.clock_rate)
+        return Lane(codec, audio.ptime_ms, audio.fmtp)
+
+    def _set_coding(self, row: int, coding: Law | Lane, audio: AudioFormat) -> None:
+        """Change the leg's codec, unless it is the one it has."""
+        legs = self._legs
+        kind, dtmf = audio.payload_type, audio.dtmf_payload_type
+        if isinstance(coding, Law):
+            if not legs.connected[row] or legs.linear[row] or coding != legs.law[row]:
+                self._forget_lane(row)
+                self._rings.reset(row, coding)
+            ptime_ms = packet_times.fitting(audio.ptime_ms, packet_times.G711_PTIMES)
+            legs.set_codec(row, coding, kind, dtmf, ptime_ms=ptime_ms)
+            return
+        lane = self._lanes.find(row)
+        if lane is None or lane.kind != coding.kind:
+            self._streams.forget(row)
+            self._linear_rings.reset(row)
+            self._lanes.put(row, coding)
+        legs.set_codec(row, Law.PCMU, kind, dtmf, lane_clock=coding.codec.clock_rate)
+
+    def _forget_lane(self, row: int) -> None:
+        self._lanes.remove(row)
+        self._streams.forget(row)
+
+    def _turn(self, row: int, *, sends: bool, receives: bool) -> None:
+        """Set the far end's direction."""
+        legs = self._legs
         legs.marker[row] |= receives and not legs.receives[row]
-        if remote.sends and not legs.sends[row]:
+        if sends and not legs.sends[row]:
             legs.heard_at[row] = self._tick
             legs.silence_told[row] = False
-        legs.sends[row], legs.receives[row] = remote.sends, receives
+        legs.sends[row], legs.receives[row] = sends, receives
         legs.connected[row] = True
         legs.changed = True
 
@@ -235,7 +314,9 @@ class AudioEngine:
         if self._groups.find_leg(leg_id) is not None:
             self._groups.leave(leg_id, self._now, self._out)
         else:
-            self._receiver.forget(self._legs.row_of(leg_id))
+            row = self._legs.row_of(leg_id)
+            self._receiver.forget(row)
+            self._forget_lane(row)
             self._legs.remove(leg_id)
             if (pair := self._pairs.pop(leg_id, None)) is not None:
                 pair.close()
@@ -266,6 +347,8 @@ class AudioEngine:
         self.counts.ticks += 1
         tick, out = self._tick, self._out
         self._receiver.receive(tick, out)
+        for leg_id, packet in self._packets.take():
+            self._take_plugged(leg_id, packet)
         for item in self._inbox.take():
             self._groups.take_in(item, now, tick, out)
         if self._legs.changed:
@@ -303,7 +386,10 @@ class AudioEngine:
             stage.speak(coded[:count])
             coded = coded[count:]
             self._measure(stage, tick)
-        self._sender.send(tick)
+        _, wide = self._stages
+        self._speakers.speak(wide.mixer, tick, self._outbox)
+        self._sender.send(tick, out)
+        self._outbox.flush(out)
 
     def _record(self, stage: Stage) -> None:
         for call in self._calls.recorded():
@@ -322,7 +408,15 @@ class AudioEngine:
             stage.shaper = self._shapes.shaper(stage.plan, stage.mixer, legs)
         coded = np.concatenate((narrow.rows[narrow.coded], wide.rows[wide.coded]))
         self._sender = Sender(legs, coded, self.counts, self._shared.rtp.fileno())
+        self._speakers = Speakers(legs, self._lanes, self._streams, wide)
         legs.changed = False
+
+    def _take_plugged(self, leg_id: str, packet: bytes) -> None:
+        row = self._legs.find(leg_id)
+        if row is None or not self._legs.plugged[row] or not self._legs.connected[row]:
+            self.counts.strangers += 1
+            return
+        self._receiver.take_plugged(row, packet, self._tick, self._out)
 
     def _measure(self, stage: Stage, tick: int) -> None:
         count = len(stage.plan)
@@ -367,16 +461,6 @@ class AudioEngine:
         if call.recording:
             call.recording = False
             self._recorder.stop(call.call_id)
-
-
-def _law_of(remote: RtpRemote) -> Law:
-    audio = remote.audio
-    law = _LAWS.get(audio.encoding.upper())
-    if law is None or audio.clock_rate != RATE:
-        raise InvalidError(f"this worker cannot mix {audio.encoding}/{audio.clock_rate}")
-    if not 0 <= audio.payload_type <= 127:
-        raise InvalidError("an RTP payload type is 0 to 127")
-    return law
 
 
 def _key_of(address: RtpAddress) -> tuple[int, bool]:

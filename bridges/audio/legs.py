@@ -9,12 +9,17 @@ import secrets
 import numpy as np
 from numpy.typing import NDArray
 
-from bridges.audio.g711 import STATIC_PAYLOAD_TYPE, Law
+from bridges.audio.bands import TICK_MS
+from bridges.audio.g711 import FRAME, RATE, SILENCE, STATIC_PAYLOAD_TYPE, Law
+from bridges.audio.packet_times import LONGEST_TICKS
 from commhub.domain.errors import NotFoundError, UnavailableError
 
 NONE = -1
 """No call, no source, no SSRC, no payload type, no socket of its own."""
 _NOT_BEGUN = -(1 << 40)
+
+Rows = NDArray[np.int64]
+"""Rows of the table, or anything that is one number each."""
 
 
 class LegTable:
@@ -23,6 +28,8 @@ class LegTable:
     Sources are `sockets.source_key` integers. `expected` is what the SDP said, `source` what packets must come
     from, `locked` that one did, `goal` where ours go. `own_fd` is the leg's own socket, NONE for the shared one.
     `radio` rows hold the voice on the air of a group: their call is the group's own, and nothing is sent.
+    `plugged` legs have no socket: somebody else carries their packets. `clock` is that of the RTP timestamps,
+    `ptime` the packet time sent in ms, `pending` the G.711 of a packet that is not whole yet.
     `linear` rows wait in the wide ring as samples, the others in the narrow one as bytes of their `law`.
     """
 
@@ -35,6 +42,10 @@ class LegTable:
         self.call = np.full(capacity, NONE, np.int64)
         self.law = np.zeros(capacity, np.int8)
         self.linear = np.zeros(capacity, bool)
+        self.plugged = np.zeros(capacity, bool)
+        self.clock = np.full(capacity, RATE, np.int64)
+        self.ptime = np.full(capacity, TICK_MS, np.int64)
+        self.pending = np.zeros((capacity, LONGEST_TICKS * FRAME), np.uint8)
         self.connected = np.zeros(capacity, bool)
         self.sends = np.zeros(capacity, bool)
         self.receives = np.zeros(capacity, bool)
@@ -59,6 +70,7 @@ class LegTable:
         self.sent = np.zeros(capacity, np.int64)
         self.first_sequence = np.full(capacity, _NOT_BEGUN, np.int64)
         self.last_sequence = np.zeros(capacity, np.int64)
+        self.concealed = np.zeros(capacity, np.int64)
         self.level = np.full(capacity, -127.0)
 
     def __len__(self) -> int:
@@ -104,8 +116,23 @@ class LegTable:
         self._free.append(row)
         self.changed = True
 
-    def set_codec(self, row: int, law: Law, payload_type: int, dtmf_type: int | None) -> None:
+    def set_codec(
+        self,
+        row: int,
+        law: Law,
+        payload_type: int,
+        dtmf_type: int | None,
+        *,
+        ptime_ms: int = TICK_MS,
+        lane_clock: int | None = None,
+    ) -> None:
+        """`lane_clock` is the RTP clock of a codec that is not G.711; `law` is then without meaning."""
+        if law != self.law[row] or ptime_ms != self.ptime[row]:
+            self.pending[row] = SILENCE[law]
         self.law[row] = law
+        self.ptime[row] = ptime_ms
+        self.linear[row] = lane_clock is not None
+        self.clock[row] = RATE if lane_clock is None else lane_clock
         self.payload_type[row] = payload_type
         self.dtmf_type[row] = NONE if dtmf_type is None else dtmf_type
 
@@ -124,14 +151,15 @@ class LegTable:
     def _blank(self, row: int) -> None:
         for column in (self.connected, self.sends, self.receives, self.near):
             column[row] = False
-        for column in (self.radio, self.linear, self.locked, self.marker, self.silence_told):
+        for column in (self.radio, self.plugged, self.locked, self.marker, self.silence_told):
             column[row] = False
         for column in (self.call, self.own_fd, self.expected, self.source, self.goal):
             column[row] = NONE
         for column in (self.dtmf_type, self.dtmf_time, self.ssrc):
             column[row] = NONE
         self.first_sequence[row] = _NOT_BEGUN
-        for column in (self.received, self.sent, self.last_sequence):
+        for column in (self.received, self.sent, self.last_sequence, self.concealed):
             column[row] = 0
         self.set_codec(row, Law.PCMU, STATIC_PAYLOAD_TYPE[Law.PCMU], None)
+        self.pending[row] = SILENCE[Law.PCMU]
         self.level[row] = -127.0

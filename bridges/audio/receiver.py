@@ -1,16 +1,19 @@
 """From datagrams to filed voice: drain the sockets, find each packet's leg, sort plain voice from the rest.
 
-Plain packets (an agreed payload type, 20 ms, the locked source and SSRC) stay in arrays from the socket to the
-ring. The rest is looked at one by one, at most `ODD_LIMIT` a tick, so that a flood costs a bounded time.
+Plain packets (G.711 of the agreed payload type, 20 ms, the locked source and SSRC) stay in arrays from the socket to
+the ring. Voice of other codecs and packet times from a locked source is taken one by one, at most `LEG_LIMIT` a leg
+and tick. The rest is looked at one by one, at most `ODD_LIMIT` a tick, so that a flood costs a bounded time.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bridges.audio import rtp
+from bridges.audio.codecs.codec import UndecodableError
 from bridges.audio.counts import Counts
 from bridges.audio.events import DtmfReceived, Output
 from bridges.audio.g711 import FRAME, STATIC_PAYLOAD_TYPE, Law, transcode
+from bridges.audio.lanes import Lanes
 from bridges.audio.learning import NEW_SOURCE, NEW_SSRC, Probation
 from bridges.audio.legs import NONE, LegTable
 from bridges.audio.rings import Rings
@@ -19,6 +22,8 @@ from bridges.audio.sources import CROWDED, SharedSources
 
 ODD_LIMIT = 512
 """Packets a tick that are looked at one by one."""
+LEG_LIMIT = 8
+"""Packets a tick that one leg may have taken one by one: 80 ms of the shortest packets."""
 OWN_LIMIT = 16
 """Packets a tick from a leg's own socket; what is more waits, then the kernel drops it."""
 _PLAIN_SIZE = rtp.HEADER_SIZE + FRAME
@@ -30,9 +35,19 @@ _SLACK = 4096
 class Receiver:
     """The receiving half of a tick."""
 
-    def __init__(self, legs: LegTable, rings: Rings, counts: Counts, shared_fd: int) -> None:
+    def __init__(
+        self,
+        legs: LegTable,
+        rings: Rings,
+        linear_rings: Rings,
+        lanes: Lanes,
+        counts: Counts,
+        shared_fd: int,
+    ) -> None:
         self._legs = legs
         self._rings = rings
+        self._linear_rings = linear_rings
+        self._lanes = lanes
         self._counts = counts
         self._shared_fd = shared_fd
         self._shared_limit = 4 * legs.capacity
@@ -93,18 +108,21 @@ class Receiver:
         ssrcs = arena.words[:count, 2].astype(np.int64)
         types = arena.data[:count, 1] & 0x7F
         # A negative row reads some other leg's columns; `rows >= 0` then decides.
-        plain = (
+        voice = (
             (rows >= 0)
-            & (sizes == _PLAIN_SIZE)
-            & (first == rtp.VERSION_BYTE)
             & (types == legs.payload_type[rows])
             & (ssrcs == legs.ssrc[rows])
             & (keys == legs.source[rows])
             & legs.sends[rows]
         )
+        plain = voice & (sizes == _PLAIN_SIZE) & (first == rtp.VERSION_BYTE) & ~legs.linear[rows]
         odd = np.flatnonzero(~plain)
         if len(odd):
-            odd = self._worth_a_look(odd, sizes, first, rows, keys)
+            known = odd[voice[odd]]
+            odd = self._worth_a_look(odd[~voice[odd]], sizes, first, rows, keys)
+            if len(known):
+                known = self._whole(known, sizes, first)
+                odd = np.sort(np.concatenate((odd, self._fair(known, rows[known]))))
             for i in odd:
                 self._look(int(i), int(sizes[i]), int(keys[i]), int(rows[i]), tick, out)
             chosen = np.flatnonzero(plain)
@@ -138,10 +156,7 @@ class Receiver:
         keys: NDArray[np.int64],
     ) -> NDArray[np.int64]:
         """Count and drop what is no RTP, and strangers nobody waits for, without looking at each."""
-        truncated = self._arena.truncated(len(sizes))[odd]
-        broken = (sizes[odd] < rtp.HEADER_SIZE) | (first[odd] >> 6 != 2) | truncated
-        self._counts.malformed += int(np.count_nonzero(broken))
-        odd = odd[~broken]
+        odd = self._whole(odd, sizes, first)
         unknown = rows[odd] == NONE
         if unknown.any():
             waiting = self._hosts_waiting()
@@ -152,6 +167,27 @@ class Receiver:
             self._counts.flooded += len(odd) - ODD_LIMIT
             odd = odd[:ODD_LIMIT]
         return odd
+
+    def _whole(
+        self, which: NDArray[np.int64], sizes: NDArray[np.int64], first: NDArray[np.uint8]
+    ) -> NDArray[np.int64]:
+        """Without what is no RTP packet at all, or only the beginning of one."""
+        truncated = self._arena.truncated(len(sizes))[which]
+        broken = (sizes[which] < rtp.HEADER_SIZE) | (first[which] >> 6 != 2) | truncated
+        self._counts.malformed += int(np.count_nonzero(broken))
+        whole: NDArray[np.int64] = which[~broken]
+        return whole
+
+    def _fair(self, known: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The first `LEG_LIMIT` of each leg."""
+        if len(known) <= LEG_LIMIT:
+            return known
+        order = np.argsort(rows, kind="stable")
+        ordered = rows[order]
+        rank = np.arange(len(ordered)) - np.searchsorted(ordered, ordered)
+        kept = known[order[rank < LEG_LIMIT]]
+        self._counts.flooded += len(known) - len(kept)
+        return kept
 
     def _unlearnt(self) -> NDArray[np.bool_]:
         legs = self._legs
@@ -165,14 +201,32 @@ class Receiver:
 
     def _look(self, i: int, size: int, key: int, row: int, tick: int, out: list[Output]) -> None:
         """Take one odd packet."""
-        legs, arena = self._legs, self._arena
-        sequence, stamp = int(arena.halves[i, 1]), int(arena.words[i, 1])
-        ssrc = int(arena.words[i, 2])
+        arena = self._arena
+        sequence, ssrc = int(arena.halves[i, 1]), int(arena.words[i, 2])
         found = self._owner(row, key, ssrc)
         if found is None or not self._admit(found, key, ssrc, sequence):
             self._counts.strangers += 1
             return
-        packet = arena.data[i, : min(size, STRIDE)].tobytes()
+        self._take(found, arena.data[i, : min(size, STRIDE)].tobytes(), tick, out)
+
+    def take_plugged(self, row: int, packet: bytes, tick: int, out: list[Output]) -> None:
+        """Take a packet of a leg without a socket: whoever carries it vouches for its source."""
+        legs = self._legs
+        self._counts.received += 1
+        if len(packet) < rtp.HEADER_SIZE or packet[0] >> 6 != 2:
+            self._counts.malformed += 1
+            return
+        ssrc = int.from_bytes(packet[8:12], "big")
+        if ssrc != legs.ssrc[row]:
+            legs.ssrc[row] = ssrc
+            self._begin_anew(row, int.from_bytes(packet[2:4], "big"))
+        self._take(row, packet, tick, out)
+
+    def _take(self, found: int, packet: bytes, tick: int, out: list[Output]) -> None:
+        """Take a packet whose leg is certain."""
+        legs = self._legs
+        sequence = int.from_bytes(packet[2:4], "big")
+        stamp = int.from_bytes(packet[4:8], "big")
         try:
             start, end = rtp.payload_span(packet)
             kind = packet[1] & 0x7F
@@ -188,10 +242,15 @@ class Receiver:
                 self._voice(found, kind, sequence, stamp, payload, tick)
         except rtp.MalformedPacketError:
             self._counts.malformed += 1
+        except UndecodableError:
+            self._counts.undecodable += 1
 
     def _voice(
         self, row: int, kind: int, sequence: int, stamp: int, payload: bytes, tick: int
     ) -> None:
+        if self._legs.linear[row]:
+            self._lane_voice(row, kind, sequence, stamp, payload, tick)
+            return
         law = Law(int(self._legs.law[row]))
         if kind != self._legs.payload_type[row]:
             if _LAW_OF_TYPE.get(kind, law) is law:
@@ -201,6 +260,16 @@ class Receiver:
             payload = transcode(payload, law)
         self._note(np.array([row]), np.array([sequence]), tick)
         self._rings.put(row, stamp, payload, tick)
+
+    def _lane_voice(
+        self, row: int, kind: int, sequence: int, stamp: int, payload: bytes, tick: int
+    ) -> None:
+        if kind != self._legs.payload_type[row]:
+            self._counts.unwanted += 1
+            return
+        self._note(np.array([row]), np.array([sequence]), tick)
+        begins, samples = self._lanes.of(row).take(stamp, payload)
+        self._linear_rings.put(row, begins, samples, tick)
 
     def _event(self, row: int, stamp: int, payload: bytes, out: list[Output]) -> None:
         """One key press is many packets with one timestamp (RFC 4733 §2.5.1.2): the first one seen tells."""
@@ -261,8 +330,13 @@ class Receiver:
         legs.source[row] = key
         legs.ssrc[row] = ssrc
         legs.locked[row] = True
-        self._rings.begin_anew(row)
-        legs.restart_losses(row, sequence)
+        self._begin_anew(row, sequence)
         if legs.goal[row] != key:
             legs.goal[row] = key
             legs.changed = True
+
+    def _begin_anew(self, row: int, sequence: int) -> None:
+        """Another stream begins: its timestamps and numbers follow no other's."""
+        rings = self._linear_rings if self._legs.linear[row] else self._rings
+        rings.begin_anew(row)
+        self._legs.restart_losses(row, sequence)

@@ -1,35 +1,40 @@
 """From mixed voice to datagrams: headers are columns of an arena, addresses were written when the plan was made.
 
-Everything on the shared socket leaves in one system call; a leg with its own socket costs one more.
+Everything on the shared socket leaves in one system call; a leg with its own socket costs one more. G.711 of 20 ms
+is encoded right into its packets; of other packet times, it waits in `LegTable.pending` until a packet is whole.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bridges.audio import rtp
+from bridges.audio import packet_times, rtp
 from bridges.audio.counts import Counts
+from bridges.audio.events import Output, PacketOut
 from bridges.audio.g711 import FRAME
 from bridges.audio.legs import LegTable
 from bridges.audio.plan import Index
 from bridges.audio.sockets import message_array, send_batch, write_addresses
 
-_SIZE = rtp.HEADER_SIZE + FRAME
 _MARKER = 0x80
+_PER_MS = 8
 
 
-class Sender:
-    """The sending half of a tick, for the G.711 legs that stand at `of` in the table."""
+class PacketArena:
+    """Packets of one size for the legs that stand at `of` in the table; `sending` are the places that get any."""
 
-    def __init__(self, legs: LegTable, of: Index, counts: Counts, shared_fd: int) -> None:
+    def __init__(
+        self, legs: LegTable, of: Index, sending: Index, size: int, counts: Counts, shared_fd: int
+    ) -> None:
         self._legs = legs
         self._counts = counts
         self._shared_fd = shared_fd
-        sends_to = legs.connected[of] & legs.receives[of]
-        shared = legs.own_fd[of] < 0
-        on_shared, on_own = np.flatnonzero(sends_to & shared), np.flatnonzero(sends_to & ~shared)
-        self._shared_count = len(on_shared)
-        self._places = places = np.concatenate((on_shared, on_own))
+        # In this order: on the shared socket, on sockets of their own, without a socket.
+        way = np.where(legs.plugged[of[sending]], 2, np.where(legs.own_fd[of[sending]] < 0, 0, 1))
+        self._places = places = sending[np.argsort(way, kind="stable")]
+        self._shared_count = int(np.count_nonzero(way == 0))
+        self._socket_count = len(way) - int(np.count_nonzero(way == 2))
         self._rows = rows = of[places]
-        self._packets = np.zeros((len(of), _SIZE), np.uint8)
+        self._packets = np.zeros((len(of), rtp.HEADER_SIZE + size), np.uint8)
         self._halves = self._packets.view(">u2")
         self._words = self._packets.view(">u4")
         self._packets[:, 0] = rtp.VERSION_BYTE
@@ -40,14 +45,14 @@ class Sender:
         write_addresses(self._addresses, legs.goal[of])
         messages, self._iov = message_array(self._packets, self._addresses)
         self._messages = np.ascontiguousarray(messages[places])
-        self._own_fds = legs.own_fd[rows[self._shared_count :]].tolist()
+        self._own_fds = legs.own_fd[rows[self._shared_count : self._socket_count]].tolist()
         self._marked = bool(legs.marker[rows].any())
         self._packets[:, 1] = self._types
-        self.voice = self._packets[:, rtp.HEADER_SIZE :]
-        """Where the stages write what each leg hears."""
+        self.payload = self._packets[:, rtp.HEADER_SIZE :]
+        """What each place says next."""
 
-    def send(self, tick: int) -> None:
-        """Send `voice` as the tick's packets."""
+    def send(self, time: int, out: list[Output]) -> None:
+        """Send `payload` as the packets whose first sample is due at `time`, in samples."""
         legs, places, rows = self._legs, self._places, self._rows
         if not len(rows):
             return
@@ -55,7 +60,7 @@ class Sender:
             self._mark()
         self._halves[places, 1] = legs.out_sequence[rows]
         # The timestamp follows time even while nothing was sent (RFC 3550 §5.1).
-        self._words[places, 1] = (legs.out_zero[rows] + FRAME * tick) & 0xFFFFFFFF
+        self._words[places, 1] = (legs.out_zero[rows] + time) & 0xFFFFFFFF
         legs.out_sequence[rows] += 1
         legs.sent[rows] += 1
         shared = self._shared_count
@@ -63,8 +68,17 @@ class Sender:
         for i, fd in enumerate(self._own_fds, shared):
             one, none = send_batch(fd, self._messages, i, i + 1)
             sent, unsent = sent + one, unsent + none
+        for i in range(self._socket_count, len(rows)):
+            sent += self._hand_out(i, out)
         self._counts.sent += sent
         self._counts.send_errors += unsent
+
+    def _hand_out(self, i: int, out: list[Output]) -> int:
+        leg_id = self._legs.id_of(int(self._rows[i]))
+        if leg_id is None:
+            return 0
+        out.append(PacketOut(leg_id, self._packets[self._places[i]].tobytes()))
+        return 1
 
     def _mark(self) -> None:
         """The first packet after a pause carries the marker bit (RFC 3551 §4.1), the next ones do not."""
@@ -73,3 +87,49 @@ class Sender:
         self._packets[places, 1] = self._types[places] | (marks * np.uint8(_MARKER))
         self._marked = bool(marks.any())
         self._legs.marker[rows] = False
+
+
+class _Packetizer:
+    """The legs of one packet time that is not the tick's."""
+
+    def __init__(
+        self, legs: LegTable, of: Index, places: Index, ptime_ms: int, counts: Counts, fd: int
+    ) -> None:
+        self._pending = legs.pending
+        self._places = places
+        self._rows = of[places]
+        self._ptime_ms = ptime_ms
+        size = ptime_ms * _PER_MS
+        self._arena = PacketArena(legs, self._rows, np.arange(len(places)), size, counts, fd)
+
+    def send(self, tick: int, voice: NDArray[np.uint8], out: list[Output]) -> None:
+        phase = tick % packet_times.period(self._ptime_ms)
+        self._pending[self._rows, phase * FRAME : (phase + 1) * FRAME] = voice[self._places]
+        for start, end in packet_times.due(self._ptime_ms, phase, _PER_MS):
+            self._arena.payload[:] = self._pending[self._rows, start:end]
+            self._arena.send((tick - phase) * FRAME + start, out)
+
+
+class Sender:
+    """The sending half of a tick, for the G.711 legs that stand at `of` in the table."""
+
+    def __init__(self, legs: LegTable, of: Index, counts: Counts, shared_fd: int) -> None:
+        sends_to = legs.connected[of] & legs.receives[of]
+        ptime = legs.ptime[of]
+        plain = np.flatnonzero(sends_to & (ptime == packet_times.USUAL_MS))
+        self._plain = PacketArena(legs, of, plain, FRAME, counts, shared_fd)
+        self.voice = self._plain.payload
+        """Where the stages write what each leg hears."""
+        others = np.unique(ptime[sends_to & (ptime != packet_times.USUAL_MS)]).tolist()
+        self._others = [
+            _Packetizer(
+                legs, of, np.flatnonzero(sends_to & (ptime == ms)), ms, counts, shared_fd
+            )
+            for ms in others
+        ]  # fmt: skip
+
+    def send(self, tick: int, out: list[Output]) -> None:
+        """Send `voice`, in the packets that are whole with this tick."""
+        self._plain.send(tick * FRAME, out)
+        for packetizer in self._others:
+            packetizer.send(tick, self.voice, out)

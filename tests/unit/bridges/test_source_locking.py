@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bridges.audio.events import DtmfReceived
 from bridges.audio.learning import Probation
-from bridges.audio.receiver import ODD_LIMIT
+from bridges.audio.receiver import LEG_LIMIT, ODD_LIMIT
 from bridges.audio.sources import CROWDED, UNKNOWN, SharedSources
 
 SECOND = 50
@@ -188,11 +188,23 @@ def test_a_packet_with_csrc_extension_and_padding_is_heard(bench, pair):
 def test_a_flood_costs_a_bounded_look(bench):
     one = bench.add("one", Phone(400))
     bench.run(2)
-    flood = one.packet(b"\x00" * 40)
+    flood = one.packet(b"\x00" * 40, kind=97)
     for _ in range(ODD_LIMIT + 300):
         one.send(flood)
     bench.tick()
     assert bench.counts.flooded == 300
+
+
+def test_a_flood_of_a_legs_own_voice_costs_that_leg_and_no_other(bench):
+    one, two = bench.add("one", Phone(400)), bench.add("two", Phone(700))
+    bench.run(2)
+    before = meters(bench)["two"].received
+    for _ in range(2 * ODD_LIMIT):
+        one.send(one.packet(b"\x00" * 40))
+    two.send(two.packet(b"\x00" * 40))
+    bench.tick()
+    assert bench.counts.flooded == 2 * ODD_LIMIT - LEG_LIMIT
+    assert meters(bench)["two"].received == before + 1
 
 
 def test_nothing_is_taken_for_a_leg_that_is_only_reserved(bench):
