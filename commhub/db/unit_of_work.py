@@ -14,6 +14,7 @@ from commhub.db.repositories.sip import SqlSip
 from commhub.db.repositories.tasks import SqlTasks
 from commhub.db.repositories.timeline import SqlTimeline
 from commhub.db.repositories.timers import SqlTimers
+from commhub.db.repositories.twilio import SqlTwilioLegs
 from commhub.db.transaction import Transaction
 from commhub.domain.facts import Fact
 from commhub.kit.clock import Clock
@@ -35,6 +36,7 @@ class SqlUnitOfWork:
         self.calls = SqlCalls(transaction)
         self.recordings = SqlRecordings(transaction)
         self.sip = SqlSip(transaction)
+        self.twilio = SqlTwilioLegs(transaction)
         self.fleet = SqlFleet(transaction)
         self.accounts = SqlAccounts(transaction, clock)
         self.audit = SqlAudit(transaction)

@@ -247,6 +247,23 @@ class SipDialog:
     state: Mapping[str, object]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwilioLeg:
+    """A telephone leg's state as the Twilio edge wrote it, for life after a restart."""
+
+    leg_id: str
+    state: Mapping[str, object]
+
+
+class TwilioLegs(Protocol):
+    async def put(self, leg: TwilioLeg) -> None:
+        """Insert or replace by leg."""
+        ...
+
+    async def delete(self, leg_id: str) -> None: ...
+    async def list(self) -> Sequence[TwilioLeg]: ...
+
+
 class Sip(Protocol):
     async def put_account(self, account: SipAccount) -> None: ...
     async def find_account(self, name: str) -> SipAccount | None: ...
@@ -355,6 +372,8 @@ class UnitOfWork(Protocol):
     def recordings(self) -> Recordings: ...
     @property
     def sip(self) -> Sip: ...
+    @property
+    def twilio(self) -> TwilioLegs: ...
     @property
     def fleet(self) -> Fleet: ...
     @property

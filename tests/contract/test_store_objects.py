@@ -41,6 +41,7 @@ from commhub.ports.store import (
     SipBinding,
     SipDialog,
     StoredResponse,
+    TwilioLeg,
     UnitOfWork,
 )
 
@@ -178,6 +179,7 @@ CASES = [
         account="1001",
     ),
     case(SipDialog, lambda u, x: u.sip.put_dialog(x), lambda u, x: only(u.sip.dialogs())),
+    case(TwilioLeg, lambda u, x: u.twilio.put(x), lambda u, x: only(u.twilio.list())),
     case(Device, lambda u, x: u.fleet.put(x), lambda u, x: u.fleet.get(x.id)),
     case(
         DeviceCommand,
@@ -226,6 +228,7 @@ UPDATES: dict[type[Any], Callable[[UnitOfWork, Any], Awaitable[object]]] = {
     SipAccount: lambda u, x: u.sip.put_account(x),
     SipBinding: lambda u, x: u.sip.put_binding(x),
     SipDialog: lambda u, x: u.sip.put_dialog(x),
+    TwilioLeg: lambda u, x: u.twilio.put(x),
     Device: lambda u, x: u.fleet.put(x),
 }
 

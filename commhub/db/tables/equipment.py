@@ -115,6 +115,14 @@ sip_dialogs = table(
     key=("leg_id",),
 )
 
+# Likewise, the Twilio edge.
+twilio_legs = table(
+    "twilio_legs",
+    text("leg_id"),
+    column("state", Document),
+    key=("leg_id",),
+)
+
 devices = table(
     "devices",
     text("id"),
