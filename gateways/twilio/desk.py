@@ -1,0 +1,60 @@
+"""What all telephone legs share: configuration, ports, and how the core is told."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from commhub.domain.call import Cause
+from commhub.kit.clock import Clock
+from commhub.ports.inward import CallsIn
+from commhub.ports.media import MediaEngine
+from commhub.ports.store import Store
+from gateways.twilio import metrics
+from gateways.twilio.api import TwilioApi
+from gateways.twilio.config import TwilioConfig
+from gateways.twilio.ledger import Ledger
+from gateways.twilio.tickets import TicketOffice
+
+log = structlog.get_logger(__name__)
+
+_TELL_AGAIN_AFTER_S = (0.2, 1.0, 5.0)
+
+
+class Desk:
+    """One per gateway."""
+
+    def __init__(
+        self, config: TwilioConfig, store: Store, media: MediaEngine, calls: CallsIn, clock: Clock
+    ) -> None:
+        self.config = config
+        self.media = media
+        self.calls = calls
+        self.clock = clock
+        self.ledger = Ledger(store)
+        self.api = TwilioApi(config)
+        self.tickets = TicketOffice(config.auth_token)
+
+    async def tell(self, report: str, say: Callable[[], Awaitable[None]]) -> None:
+        """Report to the core, again when it cannot commit just now."""
+        for pause in (*_TELL_AGAIN_AFTER_S, None):
+            try:
+                await say()
+            except Exception:
+                metrics.CORE_FAILURES.labels(report).inc()
+                log.exception("twilio_report_failed", report=report)
+                if pause is not None:
+                    await asyncio.sleep(pause)
+            else:
+                return
+
+    async def release(self, leg_id: str) -> None:
+        """Let the media engine forget the leg; a worker that is away has forgotten it anyway."""
+        try:
+            await self.media.release(leg_id)
+        except Exception:
+            log.exception("media_release_failed", leg_id=leg_id)
+
+    async def tell_ended(self, leg_id: str, cause: Cause, detail: str | None) -> None:
+        metrics.LEGS_ENDED.labels(cause.value).inc()
+        await self.tell("leg_ended", lambda: self.calls.leg_ended(leg_id, cause, detail))
