@@ -30,7 +30,7 @@ class BrowserStream:
 
 
 Join = Callable[[WebRtcOrder, BrowserStream], Awaitable[None]]
-Leave = Callable[[str], Awaitable[None]]
+Leave = Callable[[str], Awaitable[object]]
 
 
 @dataclass(slots=True)
@@ -64,8 +64,10 @@ class BrowserLegs:
         """The port all browsers are reached by."""
         self._port = port
 
-    async def answer(self, order: WebRtcOrder, text: str) -> str:
-        """Take a browser's offer for the leg. Raises InvalidError, ConflictError, UnavailableError."""
+    def answer(self, order: WebRtcOrder, text: str) -> Awaitable[str]:
+        """Take a browser's offer for the leg now, in its turn among the orders; the awaitable is our answer.
+
+        Raises InvalidError, ConflictError, UnavailableError."""
         offer = read_audio_offer(text)
         stream = BrowserStream(
             audio=AudioFormat(
@@ -81,10 +83,20 @@ class BrowserLegs:
         if not (stream.sends or stream.receives):
             raise InvalidError("by this offer no sound would flow either way")
         connection = self._connect(order.leg_id, offer)
+        return self._finish(self._join(order, stream), connection, offer, stream)
+
+    async def _finish(
+        self,
+        joining: Awaitable[None],
+        connection: _Connection,
+        offer: AudioOffer,
+        stream: BrowserStream,
+    ) -> str:
         try:
-            await self._join(order, stream)
+            await joining
         except BaseException:
-            self.release(order.leg_id)
+            if self._connections.get(connection.leg_id) is connection:
+                self.release(connection.leg_id)
             raise
         return self._describe(connection, offer, stream)
 

@@ -20,18 +20,21 @@ from bridges import protocol
 from bridges.audio.config import AudioConfig
 from bridges.audio.counts import Counts
 from bridges.audio.engine import AudioEngine
-from bridges.audio.events import FloorAnswer, FloorState, FrameOut, Output
-from bridges.audio.inbox import RadioInbox
+from bridges.audio.events import FloorAnswer, FloorState, FrameOut, Output, PacketOut, RecordingFailed
+from bridges.audio.inbox import PacketInbox, RadioInbox
 from bridges.audio.recorder import Recorder
 from bridges.audio.thread import EngineThread
 from bridges.control import ControlServer
 from bridges.journal_file import JournalFile
 from bridges.protocol import ControlAddress
 from bridges.restoring import restore
+from bridges.transport.peer import Peer
+from bridges.transport.port import PortConfig, WebRtcPort
+from bridges.webrtc import BrowserLegs, BrowserStream
 from commhub.domain.errors import UnavailableError
 from commhub.kit.clock import Clock, SystemClock
 from commhub.kit.ids import new_id
-from commhub.ports.media import EngineStatus, MediaOrder, RecordedFile
+from commhub.ports.media import EngineStatus, MediaOrder, Playback, RecordedFile, WebRtcOrder
 from commhub.ports.voice import VoiceLink, VoiceSink
 
 log = structlog.get_logger(__name__)
@@ -47,13 +50,15 @@ OpenVoice = Callable[[VoiceSink], AbstractAsyncContextManager[VoiceLink]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerConfig:
     """`control` is unix:PATH or tcp:HOST:PORT; `secret` is needed to listen beyond this machine. `journal` is the
-    file by which a worker takes up the calls of the one before it; without one it begins with none."""
+    file by which a worker takes up the calls of the one before it; without one it begins with none. `webrtc` is
+    the port for browsers (None: none can come)."""
 
     name: str
     control: str
     audio: AudioConfig
     secret: str | None = None
     journal: Path | None = None
+    webrtc: PortConfig | None = None
 
 
 class MediaWorker:
@@ -68,6 +73,15 @@ class MediaWorker:
         self.boot_id = new_id()
         self.counts = Counts()
         self._inbox = RadioInbox(self.counts)
+        self._packets = PacketInbox(self.counts)
+        self._browsers = BrowserLegs(
+            self._packets,
+            self._plug,
+            lambda leg_id: self._begin(protocol.ReleaseArgs(leg_id)),
+            lambda event: self._distribute([event]),
+        )
+        self._port: WebRtcPort | None = None
+        self._parting: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
         self._journal = JournalFile(config.journal, self._clock) if config.journal else None
         self._busy = 0.0
@@ -103,13 +117,20 @@ class MediaWorker:
         self._loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
             recorder = Recorder(
-                config.audio.recordings, self._clock, self.counts, self._recording_stored
+                config.audio.recordings, self._clock, self.counts, self._recorder_tells
             )
             await asyncio.to_thread(recorder.start)
             stack.push_async_callback(asyncio.to_thread, recorder.close)
             # Talk ids go on growing over restarts, so that a radio never takes a new talk for its own old one.
             first_talk_id = int(self._clock.now().timestamp()) & 0xFFFFFFFF
-            engine = AudioEngine(config.audio, self._inbox, recorder, self.counts, first_talk_id)
+            engine = AudioEngine(
+                config.audio,
+                self._inbox,
+                recorder,
+                self.counts,
+                first_talk_id,
+                packets=self._packets,
+            )
             stack.callback(engine.close)
             if self._journal is not None:
                 stack.callback(self._journal.close)
@@ -118,6 +139,10 @@ class MediaWorker:
             thread.start()
             stack.push_async_callback(asyncio.to_thread, thread.stop)
             self._engine, self._thread, self._recorder = engine, thread, recorder
+            if config.webrtc is not None:
+                port = WebRtcPort(config.webrtc, self._clock, self._browser_gone)
+                self._port = await stack.enter_async_context(port)
+                self._browsers.use(port)
             control = ControlServer(
                 ControlAddress.parse(config.control),
                 config.secret,
@@ -153,6 +178,11 @@ class MediaWorker:
                 return self._load()
             case protocol.JournalArgs():
                 return self._orders_kept()
+            case protocol.AnswerArgs(order, offer):
+                return self._browsers.answer(order, offer)
+            case protocol.ReleaseArgs(leg_id):
+                self._browsers.release(leg_id)
+                return self._kept(args, self._order(lambda engine: engine.release(leg_id)))
             case _:
                 return self._kept(args, self._order(lambda engine: carry_out(engine, args)))
 
@@ -168,6 +198,19 @@ class MediaWorker:
             raise UnavailableError("this worker is not running")
         return asyncio.wrap_future(self._thread.order(work))
 
+    def _plug(self, order: WebRtcOrder, stream: BrowserStream) -> "asyncio.Future[None]":
+        place = MediaOrder(call_id=order.call_id, leg_id=order.leg_id, shape=order.shape)
+        return self._order(
+            lambda engine: engine.plug(
+                place, stream.audio, sends=stream.sends, receives=stream.receives
+            )
+        )
+
+    def _browser_gone(self, peer: Peer) -> None:
+        task = asyncio.ensure_future(self._browsers.vanished(peer))
+        self._parting.add(task)
+        task.add_done_callback(self._parting.discard)
+
     async def _status(self) -> object:
         snapshot = await self._order(lambda engine: engine.snapshot())
         status = EngineStatus(
@@ -182,9 +225,13 @@ class MediaWorker:
                 legs=self._engine.leg_count if self._engine else 0,
                 max_legs=self._config.audio.max_legs,
                 busy=self._busy,
-                counts=self.counts.as_dict(),
+                counts=self.counts.as_dict() | self._webrtc_counts(),
             )
         )
+
+    def _webrtc_counts(self) -> dict[str, int]:
+        counts = self._port.counts.as_dict() if self._port else {}
+        return {f"webrtc_{kind}": value for kind, value in counts.items()}
 
     async def _orders_kept(self) -> object:
         if self._journal is None:
@@ -219,9 +266,9 @@ class MediaWorker:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._distribute, outputs)
 
-    def _recording_stored(self, stored: RecordedFile) -> None:
-        """Called in the recorder's thread, or before the event loop serves anybody."""
-        self._leave_thread([stored])
+    def _recorder_tells(self, event: RecordedFile | RecordingFailed) -> None:
+        """Called in the recorder's threads, or before the event loop serves anybody."""
+        self._leave_thread([event])
 
     def _distribute(self, outputs: list[Output]) -> None:
         for output in outputs:
@@ -231,6 +278,8 @@ class MediaWorker:
                         _to_radios(self._voice, output)
                     elif isinstance(output, FloorState):
                         self._unpublished[output.group] = output
+                case PacketOut(leg_id, packet):
+                    self._browsers.send(leg_id, packet)
                 case _:
                     if self._control is not None:
                         self._control.tell(protocol.event(output))
@@ -260,8 +309,12 @@ def carry_out(engine: AudioEngine, args: protocol.EngineArgs) -> object:  # noqa
             engine.enroll(radios, whole)
         case protocol.KeyGroupArgs(call_id, group, down):
             engine.key_group(call_id, group, down)
-        case protocol.RecordArgs(call_id, on):
-            engine.record(call_id, on)
+        case protocol.RecordArgs(call_id, on, per_leg):
+            engine.record(call_id, on, per_leg)
+        case Playback():
+            engine.play(args)
+        case protocol.StopPlayingArgs(playback_id):
+            engine.stop_playing(playback_id)
         case protocol.ReleaseArgs(leg_id):
             engine.release(leg_id)
     return result
