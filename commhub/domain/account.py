@@ -19,6 +19,7 @@ class Permission(StrEnum):
     VIEW = "view"
     ACT = "act"
     CALL = "call"
+    INTERVENE = "intervene"
     MESSAGE = "message"
     COMMAND_DEVICE = "command_device"
     MANAGE_DIRECTORY = "manage_directory"
@@ -29,7 +30,9 @@ class Permission(StrEnum):
 
 
 _P = Permission
-_DESK = frozenset({_P.REPORT, _P.VIEW, _P.ACT, _P.CALL, _P.MESSAGE, _P.COMMAND_DEVICE})
+_DESK = frozenset(
+    {_P.REPORT, _P.VIEW, _P.ACT, _P.CALL, _P.INTERVENE, _P.MESSAGE, _P.COMMAND_DEVICE}
+)
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.DISPATCHER: _DESK,

@@ -42,6 +42,16 @@ class Cause(StrEnum):
     FAILED = "failed"
 
 
+class Entry(StrEnum):
+    """How the desk enters a call: as one more who talks, into somebody else's talk (强插), only listening (监听), or
+    heard by some alone (密语). The last three are interventions, and on record as such."""
+
+    TALK = "talk"
+    BARGE_IN = "barge_in"
+    LISTEN = "listen"
+    WHISPER = "whisper"
+
+
 class Direction(StrEnum):
     """Who placed the leg, seen from the hub."""
 
@@ -67,7 +77,12 @@ _NOBODY_HANGS_UP = frozenset({Scheme.RADIO})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
-    """`codec` is the RTP encoding name (RFC 3551) once media is agreed."""
+    """`codec` is the RTP encoding name (RFC 3551) once media is agreed.
+
+    `held` is the desk's hold: the leg neither hears nor is heard. (The state HELD is the far end's own.)
+    `listen_only` hears all and is heard by nobody; `whispers_to` are the ids of the legs that alone hear it; `gain_db`
+    −20…+20, with `auto_gain` its speech is brought to one level.
+    """
 
     id: str
     call_id: str
@@ -78,6 +93,11 @@ class Leg:
     name: str | None = None
     codec: str | None = None
     muted: bool = False
+    held: bool = False
+    listen_only: bool = False
+    whispers_to: tuple[str, ...] = ()
+    gain_db: float = 0.0
+    auto_gain: bool = False
     connected_at: datetime | None = None
     ended_at: datetime | None = None
     cause: Cause | None = None
@@ -136,8 +156,8 @@ def move_leg(
 
 
 def is_over(call: Call, legs: Sequence[Leg]) -> bool:
-    """Whether the call should end by itself, given all its legs."""
-    live = [leg for leg in legs if leg.is_live]
+    """Whether the call should end by itself, given all its legs. Who only listens keeps nobody on the line."""
+    live = [leg for leg in legs if leg.is_live and not leg.listen_only]
     if not any(leg.endpoint.scheme not in _NOBODY_HANGS_UP for leg in live):
         # A call of groups alone (a patch) lives until the desk ends it.
         return not live or any(leg.endpoint.scheme not in _NOBODY_HANGS_UP for leg in legs)

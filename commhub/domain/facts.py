@@ -227,6 +227,38 @@ class LegMoved(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LegShaped(Fact):
+    """What the desk changed about how a leg takes part: `change` has the new values by name (muted, held,
+    listen_only, whispers_to as endpoints, gain_db, auto_gain, entry)."""
+
+    call_id: str
+    leg_id: str
+    endpoint: str
+    change: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegTransferred(Fact):
+    """The desk took a leg out of one call and into another; told in both."""
+
+    call_id: str
+    leg_id: str
+    endpoint: str
+    from_call: str
+    to_call: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloorCommanded(Fact):
+    """The desk took a group's floor away, or gave it to a radio. `participant` None: whoever talked."""
+
+    group: str
+    action: str
+    participant: str | None = None
+    call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallEnded(Fact):
     call_id: str
     duration_s: float
@@ -234,12 +266,15 @@ class CallEnded(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FloorMoved(Fact):
-    """`talker` is an endpoint or `call:ID`; None when the floor is idle."""
+    """`talker` is an endpoint or `call:ID`; None when the floor is idle. `queue` waits for it, the next one
+    first; `cause` says why it was revoked."""
 
     group: str
     event: str
     talker: str | None = None
     call_id: str | None = None
+    cause: str | None = None
+    queue: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,6 +368,9 @@ class Topic(StrEnum):
 TOPICS: Mapping[type[Fact], Topic] = {
     CallStarted: Topic.CALLS,
     LegMoved: Topic.CALLS,
+    LegShaped: Topic.CALLS,
+    LegTransferred: Topic.CALLS,
+    FloorCommanded: Topic.CALLS,
     CallEnded: Topic.CALLS,
     FloorMoved: Topic.CALLS,
     RecordingStored: Topic.CALLS,

@@ -187,6 +187,11 @@ class LegView(View):
     name: str | None
     codec: str | None
     muted: bool
+    held: bool
+    listen_only: bool
+    whispers_to: Sequence[str]
+    gain_db: float
+    auto_gain: bool
     connected_at: datetime | None
     ended_at: datetime | None
     cause: Cause | None

@@ -221,6 +221,13 @@ export interface LegView {
   name: string | null
   codec: string | null
   muted: boolean
+  /** The desk's hold; the state `held` is the far end's own. */
+  held: boolean
+  listen_only: boolean
+  /** Ids of the legs that alone hear this one; empty: everybody. */
+  whispers_to: string[]
+  gain_db: number
+  auto_gain: boolean
   connected_at: string | null
   ended_at: string | null
   cause: Cause | null

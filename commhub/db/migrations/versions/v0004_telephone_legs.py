@@ -4,8 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-# 0003 belongs between: it is to be named here when it is there.
-down_revision = "0002"
+down_revision = "0003"
 
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 JSON = sa.JSON()
