@@ -59,12 +59,14 @@ class MqttSettings(Part):
 
 
 class MediaSettings(Part):
-    """RTP addresses of the media workers, and where recordings go (default: data_dir/recordings)."""
+    """RTP addresses of the media workers, and where recordings go (default: data_dir/recordings). `webrtc_port` is
+    the UDP port browsers talk to, the next ones those of further workers; 0: any free one."""
 
     host: str = "127.0.0.1"
     advertised_host: str | None = None
     first_port: Port = 20000
     last_port: Port = 29999
+    webrtc_port: Port = 0
     recordings_dir: Path | None = None
 
 
@@ -78,6 +80,21 @@ class WeComSettings(Part):
     secret: SecretStr | None = None
     callback_token: SecretStr | None = None
     callback_aes_key: SecretStr | None = None
+
+
+class TwilioSettings(Part):
+    """Telephone legs (`tel:`) over Twilio; without `account_sid` they are off. `number` is ours, E.164. Nobody is
+    called whose number has none of `allowed_prefixes`. `inbound` says whom a number of ours means, as if that had
+    been dialled. `public_url` is this hub as Twilio reaches it (default: http.public_url)."""
+
+    account_sid: str | None = None
+    auth_token: SecretStr | None = None
+    number: Annotated[str, Field(pattern=r"^\+[1-9][0-9]{7,14}$")] | None = None
+    public_url: Annotated[str, Field(pattern=r"^https?://[^/?#]+/?$")] | None = None
+    api_base: str | None = None
+    allowed_prefixes: tuple[Annotated[str, Field(pattern=r"^\+[0-9]{1,15}$")], ...] = ()
+    inbound: dict[str, str] = {}
+    max_legs: Annotated[int, Field(ge=1, le=500)] = 50
 
 
 class Settings(BaseSettings):
@@ -101,6 +118,7 @@ class Settings(BaseSettings):
     mqtt: MqttSettings = MqttSettings()
     media: MediaSettings = MediaSettings()
     wecom: WeComSettings = WeComSettings()
+    twilio: TwilioSettings = TwilioSettings()
 
     @classmethod
     def settings_customise_sources(

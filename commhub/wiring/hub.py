@@ -58,6 +58,7 @@ from commhub.web.app import create_app
 from commhub.web.server import ServerConfig, serve
 from commhub.wiring.facts_wire import FactsWire
 from commhub.wiring.health import Health
+from commhub.wiring.secrets import own_secret
 from commhub.wiring.shared import (
     WORKER,
     broker_config,
@@ -76,6 +77,10 @@ from gateways.sip.gateway import SipGateway
 from gateways.wecom.callback import build_router as build_wecom_router
 from gateways.wecom.channel import WeComChannel
 from gateways.wecom.config import WeComConfig
+from gateways.webrtc.config import WebRtcConfig
+from gateways.webrtc.legs import DeskLegs
+from gateways.webrtc.routes import build_router as build_webrtc_router
+from gateways.webrtc.routes import build_token_router
 from rules.book import RuleBook
 from rules.engine import RuleEngine
 from rules.routes import build_router as build_rules_router
@@ -132,7 +137,11 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     core.health.watch("media", lambda: media.is_connected)
     sip = SipGateway(sip_config(settings), core.store, media, core.calls, core.presence, core.clock)
     radio = await stack.enter_async_context(RadioLegs(core.store, media, core.calls))
-    core.calls.connect(media, {Scheme.SIP: sip, Scheme.RADIO: radio})
+    webrtc = WebRtcConfig(token_secret=own_secret(settings.data_dir, "leg-tokens").encode())
+    desks = await stack.enter_async_context(
+        DeskLegs(webrtc, core.store, media, core.calls, core.clock)
+    )
+    core.calls.connect(media, {Scheme.SIP: sip, Scheme.RADIO: radio, Scheme.DESK: desks})
     devices = await stack.enter_async_context(_device_gateway(settings, core))
     core.health.watch("mqtt", lambda: devices.is_up)
     fleet = FleetService(
@@ -148,6 +157,8 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         hub=HubIdentity(name=settings.name, tier=settings.tier),
     )
     routers, edges = _routers(settings, core, fleet, accounts, sessions, live)
+    routers.append(build_token_router(desks, webrtc, core.clock))
+    edges.append(build_webrtc_router(desks, webrtc, core.clock))
     app = create_app(
         routers=routers,
         edge_routers=edges,

@@ -18,7 +18,7 @@ from commhub.domain.people import Endpoint, Scheme
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
 from commhub.ports.inward import CallsIn, IncomingCall, IncomingRefused
-from commhub.ports.media import MediaEngine
+from commhub.ports.media import MediaEngine, RtpAddress
 from commhub.ports.store import Store
 from commhub.ports.telephony import LegOrder
 from gateways.twilio import twiml
@@ -41,7 +41,7 @@ _LONGEST_NAME = 80
 
 
 class TwilioGateway:
-    """Implements `commhub.ports.telephony.LegDriver` and answers Twilio's requests (`routes`).
+    """The `commhub.ports.telephony.LegDriver` of `tel:`, `Recovering` and `Readdressing`, and what `routes` asks.
 
     Entering takes up the legs of a former process. Leaving keeps calls as they are: Twilio comes back by the
     redirect of each call's TwiML.
@@ -163,6 +163,19 @@ class TwilioGateway:
         """End the call at Twilio, ringing or talking, and the leg at the engine."""
         if leg := self._legs.get(leg_id):
             await leg.end(cause, None)
+
+    # --- commhub.ports.telephony.Recovering, Readdressing --------------------------------------------------
+
+    async def recover(self, leg_id: str) -> bool:
+        """Set the leg up anew at the engine; its far end hears nothing of that but a gap."""
+        leg = self._legs.get(leg_id)
+        return leg is not None and leg.find_engine()
+
+    async def readdress(self, leg_id: str, address: RtpAddress) -> None:
+        """Our own socket is the far end of the leg's RTP, so nobody else need be told."""
+        del address
+        if leg := self._legs.get(leg_id):
+            leg.find_engine()
 
     # --- what Twilio asks and reports (routes) -------------------------------------------------------------
 

@@ -47,6 +47,7 @@ class Leg:
         self._touched = asyncio.Event()
         self._done = asyncio.Event()
         self._stream: MediaStream | None = None
+        self._trunk: Trunk | None = None
         self._stopped = False
         self._refusal = Cause.CALL_ENDED
         self._unanswered = False
@@ -230,7 +231,7 @@ class Leg:
         finally:
             STREAMS.dec()
             if self._stream is stream:
-                self._stream = None
+                self._stream = self._trunk = None
             self._touched.set()
 
     async def _admit(self, ticket: Ticket, start: Start, socket: Socket) -> MediaStream:
@@ -261,7 +262,7 @@ class Leg:
                 await desk.tell(
                     "leg_connected", lambda: desk.calls.leg_connected(self.id, AUDIO.encoding)
                 )
-                self._in_vain = 0
+                self._in_vain, self._trunk = 0, trunk
                 self._stopped = await stream.run(trunk)
         except (DomainError, OSError) as error:
             # Closing the socket makes Twilio ask what to do next, by when a worker may be there.
@@ -269,6 +270,15 @@ class Leg:
             self._in_vain += 1
             if self._in_vain >= _LOOKS:
                 await self.end(Cause.MEDIA_LOST, "no media worker took the stream")
+
+    def find_engine(self) -> bool:
+        """The engine has lost or moved the leg: go where it is now. False when no call is there to carry."""
+        if self.page.chapter is not Chapter.TALKING or self._done.is_set():
+            return False
+        if self._trunk is not None:
+            self._trunk.look_again()
+        # Without a stream the next one will find it.
+        return True
 
     # --- the watch -----------------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ class Trunk(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._address: RtpAddress | None = None
         self._heard_at = clock.monotonic()
+        self._asked = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         """Raises UnavailableError (no worker), OSError (no way to it)."""
@@ -64,9 +65,9 @@ class Trunk(asyncio.DatagramProtocol):
         """Look for the engine again whenever nothing came from it for so long. Runs until it is cancelled."""
         while True:
             rest = self._heard_at + silent_s - self._clock.monotonic()
-            if rest > 0:
-                await asyncio.sleep(rest)
+            if rest > 0 and not await self._is_asked_within(rest):
                 continue
+            self._asked.clear()
             try:
                 await self._join()
             except (DomainError, OSError) as error:
@@ -74,6 +75,18 @@ class Trunk(asyncio.DatagramProtocol):
                     "twilio_leg_without_engine", leg_id=self._order.leg_id, reason=str(error)
                 )
             self._heard_at = self._clock.monotonic()
+
+    async def _is_asked_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._asked.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def look_again(self) -> None:
+        """The engine may have the leg elsewhere now, or not at all: `keep` asks at once."""
+        self._asked.set()
 
     async def _join(self) -> None:
         address = await self._media.reserve(self._order)
