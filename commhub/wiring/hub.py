@@ -51,6 +51,7 @@ from commhub.messages.service import MessageService
 from commhub.ports.channels import Channel
 from commhub.ports.decisions import Candidate, Decision
 from commhub.ports.store import SipAccount, Store
+from commhub.ports.telephony import LegDriver
 from commhub.reports import routes as report_routes
 from commhub.reports.service import ReportService
 from commhub.settings import Settings, SettingsError
@@ -66,6 +67,7 @@ from commhub.wiring.shared import (
     mqtt_address,
     worker_socket,
 )
+from commhub.wiring.telephone import twilio_gateway
 from devices.broker_files import CONTROL_USER
 from devices.connection import DeviceGateway, GatewayConfig
 from devices.credentials import BrokerCredentials
@@ -77,6 +79,7 @@ from gateways.sip.gateway import SipGateway
 from gateways.wecom.callback import build_router as build_wecom_router
 from gateways.wecom.channel import WeComChannel
 from gateways.wecom.config import WeComConfig
+from gateways.twilio.routes import build_router as build_twilio_router
 from gateways.webrtc.config import WebRtcConfig
 from gateways.webrtc.legs import DeskLegs
 from gateways.webrtc.routes import build_router as build_webrtc_router
@@ -141,7 +144,15 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     desks = await stack.enter_async_context(
         DeskLegs(webrtc, core.store, media, core.calls, core.clock)
     )
-    core.calls.connect(media, {Scheme.SIP: sip, Scheme.RADIO: radio, Scheme.DESK: desks})
+    drivers: dict[Scheme, LegDriver] = {
+        Scheme.SIP: sip,
+        Scheme.RADIO: radio,
+        Scheme.DESK: desks,
+    }
+    twilio = twilio_gateway(settings, core.store, media, core.calls, core.clock)
+    if twilio is not None:
+        drivers[Scheme.TEL] = twilio
+    core.calls.connect(media, drivers)
     devices = await stack.enter_async_context(_device_gateway(settings, core))
     core.health.watch("mqtt", lambda: devices.is_up)
     fleet = FleetService(
@@ -159,6 +170,8 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     routers, edges = _routers(settings, core, fleet, accounts, sessions, live)
     routers.append(build_token_router(desks, webrtc, core.clock))
     edges.append(build_webrtc_router(desks, webrtc, core.clock))
+    if twilio is not None:
+        edges.append(build_twilio_router(twilio))
     app = create_app(
         routers=routers,
         edge_routers=edges,
@@ -169,6 +182,8 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         clock=core.clock,
     )
     await stack.enter_async_context(sip)
+    if twilio is not None:
+        await stack.enter_async_context(twilio)
     core.health.watch("sip", lambda: True)
     if settings.database_url is None:
         # Nobody else can share the embedded database, so whoever held a lease is dead.
