@@ -76,14 +76,14 @@ from devices.radio_legs import RadioLegs
 from gateways.sip.config import SipConfig
 from gateways.sip.digest import hash_account
 from gateways.sip.gateway import SipGateway
-from gateways.wecom.callback import build_router as build_wecom_router
-from gateways.wecom.channel import WeComChannel
-from gateways.wecom.config import WeComConfig
 from gateways.twilio.routes import build_router as build_twilio_router
 from gateways.webrtc.config import WebRtcConfig
 from gateways.webrtc.legs import DeskLegs
 from gateways.webrtc.routes import build_router as build_webrtc_router
 from gateways.webrtc.routes import build_token_router
+from gateways.wecom.callback import build_router as build_wecom_router
+from gateways.wecom.channel import WeComChannel
+from gateways.wecom.config import WeComConfig
 from rules.book import RuleBook
 from rules.engine import RuleEngine
 from rules.routes import build_router as build_rules_router
