@@ -128,8 +128,9 @@ class AudioEngine:
         )  # fmt: skip
         self._inbox = inbox
         self._groups = RadioGroups(
-            config, self._legs, self._calls, self._rings, counts, first_talk_id
-        )
+            config, self._legs, self._calls, self._linear_rings, counts, first_talk_id,
+            self._codecs,
+        )  # fmt: skip
         self._arrange()
 
     @property
@@ -372,8 +373,8 @@ class AudioEngine:
             if stage.shaper is not None:
                 stage.shaper.speak()
             stage.mixer.total()
-        narrow, _ = self._stages
-        self._groups.mix(narrow.plan, narrow.mixer.totals, now, out, narrow.shaper)
+        _, wide = self._stages
+        self._groups.mix(wide.plan, wide.mixer.totals, now, out, wide.shaper)
         for stage in self._stages:
             self._record(stage)
             stage.mixer.subtract()
@@ -386,7 +387,6 @@ class AudioEngine:
             stage.speak(coded[:count])
             coded = coded[count:]
             self._measure(stage, tick)
-        _, wide = self._stages
         self._speakers.speak(wide.mixer, tick, self._outbox)
         self._sender.send(tick, out)
         self._outbox.flush(out)
@@ -399,7 +399,7 @@ class AudioEngine:
 
     def _arrange(self) -> None:
         legs = self._legs
-        narrow, wide = make_plans(legs)
+        narrow, wide = make_plans(legs, self._groups.calls())
         self._stages: tuple[NarrowStage, WideStage] = (
             NarrowStage(narrow, legs, self._rings),
             WideStage(wide, legs, self._rings, self._linear_rings, self._up, self._down),

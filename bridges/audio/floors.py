@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from bridges.audio.airwaves import Air
 from bridges.audio.calls import CallState
 from bridges.audio.config import AudioConfig
 from bridges.audio.counts import Counts
@@ -66,16 +67,15 @@ class Member:
 
 @dataclass(slots=True, eq=False)
 class Group:
-    """`air` is the leg row and call index of the voice on the air, while a call is there to hear it.
-    `heard_at` is when the talker was last heard, `sequence` numbers the frames of a call that talks,
+    """`air` is the voice on the air, while a call is there to hear it.
+    `heard_at` is when the talker was last heard,
     `playing` is the talk id of the radio that was last on the air."""
 
     floor: Floor
     talk_id: int
     members: dict[str, Member] = field(default_factory=dict)
-    air: tuple[int, int] | None = None
+    air: Air | None = None
     heard_at: float = 0.0
-    sequence: int = 0
     playing: int | None = None
 
     @property
@@ -202,7 +202,6 @@ class Floors:
         group.floor, effects = step
         if any(isinstance(effect, Taken) for effect in effects):
             group.talk_id = (group.talk_id + 1) & 0xFFFFFFFF
-            group.sequence = 0
             group.heard_at = now
         for effect in effects:
             self._tell(group, effect, now, out)

@@ -10,12 +10,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from bridges.audio.airwaves import Air, AirDecoder, AirEncoder
+from bridges.audio.bands import WIDE
 from bridges.audio.calls import CallBook, CallState
+from bridges.audio.codecs.book import CodecBook
+from bridges.audio.codecs.codec import UndecodableError
 from bridges.audio.config import AudioConfig
 from bridges.audio.counts import Counts
 from bridges.audio.events import FrameOut, Output
 from bridges.audio.floors import RADIO, Floors, Group, Member
-from bridges.audio.g711 import FRAME, Law, encode, transcode
 from bridges.audio.inbox import DeviceLeft, FloorIn, FrameIn, RadioIn
 from bridges.audio.legs import LegTable
 from bridges.audio.mixer import Totals, clip, levels_dbov
@@ -28,9 +31,7 @@ from commhub.domain.floor import Priority
 from commhub.ports.media import FloorAction, LegMeter, LegShape, RadioStanding
 from commhub.ports.voice import VoiceFrame
 
-_LAWS = {"PCMU": Law.PCMU, "PCMA": Law.PCMA}
-_LONGEST_FRAME = 6 * FRAME
-_NOTHING: Totals = np.zeros(FRAME, np.int32)
+_NOTHING: Totals = np.zeros(WIDE.frame, np.int32)
 
 Joined = list[tuple[Group, Member]]
 
@@ -46,8 +47,10 @@ class RadioGroups:
         rings: Rings,
         counts: Counts,
         first_talk_id: int,
+        codecs: CodecBook,
     ) -> None:
         self._config = config
+        self._codecs = codecs
         self._legs = legs
         self._calls = calls
         self._rings = rings
@@ -72,6 +75,10 @@ class RadioGroups:
                 silent_s=0.0,
             )
 
+    def calls(self) -> Iterator[int]:
+        """The indices of the calls that are in a group."""
+        return iter(self._of_call)
+
     def join(self, call: CallState, leg_id: str, name: str, tick: int, out: list[Output]) -> None:
         """Make the group a leg of the call. Raises InvalidError, UnavailableError."""
         group = self._floors.open(name, out)
@@ -83,15 +90,14 @@ class RadioGroups:
             self._of_call.setdefault(call.index, []).append((group, member))
         member.legs.add(leg_id)
         self._leg_groups[leg_id] = (group, member)
+        self._legs.changed = True
 
     def leave(self, leg_id: str, now: float, out: list[Output]) -> None:
         """Take the leg's call out of its group, unless another leg of it is there too."""
         group, member = self._leg_groups.pop(leg_id)
         self._part(group, member, leg_id, now, out)
 
-    def move(
-        self, leg_id: str, call: CallState, now: float, tick: int, out: list[Output]
-    ) -> None:
+    def move(self, leg_id: str, call: CallState, now: float, tick: int, out: list[Output]) -> None:
         """Make the leg's group a leg of another call instead; what is on its air goes on."""
         group, before = self._leg_groups[leg_id]
         shape = before.shape
@@ -112,7 +118,7 @@ class RadioGroups:
             self._of_call[member.call.index] = rest
         if not group.members and group.air is not None:
             self._legs.remove(_air_id(group.name))
-            self._calls.give_index(group.air[1])
+            self._calls.give_index(group.air.call)
             group.air = None
 
     def key(self, call_id: str, name: str, down: bool, now: float, out: list[Output]) -> None:
@@ -187,14 +193,15 @@ class RadioGroups:
                 self._talk(group, member, line, out)
         _hear(joined, spoken, air, plan, totals)
 
-    def _open_air(self, name: str, tick: int) -> tuple[int, int]:
+    def _open_air(self, name: str, tick: int) -> Air:
         index = self._calls.take_index()
         row = self._legs.add(_air_id(name), index, tick)
-        self._legs.law[row] = Law.PCMA
+        self._legs.linear[row] = True
         self._legs.radio[row] = True
         self._legs.changed = True
-        self._rings.reset(row, Law.PCMA, self._config.radio_depth)
-        return row, index
+        self._rings.reset(row, depth=self._config.radio_depth)
+        mouth = AirEncoder(self._codecs, self._config.radio_codec)
+        return Air(row, index, AirDecoder(self._codecs), mouth)
 
     def _frame(self, item: FrameIn, now: float, tick: int, out: list[Output]) -> None:
         group, frame = self._floors.groups.get(item.group), item.frame
@@ -211,16 +218,17 @@ class RadioGroups:
         if group.air is not None:
             if group.playing != frame.talk_id:
                 group.playing = frame.talk_id
-                self._rings.begin_anew(group.air[0])
-            self._play(group.air[0], frame, tick)
+                self._rings.begin_anew(group.air.row)
+                group.air.ear.begin_talk()
+            self._play(group.air, frame, tick)
 
-    def _play(self, row: int, frame: VoiceFrame, tick: int) -> None:
-        law = _LAWS.get(frame.codec)
-        if law is None or not 0 < len(frame.payload) <= _LONGEST_FRAME:
+    def _play(self, air: Air, frame: VoiceFrame, tick: int) -> None:
+        try:
+            begins, samples = air.ear.hear(frame)
+        except UndecodableError:
             self._counts.radio_undecodable += 1
             return
-        payload = frame.payload if law is Law.PCMA else transcode(frame.payload, Law.PCMA)
-        self._rings.put(row, frame.timestamp, payload, tick)
+        self._rings.put(air.row, begins, samples, tick)
 
     def _spoken(
         self,
@@ -260,15 +268,11 @@ class RadioGroups:
         self._floors.ask(group, member.participant, priority, now, out)
 
     def _talk(self, group: Group, member: Member, line: Totals, out: list[Output]) -> None:
-        frame = VoiceFrame(
-            codec="PCMA",
-            duration_ms=20,
-            talk_id=group.talk_id,
-            sequence=group.sequence,
-            timestamp=group.sequence * FRAME,
-            payload=encode(clip(line), Law.PCMA),
-        )
-        group.sequence += 1
+        if group.air is None:
+            return
+        frame = group.air.mouth.speak(group.talk_id, clip(line))
+        if frame is None:
+            return
         member.sent += 1
         self._counts.radio_sent += 1
         out.append(FrameOut(group.name, frame))
@@ -280,7 +284,7 @@ def _air_id(group: str) -> str:
 
 
 def _on_air(group: Group, plan: Plan, totals: Totals) -> Totals:
-    place = plan.place_of_call.get(group.air[1]) if group.air else None
+    place = plan.place_of_call.get(group.air.call) if group.air else None
     return _NOTHING if place is None else totals[place].copy()
 
 
