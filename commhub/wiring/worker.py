@@ -5,6 +5,7 @@ import signal
 from contextlib import suppress
 
 from bridges.audio.config import AudioConfig
+from bridges.transport.port import PortConfig
 from bridges.worker import WorkerConfig, run_worker
 from commhub.ports.voice import VoiceSink
 from commhub.settings import Settings
@@ -27,7 +28,18 @@ def worker_config(settings: Settings, name: str) -> WorkerConfig:
             port_min=media.first_port,
             port_max=media.last_port,
         ),
+        webrtc=PortConfig(
+            bind_host=media.host,
+            advertise_host=media.advertised_host or media.host,
+            port=media.webrtc_port and media.webrtc_port + _place_of(name),
+        ),
     )
+
+
+def _place_of(name: str) -> int:
+    """The worker's number among its like, which its name ends with."""
+    digits = name.lstrip("abcdefghijklmnopqrstuvwxyz-")
+    return int(digits) if digits.isdecimal() else 0
 
 
 async def run_worker_process(settings: Settings, name: str) -> None:
