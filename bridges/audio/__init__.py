@@ -6,6 +6,8 @@ array once, so that a leg costs microseconds. Where to look:
 - `engine` — the orders control gives and the tick; `thread` keeps the tick's time.
 - `sockets` (batch I/O), `receiver` (whose packet is it), `sources` and `learning` (by which address),
   `rtp` (what a packet says), `rings` (when it is heard), `sender` (what goes out).
+- `quality` (what is done about a bad path): `depth` (how long to wait), `concealment`, `noise`, `playout` (changes of
+  delay), over the `history` of each leg; `reports` with `rtcp` tell far ends how they are received.
 - `legs` (the table), `plan` (the table arranged for mixing), `bands` (8 or 16 kHz), `mixer` and `g711` (the
   arithmetic), `stages` (from what waits to samples and back, with `resample` between the bands).
 - `groups` (radio groups and their floor), `vox`, `recorder` with `wav`.
@@ -17,7 +19,7 @@ the wide calls are two `stages`, arrays of different width and nothing else. A s
 
 1. `stage.listen(tick)` reads the rings and decodes: `mixer.voice` (places×frame, int16), what each place says, and
    `mixer.missing` (places), who had nothing to say.
-2. Concealment may fill `voice` where `missing`.
+2. In it, `quality` conceals what is missing and changes delays: `voice` is whole, and `missing` who really is silent.
 3. Shaping (gain, limit, mute, listen-only) may change `voice`.
 4. `mixer.total()`: `mixer.totals` (calls×frame, int32), what all legs of a call say together.
 5. Radio groups hear `totals` and add what is on their air.

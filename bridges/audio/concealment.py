@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridges.audio.history import History, Samples
-from bridges.audio.rings import Rows
+from bridges.audio.legs import Rows
 
 LONGEST_RUN = 3
 """Frames that are concealed; then the gap is silence (60 ms, as Appendix I has it)."""
@@ -26,7 +26,7 @@ Floats = NDArray[np.float32]
 
 
 class Concealer:
-    """Repairs the frames of `rows` legs in place, and keeps their history."""
+    """Repairs the frames of `rows` legs in place."""
 
     def __init__(self, rows: int, history: History, rate: int) -> None:
         frame = history.frame
@@ -55,21 +55,21 @@ class Concealer:
         return steady
 
     def repair(
-        self, rows: Rows, voice: Samples, missing: NDArray[np.bool_], spoken_for: NDArray[np.bool_]
-    ) -> int:
-        """Fill the `missing` places of `voice` (n×frame) in place, except where `spoken_for` says that the silence
-        is meant, and soften the returns; returns how many frames were made up."""
+        self, rows: Rows, voice: Samples, missing: NDArray[np.bool_], meant: NDArray[np.bool_]
+    ) -> Rows:
+        """Fill the `missing` places of `voice` (n×frame) in place, except where the silence is `meant`, and soften
+        the returns; returns the places that were made up."""
         run = self._run[rows]
-        fill = np.flatnonzero(missing & ~spoken_for & (run < LONGEST_RUN))
+        fill = np.flatnonzero(missing & ~meant & (run < LONGEST_RUN))
         if len(fill):
             self._fill(rows[fill], fill, voice)
         back = np.flatnonzero(~missing & (run > 0))
         if len(back):
             self._return(rows[back], back, voice)
-        ended = np.flatnonzero(missing & spoken_for)
+        ended = np.flatnonzero(missing & meant)
         if len(ended):
             self._run[rows[ended]] = _NOTHING_SAID
-        return len(fill)
+        return fill
 
     def _fill(self, rows: Rows, places: Rows, voice: Samples) -> None:
         first = self._run[rows] == 0
@@ -83,7 +83,7 @@ class Concealer:
 
     def _begin(self, rows: Rows) -> Floats:
         """Find the period to repeat; returns the step from the last sample to it."""
-        said = self._history.window(rows).astype(np.float32)
+        said = self._history.past(rows).astype(np.float32)
         period = self._period[rows]
         searched = slice(0, _SEARCHED_AT_ONCE)
         period[searched] = self._pitch(said[searched])

@@ -1,4 +1,4 @@
-"""How long a leg's voice should wait for the packets behind it: watched on arrival, decided once a second.
+"""How long a leg's voice should wait for the packets behind it: watched on arrival, decided twice a second.
 
 A packet's *wait* is the number of ticks from its arrival to its turn; below 0 it is late. Late packets make the
 delay longer at once; it becomes shorter, a frame at a time, when for seconds nearly nobody needed the last frame of
@@ -9,14 +9,16 @@ apart by a frame.
 import numpy as np
 from numpy.typing import NDArray
 
-from bridges.audio.rings import Rows
+from bridges.audio.legs import Rows
 
 CEILING = 10
 """Ticks: 200 ms, the longest a first packet in time may wait."""
 _EARLIEST, _BINS = -8, 32
-_REVIEW_TICKS = 50
-_FORGET = 0.8
-"""What a second leaves of the seconds before it: they count for about five."""
+_REVIEW_TICKS = 25
+_STRIPES = 5
+"""Parts of the table that are reviewed in turn."""
+_FORGET = 0.9
+"""What a review leaves of what was seen before: packets count for about five seconds."""
 _RARE = 0.005
 """The share of packets for which no delay is kept."""
 _ENOUGH = 30.0
@@ -24,6 +26,7 @@ _ENOUGH = 30.0
 _LATE_AGAIN = 100
 """Ticks within which a second late tick shows that the first one was no accident."""
 _NEVER = -(1 << 40)
+_NONE: Rows = np.empty(0, np.int64)
 
 
 class Waits:
@@ -32,6 +35,7 @@ class Waits:
     def __init__(self, rows: int) -> None:
         self._seen = np.zeros((rows, _BINS), np.float32)
         self._least = np.ones(rows, np.int64)
+        self._in_use = False
         self._late_tick = np.full(rows, _NEVER, np.int64)
         self._steps = np.arange(_BINS) + _EARLIEST
 
@@ -40,13 +44,14 @@ class Waits:
         self._least[row] = least
         self._late_tick[row] = _NEVER
 
-    def begin(self, rows: Rows) -> None:
-        """A new time line: what was seen on the old one says nothing of it."""
-        self._seen[rows] = 0
+    def first(self, row: int) -> int:
+        """How long the first packet of a new time line of the row is to wait: as long as those before it did."""
+        return max(int(self._least[row]), round(float(self.mean(np.array([row]))[0])))
 
     def note(self, rows: Rows, waits: Rows) -> None:
         """Packets came. One of several of a leg may go unnoticed."""
         self._seen[rows, np.clip(waits - _EARLIEST, 0, _BINS - 1)] += 1
+        self._in_use = True
 
     def late(self, row: int, lateness: int, tick: int) -> int:
         """A packet came `lateness` ticks after its turn: returns by how many the delay is to grow. All packets of one
@@ -66,8 +71,11 @@ class Waits:
             self._seen[rows, frames:] = 0
 
     def review(self, tick: int) -> tuple[Rows, Rows]:
-        """Look at a fiftieth of the rows: which have a frame of delay too much, and which a frame too little."""
-        rows = np.arange(tick % _REVIEW_TICKS, len(self._seen), _REVIEW_TICKS)
+        """Look at a part of the rows: which have a frame of delay too much, and which a frame too little."""
+        turn, rest = divmod(tick, _REVIEW_TICKS // _STRIPES)
+        if rest or not self._in_use:
+            return _NONE, _NONE
+        rows = np.arange(turn % _STRIPES, len(self._seen), _STRIPES)
         seen = self._seen[rows]
         total = seen.sum(axis=1)
         rows, seen, total = rows[total >= _ENOUGH], seen[total >= _ENOUGH], total[total >= _ENOUGH]

@@ -71,6 +71,9 @@ def _encode_a() -> NDArray[np.uint8]:
 DECODE: tuple[NDArray[np.int16], NDArray[np.int16]] = (_decode_mu(), _decode_a())
 """Per law: the 16-bit sample of every byte."""
 
+DECODE_BOTH: NDArray[np.int16] = np.stack(DECODE)
+"""The same, for rows of either law."""
+
 ENCODE: tuple[NDArray[np.uint8], NDArray[np.uint8]] = (_encode_mu(), _encode_a())
 """Per law: the byte of every 16-bit sample, indexed by the sample's bits as uint16."""
 

@@ -9,8 +9,8 @@ taken becomes a frame of the rings: `depth` decides that, here it only becomes i
 import numpy as np
 from numpy.typing import NDArray
 
-from bridges.audio.history import DEPTH, History, Samples
-from bridges.audio.rings import Rows
+from bridges.audio.history import PAST, History, Samples
+from bridges.audio.legs import Rows
 
 _SHORTEST_S, _LONGEST_S = 0.0025, 0.015
 _FADE_S = 0.010
@@ -54,16 +54,16 @@ class Playout:
         return (self._wish[rows] <= 0) & (self._shift[rows] < self._frame // 2)
 
     def shorten(self, rows: Rows, frames: Samples) -> None:
-        """Take a frame of delay from the rows: `frames` is the one that would be heard this tick, and the next one
-        is given to `play`."""
+        """Take a frame of delay from the rows: `frames` are those that would be heard this tick; the current ones
+        will be the next."""
         self._history.insert(rows, frames)
         self._shift[rows] += self._frame
         self._wish[rows] = -1
         self._busy[rows] = True
 
-    def lengthen(self, rows: Rows) -> None:
-        """Begin to give the rows a frame of delay; they are `grown` some ticks later."""
-        self._wish[rows] = 1
+    def lengthen(self, rows: Rows, frames: int | Rows = 1) -> None:
+        """Begin to give the rows so many frames of delay; they are `grown` some ticks later, frame by frame."""
+        self._wish[rows] = np.maximum(self._wish[rows], frames)
         self._busy[rows] = True
 
     def grown(self) -> Rows:
@@ -71,20 +71,21 @@ class Playout:
         return np.flatnonzero((self._wish > 0) & (self._shift >= self._frame))
 
     def settle(self, rows: Rows) -> Samples:
-        """The rings took over the frame of delay of rows that are `grown`: returns the frames to be given to `play`
-        in this tick, in which the rings have none."""
+        """The rings took over a frame of delay of rows that are `grown`: returns the frames that are current in this
+        tick, for which the rings have none."""
         self._shift[rows] -= self._frame
-        self._wish[rows] = -1
+        wish = self._wish[rows] - 1
+        self._wish[rows] = np.where(wish > 0, wish, -1)
         return self._history.withdraw(rows)
 
     def play(self, rows: Rows, voice: Samples, tick: int) -> None:
-        """Put in place of `voice` (n×frame, just pushed to the history) what the shifted rows are heard to say."""
+        """Put in place of `voice` (n×frame, the current ones of the history) what the shifted rows are heard to say."""
         at = np.flatnonzero(self._busy[rows])
         if not len(at):
             return
         mine = rows[at]
-        line = self._history.window(mine).astype(np.float32)
-        start = (DEPTH - 1) * self._frame - self._shift[mine]
+        line = self._history.line(mine).astype(np.float32)
+        start = PAST * self._frame - self._shift[mine]
         said = _read(line, start, self._steps)
         due = np.flatnonzero((self._wish[mine] != 0) & (self._next[mine] <= tick))
         if len(due):
@@ -111,7 +112,7 @@ class Playout:
             self._wish[rows] < 0, np.minimum(self._shift[rows], self._frame), self._frame
         )
         length = np.where(quiet, whole, np.where(moving, length, 0))
-        signed = -self._wish[rows] * length
+        signed = -np.sign(self._wish[rows]).astype(np.int64) * length
         then = _read(line, start + signed, self._steps)
         self._shift[rows] -= signed
         moved = length > 0
@@ -123,7 +124,7 @@ class Playout:
         self, rows: Rows, line: NDArray[np.float32], start: Rows, said: NDArray[np.float32]
     ) -> tuple[Rows, NDArray[np.float32]]:
         """How far each row jumps best, and how alike the voice is there (−1…1)."""
-        lags, sign = self._lags, -self._wish[rows].astype(np.int64)
+        lags, sign = self._lags, -np.sign(self._wish[rows]).astype(np.int64)
         span = self._steps[: self._fade]
         here = said[:, : self._fade]
         starts = start[:, None] + sign[:, None] * lags

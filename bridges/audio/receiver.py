@@ -16,7 +16,8 @@ from bridges.audio.g711 import FRAME, STATIC_PAYLOAD_TYPE, Law, transcode
 from bridges.audio.lanes import Lanes
 from bridges.audio.learning import NEW_SOURCE, NEW_SSRC, Probation
 from bridges.audio.legs import NONE, LegTable
-from bridges.audio.rings import Rings
+from bridges.audio.noise import read_level
+from bridges.audio.quality import Quality
 from bridges.audio.sockets import STRIDE, ReceiveArena
 from bridges.audio.sources import CROWDED, SharedSources
 
@@ -38,15 +39,15 @@ class Receiver:
     def __init__(
         self,
         legs: LegTable,
-        rings: Rings,
-        linear_rings: Rings,
+        coded: Quality,
+        linear: Quality,
         lanes: Lanes,
         counts: Counts,
         shared_fd: int,
     ) -> None:
         self._legs = legs
-        self._rings = rings
-        self._linear_rings = linear_rings
+        self._coded = coded
+        self._linear = linear
         self._lanes = lanes
         self._counts = counts
         self._shared_fd = shared_fd
@@ -135,7 +136,9 @@ class Receiver:
         arena = self._arena
         self._note(rows, arena.halves[which, 1].astype(np.int64), tick)
         stamps = arena.words[which, 1].astype(np.int64)
-        self._rings.put_frames(rows, stamps, arena.data[which, rtp.HEADER_SIZE : _PLAIN_SIZE], tick)
+        self._coded.rings.put_frames(
+            rows, stamps, arena.data[which, rtp.HEADER_SIZE : _PLAIN_SIZE], tick
+        )
 
     def _note(self, rows: NDArray[np.int64], sequences: NDArray[np.int64], tick: int) -> None:
         """Keep the books of accepted packets: how many, up to which sequence number, when last."""
@@ -238,6 +241,7 @@ class Receiver:
                 self._event(found, stamp, payload, out)
             elif kind == rtp.COMFORT_NOISE:
                 self._note(np.array([found]), np.array([sequence]), tick)
+                self._comfort(found, stamp, payload, tick)
             else:
                 self._voice(found, kind, sequence, stamp, payload, tick)
         except rtp.MalformedPacketError:
@@ -259,7 +263,7 @@ class Receiver:
             # Both laws were agreed and the far end uses either (RFC 3264 §5.1).
             payload = transcode(payload, law)
         self._note(np.array([row]), np.array([sequence]), tick)
-        self._rings.put(row, stamp, payload, tick)
+        self._coded.rings.put(row, stamp, payload, tick)
 
     def _lane_voice(
         self, row: int, kind: int, sequence: int, stamp: int, payload: bytes, tick: int
@@ -269,7 +273,14 @@ class Receiver:
             return
         self._note(np.array([row]), np.array([sequence]), tick)
         begins, samples = self._lanes.of(row).take(stamp, payload)
-        self._linear_rings.put(row, begins, samples, tick)
+        self._linear.rings.put(row, begins, samples, tick)
+
+    def _comfort(self, row: int, stamp: int, payload: bytes, tick: int) -> None:
+        level = read_level(payload)
+        if self._legs.linear[row]:
+            self._linear.comfort(row, None, level, tick)
+        else:
+            self._coded.comfort(row, stamp, level, tick)
 
     def _event(self, row: int, stamp: int, payload: bytes, out: list[Output]) -> None:
         """One key press is many packets with one timestamp (RFC 4733 §2.5.1.2): the first one seen tells."""
@@ -337,6 +348,6 @@ class Receiver:
 
     def _begin_anew(self, row: int, sequence: int) -> None:
         """Another stream begins: its timestamps and numbers follow no other's."""
-        rings = self._linear_rings if self._legs.linear[row] else self._rings
-        rings.begin_anew(row)
+        voices = self._linear if self._legs.linear[row] else self._coded
+        voices.rings.begin_anew(row)
         self._legs.restart_losses(row, sequence)

@@ -11,27 +11,29 @@ from bridges.audio.g711 import FRAME, Companding
 from bridges.audio.legs import LegTable
 from bridges.audio.mixer import Mixer, Samples
 from bridges.audio.plan import Plan
+from bridges.audio.quality import Quality
 from bridges.audio.resample import Downsampler, Upsampler
-from bridges.audio.rings import Rings
 from bridges.audio.shaping import Shaper
 
 
 class NarrowStage:
     """Calls whose legs are all G.711. `mixer` has the arrays between `listen` and `speak`."""
 
-    def __init__(self, plan: Plan, legs: LegTable, rings: Rings) -> None:
+    def __init__(self, plan: Plan, legs: LegTable, coded: Quality) -> None:
         self.plan = plan
         self.band = plan.band
         self.mixer = Mixer(plan)
         self.shaper: Shaper | None = None
-        self._rings = rings
+        self._coded = coded
         self._payload = np.zeros((len(plan), FRAME), np.uint8)
         self._companding = Companding(legs.law[plan.rows])
 
     def listen(self, tick: int) -> None:
-        """Fill `mixer.voice` and `mixer.missing`."""
-        self.mixer.missing[:] = self._rings.read(self.plan.rows, tick, self._payload)
-        self._companding.decode(self._payload, self.mixer.voice)
+        """Fill `mixer.voice`, gaps and all, and `mixer.missing`."""
+        rows, mixer = self.plan.rows, self.mixer
+        mixer.missing[:] = self._coded.read(rows, tick, self._payload)
+        self._companding.decode(self._payload, mixer.voice)
+        self._coded.mend(rows, mixer.voice, mixer.missing, tick)
 
     def speak(self, coded: NDArray[np.uint8]) -> None:
         """Encode what each place hears into `coded` (coded places × 160)."""
@@ -42,15 +44,15 @@ class WideStage:
     """Calls with a linear leg. `up` and `down` are the engine's, so that streams survive a new plan."""
 
     def __init__(
-        self, plan: Plan, legs: LegTable, rings: Rings, linear_rings: Rings,
+        self, plan: Plan, legs: LegTable, coded: Quality, linear: Quality,
         up: Upsampler, down: Downsampler,
     ) -> None:  # fmt: skip
         self.plan = plan
         self.band = plan.band
         self.mixer = Mixer(plan)
         self.shaper: Shaper | None = None
-        self._rings = rings
-        self._linear_rings = linear_rings
+        self._coded = coded
+        self._linear_voices = linear
         self._up, self._down = up, down
         self._coded_rows = plan.rows[plan.coded]
         self._linear_rows = plan.rows[plan.linear]
@@ -60,15 +62,17 @@ class WideStage:
         self._companding = Companding(legs.law[self._coded_rows])
 
     def listen(self, tick: int) -> None:
-        """Fill `mixer.voice` and `mixer.missing`."""
+        """Fill `mixer.voice`, gaps and all, and `mixer.missing`."""
         plan, mixer = self.plan, self.mixer
         if len(plan.coded):
-            missing = self._rings.read(self._coded_rows, tick, self._payload)
-            mixer.missing[plan.coded] = missing
+            missing = self._coded.read(self._coded_rows, tick, self._payload)
             self._companding.decode(self._payload, self._narrow)
+            self._coded.mend(self._coded_rows, self._narrow, missing, tick)
+            mixer.missing[plan.coded] = missing
             mixer.voice[plan.coded] = self._up.up(self._coded_rows, self._narrow)
         if len(plan.linear):
-            missing = self._linear_rings.read(self._linear_rows, tick, self._linear)
+            missing = self._linear_voices.read(self._linear_rows, tick, self._linear)
+            self._linear_voices.mend(self._linear_rows, self._linear, missing, tick)
             mixer.missing[plan.linear] = missing
             mixer.voice[plan.linear] = self._linear
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bridges.audio.concealment import LONGEST_RUN, Concealer
-from bridges.audio.history import DEPTH, History
+from bridges.audio.history import PAST, History
 
 RATES = {8000: 160, 16000: 320}
 
@@ -34,8 +34,9 @@ class Repair:
             silent = np.array([(leg, n) in meant for leg in self.rows])
             frames = said[:, span].copy()
             frames[missing] = 0
-            self.made_up += self.concealer.repair(self.rows, frames, missing, silent)
-            self.history.push(self.rows, frames)
+            self.history.begin()
+            self.made_up += len(self.concealer.repair(self.rows, frames, missing, silent))
+            self.history.put(self.rows, frames)
             heard[:, span] = frames
         return heard
 
@@ -130,20 +131,24 @@ def test_half_of_all_packets_lost_is_survived():
     assert likeness(heard[0], said[0]) > 0.3
 
 
-def test_the_window_shows_the_last_frames_oldest_first():
+def history_of(rows, count: int) -> History:
     history = History(2, 4)
-    for n in range(1, 8):
-        history.push(np.array([1]), np.full((1, 4), n, np.int16))
-    assert history.window(np.array([1]))[0].tolist() == [
-        n for n in range(8 - DEPTH, 8) for _ in range(4)
-    ]
+    for n in range(count):
+        history.begin()
+        history.put(rows, np.full((1, 4), n, np.int16))
+    return history
+
+
+def test_the_line_has_the_last_frames_oldest_first():
+    rows = np.array([1])
+    history = history_of(rows, 8)
+    assert history.line(rows)[0].tolist() == [n for n in range(7 - PAST, 8) for _ in range(4)]
+    assert (history.past(rows) == history.line(rows)[:, :-4]).all()
 
 
 def test_a_frame_withdrawn_and_inserted_again_is_where_it_was():
-    history = History(2, 4)
     rows = np.array([1])
-    for n in range(1, 8):
-        history.push(rows, np.full((1, 4), n, np.int16))
-    before = history.window(rows)
+    history = history_of(rows, 8)
+    before = history.line(rows)
     history.insert(rows, history.withdraw(rows))
-    assert (history.window(rows)[0, 4:] == before[0, 4:]).all()
+    assert (history.line(rows)[0, 4:] == before[0, 4:]).all()

@@ -5,7 +5,7 @@ import pytest
 
 from bridges.audio.counts import Counts
 from bridges.audio.g711 import SILENCE, Law
-from bridges.audio.rings import SLOTS, Rings
+from bridges.audio.rings import AWRY_LIMIT, SLOTS, Rings
 
 FRAME = 160
 
@@ -23,7 +23,7 @@ class Listener:
     def put(self, *numbers: int) -> None:
         rows = np.full(len(numbers), 2)
         stamps = np.array([(self.start + n * FRAME) & 0xFFFFFFFF for n in numbers])
-        payloads = np.repeat(np.array(numbers, np.uint8)[:, None], FRAME, axis=1)
+        payloads = np.repeat(np.array(numbers).astype(np.uint8)[:, None], FRAME, axis=1)
         self.rings.put_frames(rows, stamps, payloads, self.tick)
 
     def hear(self) -> int | None:
@@ -109,8 +109,8 @@ def test_a_path_that_became_longer_is_followed():
     for n in range(4, 12):
         ear.put(n)
         heard.append(ear.hear())
-    assert heard[-4:] == [7, 8, 9, 10]
-    assert ear.counts.resynced == 1
+    assert heard[-4:] == [8, 9, 10, 11]
+    assert ear.counts.late == 1
 
 
 def test_a_stall_and_its_burst_leave_no_delay():
@@ -148,16 +148,51 @@ def test_a_jump_of_the_timestamp_begins_anew():
     assert [ear.hear(), ear.hear()] == [0, 200]
 
 
-def test_a_burst_at_the_start_does_not_stay_as_delay():
+def test_a_burst_at_the_start_is_seen_to_wait_too_long():
+    """`quality` then shortens the delay without a sound, frame by frame."""
     ear = Listener()
     ear.put(*range(6))
     ear.hear()
-    heard = []
-    for n in range(6, 250):
+    told = []
+    for n in range(6, 600):
         ear.put(n)
-        heard.append((n, ear.hear()))
-    assert heard[10][0] - heard[10][1] == 6
-    assert heard[-1][0] - heard[-1][1] == 1
+        ear.hear()
+        told += ear.rings.waits.review(ear.tick)[0].tolist()
+    assert set(told) == {2}
+
+
+def test_a_delayed_ring_says_everything_later_and_nothing_twice():
+    ear = Listener()
+    ear.put(0, 1, 2)
+    heard = [ear.hear(), ear.hear()]
+    ear.rings.delay(np.array([2]), 1, ear.tick)
+    heard += [ear.hear() for _ in range(3)]
+    ear.put(4)
+    heard += [ear.hear() for _ in range(3)]
+    assert heard == [None, 0, None, 1, 2, None, 4, None]
+
+
+def test_after_a_second_stall_the_words_that_nothing_overtook_are_heard_late():
+    ear = Listener()
+    heard = []
+    for n in range(40):
+        stalled = n in (10, 11, 12, 20, 21, 22)
+        if not stalled:
+            ear.put(*range(n - 3 if n in (13, 23) else n, n + 1))
+        heard.append(ear.hear())
+    assert [n for n in range(36) if n not in heard] == [10, 11]
+    assert heard[23:26] == [20, 21, 22]
+    assert heard[-1] == 36
+
+
+def test_more_crooked_packets_than_are_looked_at_are_counted():
+    ear = Listener()
+    ear.put(0)
+    count = AWRY_LIMIT + 40
+    ear.rings.put_frames(
+        np.full(count, 2), np.full(count, 77), np.zeros((count, FRAME), np.uint8), ear.tick
+    )
+    assert ear.counts.late >= 40
 
 
 def test_packets_of_other_lengths_fill_the_same_time():
