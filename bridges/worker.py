@@ -20,7 +20,14 @@ from bridges import protocol
 from bridges.audio.config import AudioConfig
 from bridges.audio.counts import Counts
 from bridges.audio.engine import AudioEngine
-from bridges.audio.events import FloorAnswer, FloorState, FrameOut, Output, PacketOut, RecordingFailed
+from bridges.audio.events import (
+    FloorAnswer,
+    FloorState,
+    FrameOut,
+    Output,
+    PacketOut,
+    RecordingFailed,
+)
 from bridges.audio.inbox import PacketInbox, RadioInbox
 from bridges.audio.recorder import Recorder
 from bridges.audio.thread import EngineThread

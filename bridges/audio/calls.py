@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class CallState:
-    """`index` is the call's number in the leg table. `legs` are all its legs, radio groups too."""
+    """`index` is the call's number in the leg table. `legs` are all its legs, radio groups too.
+    `recording` it as a whole, and with `per_leg` each leg too."""
 
     call_id: str
     index: int
     legs: set[str] = field(default_factory=set)
     recording: bool = False
+    per_leg: bool = False
 
     @property
     def is_empty(self) -> bool:

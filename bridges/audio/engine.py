@@ -17,23 +17,27 @@ from bridges.audio.codecs.book import CodecBook, usual_codecs
 from bridges.audio.config import AudioConfig
 from bridges.audio.counts import Counts
 from bridges.audio.events import LegSilent, Output
-from bridges.audio.g711 import RATE, Law
+from bridges.audio.g711 import DECODE_BOTH, RATE, Law
 from bridges.audio.groups import RadioGroups
 from bridges.audio.inbox import PacketInbox, RadioInbox
 from bridges.audio.lanes import Lane, Lanes
-from bridges.audio.legs import LegTable
-from bridges.audio.mixer import clip, levels_dbov
+from bridges.audio.legs import LegTable, Rows
+from bridges.audio.mixer import levels_dbov
 from bridges.audio.outbox import Outbox
 from bridges.audio.plan import make_plans
+from bridges.audio.prompts import Prompts
+from bridges.audio.quality import Quality
 from bridges.audio.receiver import Receiver
 from bridges.audio.recorder import Recorder
 from bridges.audio.resample import Downsampler, Upsampler
-from bridges.audio.rings import Rings
+from bridges.audio.rings import Rings, Units
 from bridges.audio.sender import Sender
 from bridges.audio.shaping import Shapes, check
 from bridges.audio.sockets import PortPool, UdpPair, source_key
+from bridges.audio.sounds import SoundLibrary
 from bridges.audio.speakers import Speakers, Streams
 from bridges.audio.stages import NarrowStage, Stage, WideStage
+from bridges.audio.taps import RecordTaps
 from commhub.domain.device import is_safe_id
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.ports.media import (
@@ -42,6 +46,7 @@ from commhub.ports.media import (
     LegMeter,
     LegShape,
     MediaOrder,
+    Playback,
     RadioStanding,
     RtpAddress,
     RtpRemote,
@@ -98,6 +103,7 @@ class AudioEngine:
         *,
         packets: PacketInbox | None = None,
         codecs: CodecBook | None = None,
+        sounds: SoundLibrary | None = None,
     ) -> None:
         self._config = config
         self._codecs = codecs or usual_codecs()
@@ -117,13 +123,19 @@ class AudioEngine:
         self._linear_rings = Rings(
             config.max_legs, config.depth, counts, frame=WIDE.frame, dtype=np.int16
         )
+        self._coded = Quality(self._legs, self._rings, counts, RATE, self._decode)
+        self._linear = Quality(
+            self._legs, self._linear_rings, counts, WIDE.rate, lambda _, samples: samples
+        )
         self._shapes = Shapes(config.max_legs)
+        self._taps = RecordTaps(recorder, self._calls, self._legs)
+        self._prompts = Prompts(sounds or SoundLibrary(config.prompts), self._legs)
         self._up, self._down = Upsampler(config.max_legs), Downsampler(config.max_legs)
         self._lanes = Lanes(config.max_legs)
         self._streams = Streams()
         self._outbox = Outbox(self._legs, counts, self._shared.rtp.fileno())
         self._receiver = Receiver(
-            self._legs, self._rings, self._linear_rings, self._lanes, counts,
+            self._legs, self._coded, self._linear, self._lanes, counts,
             self._shared.rtp.fileno(),
         )  # fmt: skip
         self._inbox = inbox
@@ -138,6 +150,7 @@ class AudioEngine:
         return len(self._call_of_leg)
 
     def close(self) -> None:
+        self._prompts.close()
         for pair in (self._shared, *self._pairs.values()):
             pair.close()
 
@@ -299,14 +312,27 @@ class AudioEngine:
     def key_group(self, call_id: str, group: str, down: bool) -> None:
         self._groups.key(call_id, group, down, self._now, self._out)
 
-    def record(self, call_id: str, on: bool) -> None:
+    def record(self, call_id: str, on: bool, per_leg: bool = False) -> None:
         if on:
-            self._call(call_id).recording = True
+            call = self._call(call_id)
+            for leg_id in call.legs if call.per_leg and not per_leg else ():
+                self._recorder.stop(call_id, leg_id)
+            call.recording, call.per_leg = True, per_leg
+            self._legs.changed = True
             return
-        call = self._calls.find(call_id)
-        if call is not None and call.recording:
-            self._stop_recording(call)
-            self._calls.close_if_empty(call)
+        known = self._calls.find(call_id)
+        if known is not None and known.recording:
+            self._stop_recording(known)
+            self._close_if_empty(known)
+
+    def play(self, playback: Playback) -> None:
+        call = self._calls.find(playback.call_id)
+        if call is None:
+            raise NotFoundError("the media engine has no such call", call=playback.call_id)
+        self._prompts.play(playback, call, self._out)
+
+    def stop_playing(self, playback_id: str) -> None:
+        self._prompts.stop(playback_id, self._out)
 
     def release(self, leg_id: str) -> None:
         call = self._call_of_leg.pop(leg_id, None)
@@ -322,6 +348,7 @@ class AudioEngine:
             if (pair := self._pairs.pop(leg_id, None)) is not None:
                 pair.close()
         self._shapes.forget(leg_id)
+        self._prompts.leg_gone(leg_id, self._out)
         self._leave(leg_id, call)
 
     def snapshot(self) -> Snapshot:
@@ -367,19 +394,23 @@ class AudioEngine:
 
     def _mix(self, tick: int, now: float, out: list[Output]) -> None:
         """The steps of a tick; `bridges.audio` says what each may change."""
+        for voices in (self._coded, self._linear):
+            voices.prepare(tick)
         for stage in self._stages:
             stage.listen(tick)
-            # Conceal here: stage.mixer.missing.
             if stage.shaper is not None:
                 stage.shaper.speak()
             stage.mixer.total()
         _, wide = self._stages
         self._groups.mix(wide.plan, wide.mixer.totals, now, out, wide.shaper)
+        self._prompts.to_calls()
+        self._taps.take(tick, self._groups.said())
         for stage in self._stages:
-            self._record(stage)
             stage.mixer.subtract()
             if stage.shaper is not None:
                 stage.shaper.hear(self._groups.said())
+        self._prompts.to_legs(out)
+        for stage in self._stages:
             stage.mixer.clip()
         coded = self._sender.voice
         for stage in self._stages:
@@ -391,25 +422,25 @@ class AudioEngine:
         self._sender.send(tick, out)
         self._outbox.flush(out)
 
-    def _record(self, stage: Stage) -> None:
-        for call in self._calls.recorded():
-            place = stage.plan.place_of_call.get(call.index)
-            if place is not None:
-                self._recorder.write(call.call_id, clip(stage.mixer.totals[place]).tobytes())
-
     def _arrange(self) -> None:
         legs = self._legs
         narrow, wide = make_plans(legs, self._groups.calls())
         self._stages: tuple[NarrowStage, WideStage] = (
-            NarrowStage(narrow, legs, self._rings),
-            WideStage(wide, legs, self._rings, self._linear_rings, self._up, self._down),
+            NarrowStage(narrow, legs, self._coded),
+            WideStage(wide, legs, self._coded, self._linear, self._up, self._down),
         )
         for stage in self._stages:
             stage.shaper = self._shapes.shaper(stage.plan, stage.mixer, legs)
+        self._taps.arrange(self._stages)
+        self._prompts.arrange(self._stages)
         coded = np.concatenate((narrow.rows[narrow.coded], wide.rows[wide.coded]))
         self._sender = Sender(legs, coded, self.counts, self._shared.rtp.fileno())
         self._speakers = Speakers(legs, self._lanes, self._streams, wide)
         legs.changed = False
+
+    def _decode(self, rows: Rows, units: Units) -> NDArray[np.int16]:
+        """What coded rows say in their rings."""
+        return DECODE_BOTH[self._legs.law[rows][:, None], units]
 
     def _take_plugged(self, leg_id: str, packet: bytes) -> None:
         row = self._legs.find(leg_id)
@@ -451,7 +482,14 @@ class AudioEngine:
         call.legs.discard(leg_id)
         if not call.legs:
             self._stop_recording(call)
+        elif call.per_leg:
+            self._recorder.stop(call.call_id, leg_id)
+        self._close_if_empty(call)
+
+    def _close_if_empty(self, call: CallState) -> None:
         self._calls.close_if_empty(call)
+        if self._calls.find(call.call_id) is None:
+            self._prompts.call_gone(call.call_id, self._out)
 
     def _address_of(self, leg_id: str) -> RtpAddress:
         pair = self._pairs.get(leg_id, self._shared)
@@ -459,7 +497,8 @@ class AudioEngine:
 
     def _stop_recording(self, call: CallState) -> None:
         if call.recording:
-            call.recording = False
+            call.recording = call.per_leg = False
+            self._legs.changed = True
             self._recorder.stop(call.call_id)
 
 

@@ -29,6 +29,23 @@ class Retention(StrEnum):
 
 KeepDays = Mapping[Retention, int]
 
+LONGEST_PROMPT_S = 300
+"""Of an uploaded prompt."""
+
+
+class BuiltInPrompt(StrEnum):
+    """Prompts that every worker can make. HOLD is for whoever waits, RECORDING says that one is being recorded,
+    ATTENTION goes before an announcement."""
+
+    RINGBACK = "ringback"
+    BUSY = "busy"
+    HOLD = "hold"
+    BEEP = "beep"
+    JOIN = "join"
+    LEAVE = "leave"
+    RECORDING = "recording"
+    ATTENTION = "attention"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:

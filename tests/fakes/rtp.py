@@ -6,6 +6,7 @@ The kernel hands a loopback datagram over before `sendto` returns, so a step of 
 import socket
 import struct
 from collections.abc import Sequence
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,8 +20,9 @@ from bridges.audio.counts import Counts
 from bridges.audio.engine import TICK_S, AudioEngine
 from bridges.audio.events import Output
 from bridges.audio.g711 import Law, decode, encode
-from bridges.audio.inbox import RadioInbox
+from bridges.audio.inbox import PacketInbox, RadioInbox
 from bridges.audio.recorder import Recorder
+from bridges.audio.sounds import SoundLibrary
 from commhub.ports.media import AudioFormat, MediaOrder, RecordedFile, RtpAddress, RtpRemote
 from simulators.tones import Tone, ToneMeter
 
@@ -112,6 +114,18 @@ class Phone:
         self.socket.close()
 
 
+class AtOnce(Executor):
+    """Work that is done when it is asked for, so that a test knows in which tick."""
+
+    def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def, override]  # as Executor's
+        future: Future[object] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever asks for the result
+            future.set_exception(error)
+        return future
+
+
 class EngineBench:
     """An engine with scripted time, and its phones."""
 
@@ -119,11 +133,21 @@ class EngineBench:
         self.clock = ScriptedClock()
         self.counts = Counts()
         self.inbox = RadioInbox(self.counts)
+        self.packets = PacketInbox(self.counts)
         self.stored: list[RecordedFile] = []
         base: dict[str, object] = {"recordings": folder, "port_min": 24000, "port_max": 24999}
         self.config = AudioConfig(**(base | settings))  # type: ignore[arg-type]  # the test's own
         self.recorder = Recorder(folder, self.clock, self.counts, self.stored.append)
-        self.engine = AudioEngine(self.config, self.inbox, self.recorder, self.counts, 100)
+        self.prompts = folder / "prompts"
+        self.engine = AudioEngine(
+            self.config,
+            self.inbox,
+            self.recorder,
+            self.counts,
+            100,
+            packets=self.packets,
+            sounds=SoundLibrary(self.prompts, AtOnce()),
+        )
         self.phones: dict[str, Phone] = {}
         self.outputs: list[Output] = []
 
