@@ -27,7 +27,6 @@ from bridges.audio.outbox import Outbox
 from bridges.audio.plan import make_plans
 from bridges.audio.prompts import Prompts
 from bridges.audio.quality import Quality
-from bridges.audio.quality import Quality
 from bridges.audio.receiver import Receiver
 from bridges.audio.recorder import Recorder
 from bridges.audio.resample import Downsampler, Upsampler
@@ -123,10 +122,6 @@ class AudioEngine:
         self._rings = Rings(config.max_legs, config.depth, counts)
         self._linear_rings = Rings(
             config.max_legs, config.depth, counts, frame=WIDE.frame, dtype=np.int16
-        )
-        self._coded = Quality(self._legs, self._rings, counts, RATE, self._decode)
-        self._linear = Quality(
-            self._legs, self._linear_rings, counts, WIDE.rate, lambda _, samples: samples
         )
         self._coded = Quality(self._legs, self._rings, counts, RATE, self._decode)
         self._linear = Quality(
@@ -442,10 +437,6 @@ class AudioEngine:
         self._sender = Sender(legs, coded, self.counts, self._shared.rtp.fileno())
         self._speakers = Speakers(legs, self._lanes, self._streams, wide)
         legs.changed = False
-
-    def _decode(self, rows: Rows, units: Units) -> NDArray[np.int16]:
-        """What coded rows say in their rings."""
-        return DECODE_BOTH[self._legs.law[rows][:, None], units]
 
     def _decode(self, rows: Rows, units: Units) -> NDArray[np.int16]:
         """What coded rows say in their rings."""
