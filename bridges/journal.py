@@ -129,6 +129,11 @@ class Journal:
             yield page.legs[leg_id].opening
             yield from page.legs[leg_id].settings.values()
 
+    def settings_of(self, call_id: str) -> tuple[KeptArgs, ...]:
+        """The orders about the call as a whole."""
+        page = self._calls.get(call_id)
+        return tuple(page.settings.values()) if page else ()
+
     def forget_call(self, call_id: str) -> None:
         """As if every leg of it had been released and its recording stopped."""
         page = self._calls.pop(call_id, None)
