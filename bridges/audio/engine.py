@@ -38,6 +38,7 @@ from bridges.audio.sounds import SoundLibrary
 from bridges.audio.speakers import Speakers, Streams
 from bridges.audio.stages import NarrowStage, Stage, WideStage
 from bridges.audio.taps import RecordTaps
+from bridges.audio.vault import Vault
 from commhub.domain.device import is_safe_id
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.ports.media import (
@@ -133,9 +134,10 @@ class AudioEngine:
         self._up, self._down = Upsampler(config.max_legs), Downsampler(config.max_legs)
         self._lanes = Lanes(config.max_legs)
         self._streams = Streams()
-        self._outbox = Outbox(self._legs, counts, self._shared.rtp.fileno())
+        self._vault = Vault(self._legs, counts)
+        self._outbox = Outbox(self._legs, self._vault, counts, self._shared.rtp.fileno())
         self._receiver = Receiver(
-            self._legs, self._coded, self._linear, self._lanes, counts,
+            self._legs, self._coded, self._linear, self._lanes, self._vault, counts,
             self._shared.rtp.fileno(),
         )  # fmt: skip
         self._inbox = inbox
@@ -198,6 +200,7 @@ class AudioEngine:
         row = legs.row_of(leg_id)
         coding = self._coding(remote.audio)
         key, reachable = _key_of(remote.address)
+        self._vault.agree(row, remote.srtp)
         self._set_coding(row, coding, remote.audio)
         if reachable and key != legs.expected[row]:
             self._receiver.expect(row, key)
@@ -344,6 +347,7 @@ class AudioEngine:
             row = self._legs.row_of(leg_id)
             self._receiver.forget(row)
             self._forget_lane(row)
+            self._vault.forget(row)
             self._legs.remove(leg_id)
             if (pair := self._pairs.pop(leg_id, None)) is not None:
                 pair.close()
@@ -434,7 +438,8 @@ class AudioEngine:
         self._taps.arrange(self._stages)
         self._prompts.arrange(self._stages)
         coded = np.concatenate((narrow.rows[narrow.coded], wide.rows[wide.coded]))
-        self._sender = Sender(legs, coded, self.counts, self._shared.rtp.fileno())
+        fd = self._shared.rtp.fileno()
+        self._sender = Sender(legs, coded, self._vault, self.counts, fd)
         self._speakers = Speakers(legs, self._lanes, self._streams, wide)
         legs.changed = False
 

@@ -28,6 +28,7 @@ class LegTable:
     Sources are `sockets.source_key` integers. `expected` is what the SDP said, `source` what packets must come
     from, `locked` that one did, `goal` where ours go. `own_fd` is the leg's own socket, NONE for the shared one.
     `radio` rows hold the voice on the air of a group: their call is the group's own, and nothing is sent.
+    `secured` legs have keys: nothing of theirs crosses in the clear (`vault`).
     `plugged` legs have no socket: somebody else carries their packets. `clock` is that of the RTP timestamps,
     `ptime` the packet time sent in ms, `pending` the G.711 of a packet that is not whole yet.
     `linear` rows wait in the wide ring as samples, the others in the narrow one as bytes of their `law`.
@@ -43,6 +44,7 @@ class LegTable:
         self.law = np.zeros(capacity, np.int8)
         self.linear = np.zeros(capacity, bool)
         self.plugged = np.zeros(capacity, bool)
+        self.secured = np.zeros(capacity, bool)
         self.clock = np.full(capacity, RATE, np.int64)
         self.ptime = np.full(capacity, TICK_MS, np.int64)
         self.pending = np.zeros((capacity, LONGEST_TICKS * FRAME), np.uint8)
@@ -151,6 +153,7 @@ class LegTable:
     def _blank(self, row: int) -> None:
         for column in (self.connected, self.sends, self.receives, self.near):
             column[row] = False
+        self.secured[row] = False
         for column in (self.radio, self.plugged, self.locked, self.marker, self.silence_told):
             column[row] = False
         for column in (self.call, self.own_fd, self.expected, self.source, self.goal):

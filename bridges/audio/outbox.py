@@ -13,6 +13,7 @@ from bridges.audio.events import Output, PacketOut
 from bridges.audio.legs import NONE, LegTable
 from bridges.audio.plan import Index
 from bridges.audio.sockets import message_array, send_batch, write_addresses
+from bridges.audio.vault import ROOM, Vault
 
 LONGEST = 1400
 """Bytes of a packet; Opus never needs as many."""
@@ -23,8 +24,9 @@ _MARKER = 0x80
 class Outbox:
     """The packets of one tick; `flush` ends it."""
 
-    def __init__(self, legs: LegTable, counts: Counts, shared_fd: int) -> None:
+    def __init__(self, legs: LegTable, vault: Vault, counts: Counts, shared_fd: int) -> None:
         self._legs = legs
+        self._vault = vault
         self._counts = counts
         self._shared_fd = shared_fd
         self._count = 0
@@ -54,7 +56,7 @@ class Outbox:
 
     def _put(self, rows: Index, types: NDArray[np.uint8], payload: bytes, stamps: Index) -> None:
         size = rtp.HEADER_SIZE + len(payload)
-        if size > LONGEST:
+        if size > LONGEST - ROOM:
             self._counts.send_errors += len(rows)
             return
         start, end = self._count, self._count + len(rows)
@@ -95,6 +97,10 @@ class Outbox:
                 packet = self._packets[i, : int(self._iov["size"][i])].tobytes()
                 out.append(PacketOut(leg_id, packet))
         self._counts.sent += int(np.count_nonzero(plugged))
+        for i in np.flatnonzero(legs.secured[owners]).tolist():
+            size = int(self._iov["size"][i])
+            # What could not be closed goes out as a packet of nothing.
+            self._iov["size"][i] = self._vault.close(self._packets, i, int(owners[i]), size)
         write_addresses(self._addresses[:count], legs.goal[owners])
         fds = legs.own_fd[owners]
         self._send(self._shared_fd, np.flatnonzero((fds == NONE) & ~plugged))

@@ -20,6 +20,8 @@ from bridges.audio.noise import read_level
 from bridges.audio.quality import Quality
 from bridges.audio.sockets import STRIDE, ReceiveArena
 from bridges.audio.sources import CROWDED, SharedSources
+from bridges.audio.vault import FORGED, Vault
+from bridges.transport.srtp import REFUSED
 
 ODD_LIMIT = 512
 """Packets a tick that are looked at one by one."""
@@ -42,6 +44,7 @@ class Receiver:
         coded: Quality,
         linear: Quality,
         lanes: Lanes,
+        vault: Vault,
         counts: Counts,
         shared_fd: int,
     ) -> None:
@@ -49,6 +52,7 @@ class Receiver:
         self._coded = coded
         self._linear = linear
         self._lanes = lanes
+        self._vault = vault
         self._counts = counts
         self._shared_fd = shared_fd
         self._shared_limit = 4 * legs.capacity
@@ -105,6 +109,7 @@ class Receiver:
     ) -> None:  # fmt: skip
         arena, legs = self._arena, self._legs
         sizes = arena.sizes(count)
+        self._vault.open(arena.data, rows, sizes)
         first = arena.data[:count, 0]
         ssrcs = arena.words[:count, 2].astype(np.int64)
         types = arena.data[:count, 1] & 0x7F
@@ -119,6 +124,7 @@ class Receiver:
         plain = voice & (sizes == _PLAIN_SIZE) & (first == rtp.VERSION_BYTE) & ~legs.linear[rows]
         odd = np.flatnonzero(~plain)
         if len(odd):
+            odd = odd[rows[odd] != FORGED]
             known = odd[voice[odd]]
             odd = self._worth_a_look(odd[~voice[odd]], sizes, first, rows, keys)
             if len(known):
@@ -204,9 +210,13 @@ class Receiver:
 
     def _look(self, i: int, size: int, key: int, row: int, tick: int, out: list[Output]) -> None:
         """Take one odd packet."""
-        arena = self._arena
+        arena, legs = self._arena, self._legs
         sequence, ssrc = int(arena.halves[i, 1]), int(arena.words[i, 2])
         found = self._owner(row, key, ssrc)
+        if found is not None and row < 0 and legs.secured[found]:
+            size = self._vault.open_one(arena.data, i, found, size)
+            if size == REFUSED:
+                return
         if found is None or not self._admit(found, key, ssrc, sequence):
             self._counts.strangers += 1
             return

@@ -14,6 +14,7 @@ from bridges.audio.g711 import FRAME
 from bridges.audio.legs import LegTable
 from bridges.audio.plan import Index
 from bridges.audio.sockets import message_array, send_batch, write_addresses
+from bridges.audio.vault import ROOM, Vault
 
 _MARKER = 0x80
 _PER_MS = 8
@@ -23,9 +24,11 @@ class PacketArena:
     """Packets of one size for the legs that stand at `of` in the table; `sending` are the places that get any."""
 
     def __init__(
-        self, legs: LegTable, of: Index, sending: Index, size: int, counts: Counts, shared_fd: int
-    ) -> None:
+        self, legs: LegTable, of: Index, sending: Index, size: int, vault: Vault, counts: Counts,
+        shared_fd: int,
+    ) -> None:  # fmt: skip
         self._legs = legs
+        self._vault = vault
         self._counts = counts
         self._shared_fd = shared_fd
         # In this order: on the shared socket, on sockets of their own, without a socket.
@@ -34,7 +37,10 @@ class PacketArena:
         self._shared_count = int(np.count_nonzero(way == 0))
         self._socket_count = len(way) - int(np.count_nonzero(way == 2))
         self._rows = rows = of[places]
-        self._packets = np.zeros((len(of), rtp.HEADER_SIZE + size), np.uint8)
+        self._size = rtp.HEADER_SIZE + size
+        self._secured = np.flatnonzero(legs.secured[rows]).tolist()
+        room = ROOM if self._secured else 0
+        self._packets = np.zeros((len(of), self._size + room), np.uint8)
         self._halves = self._packets.view(">u2")
         self._words = self._packets.view(">u4")
         self._packets[:, 0] = rtp.VERSION_BYTE
@@ -44,11 +50,12 @@ class PacketArena:
         self._addresses = np.zeros((len(of), 16), np.uint8)
         write_addresses(self._addresses, legs.goal[of])
         messages, self._iov = message_array(self._packets, self._addresses)
+        self._iov["size"] = self._size
         self._messages = np.ascontiguousarray(messages[places])
         self._own_fds = legs.own_fd[rows[self._shared_count : self._socket_count]].tolist()
         self._marked = bool(legs.marker[rows].any())
         self._packets[:, 1] = self._types
-        self.payload = self._packets[:, rtp.HEADER_SIZE :]
+        self.payload = self._packets[:, rtp.HEADER_SIZE : self._size]
         """What each place says next."""
 
     def send(self, time: int, out: list[Output]) -> None:
@@ -63,6 +70,12 @@ class PacketArena:
         self._words[places, 1] = (legs.out_zero[rows] + time) & 0xFFFFFFFF
         legs.out_sequence[rows] += 1
         legs.sent[rows] += 1
+        for i in self._secured:
+            place = int(places[i])
+            # What could not be closed goes out as a packet of nothing.
+            self._iov["size"][place] = self._vault.close(
+                self._packets, place, int(rows[i]), self._size
+            )
         shared = self._shared_count
         sent, unsent = send_batch(self._shared_fd, self._messages, 0, shared)
         for i, fd in enumerate(self._own_fds, shared):
@@ -93,14 +106,16 @@ class _Packetizer:
     """The legs of one packet time that is not the tick's."""
 
     def __init__(
-        self, legs: LegTable, of: Index, places: Index, ptime_ms: int, counts: Counts, fd: int
-    ) -> None:
+        self, legs: LegTable, of: Index, places: Index, ptime_ms: int, vault: Vault, counts: Counts,
+        fd: int,
+    ) -> None:  # fmt: skip
         self._pending = legs.pending
         self._places = places
         self._rows = of[places]
         self._ptime_ms = ptime_ms
         size = ptime_ms * _PER_MS
-        self._arena = PacketArena(legs, self._rows, np.arange(len(places)), size, counts, fd)
+        everyone = np.arange(len(places))
+        self._arena = PacketArena(legs, self._rows, everyone, size, vault, counts, fd)
 
     def send(self, tick: int, voice: NDArray[np.uint8], out: list[Output]) -> None:
         phase = tick % packet_times.period(self._ptime_ms)
@@ -113,20 +128,22 @@ class _Packetizer:
 class Sender:
     """The sending half of a tick, for the G.711 legs that stand at `of` in the table."""
 
-    def __init__(self, legs: LegTable, of: Index, counts: Counts, shared_fd: int) -> None:
+    def __init__(
+        self, legs: LegTable, of: Index, vault: Vault, counts: Counts, shared_fd: int
+    ) -> None:
         sends_to = legs.connected[of] & legs.receives[of]
         ptime = legs.ptime[of]
         plain = np.flatnonzero(sends_to & (ptime == packet_times.USUAL_MS))
-        self._plain = PacketArena(legs, of, plain, FRAME, counts, shared_fd)
+        self._plain = PacketArena(legs, of, plain, FRAME, vault, counts, shared_fd)
         self.voice = self._plain.payload
         """Where the stages write what each leg hears."""
         others = np.unique(ptime[sends_to & (ptime != packet_times.USUAL_MS)]).tolist()
         self._others = [
             _Packetizer(
-                legs, of, np.flatnonzero(sends_to & (ptime == ms)), ms, counts, shared_fd
+                legs, of, np.flatnonzero(sends_to & (ptime == ms)), ms, vault, counts, shared_fd
             )
             for ms in others
-        ]  # fmt: skip
+        ]
 
     def send(self, tick: int, out: list[Output]) -> None:
         """Send `voice`, in the packets that are whole with this tick."""
