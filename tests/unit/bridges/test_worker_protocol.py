@@ -90,7 +90,7 @@ class Inward:
     async def leg_vanished(self, leg_id):
         self._tell("leg_vanished", leg_id)
 
-    async def floor_moved(self, group, event, talker, calls):
+    async def floor_moved(self, group, event, talker, calls, cause, queue):
         self._tell("floor_moved", group, event, talker, tuple(calls))
 
     async def recording_stored(self, file):
@@ -345,7 +345,7 @@ async def test_a_worker_that_comes_later_is_found_and_one_that_goes_is_missed(tm
 
 
 async def test_a_recording_is_told_again_until_control_has_taken_it(tmp_path):
-    part = tmp_path / "recordings" / "2026-03-02" / "call-1-080000.wav.part"
+    part = tmp_path / "recordings" / "2026-03-02" / "call-1~080000.000000.wav.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(bytes(44 + 320))
     async with MediaWorker(worker_config(tmp_path)) as worker:
@@ -354,13 +354,13 @@ async def test_a_recording_is_told_again_until_control_has_taken_it(tmp_path):
         for inward in (refusing, taking):
             async with client_of(worker, inward):
                 await eventually(lambda inward=inward: inward.count("recording_stored"))
-        note = part.with_name("call-1-080000.wav.json")
+        note = part.with_name("call-1~080000.000000.wav.json")
         await eventually(lambda: not note.exists())
         async with client_of(worker, later) as media:
             await media.status()
             assert later.count("recording_stored") == 0
     what, file = taking.told[-1]
     assert (what, file.call_id) == ("recording_stored", "call-1")
-    assert file.path == "2026-03-02/call-1-080000.wav"
+    assert file.path == "2026-03-02/call-1~080000.000000.wav"
     assert file.seconds == pytest.approx(0.02)
     assert file.sha256
