@@ -81,18 +81,24 @@ class Failover:
         for args in theirs.orders(None):
             if isinstance(args, protocol.EnrollArgs):
                 member.journal.keep(args)
-        names = {one.name for one in self._places.members}
+        live = await self._places.placements.live_legs(theirs.legs)
         for call_id in theirs.calls:
-            placement = await self._places.placements.find(call_id)
-            is_guest = any(map(is_guests_end, theirs.legs_of(call_id)))
-            if placement is None or (not is_guest and placement.worker in names - {member.name}):
+            wanted = {leg for leg in theirs.legs_of(call_id) if leg in live or is_link(leg)}
+            is_guest = any(map(is_guests_end, wanted))
+            if not wanted or (not is_guest and await self._is_elsewhere(call_id, member)):
                 continue
             for args in theirs.orders(call_id):
                 leg_id = _leg_of(args)
-                if leg_id is None or leg_id in placement.legs or is_link(leg_id):
+                if leg_id is None or leg_id in wanted:
                     member.journal.keep(args)
             if not is_guest:
                 self._places.homes[call_id] = member
+
+    async def _is_elsewhere(self, call_id: str, member: Member) -> bool:
+        """Whether the call was carried to another worker."""
+        placement = await self._places.placements.find(call_id)
+        others = {one.name for one in self._places.members} - {member.name}
+        return placement is not None and placement.worker in others
 
     async def _restore(self, member: Member, has: dict[str, LegMeter], ask: Ask) -> None:
         """Order again what the worker should have and has not."""
@@ -230,6 +236,7 @@ class Failover:
                 continue
             self._status_due = False
             await self._link_again()
+            await self._links.sweep()
             told, self._readdressed = self._readdressed, {}
             for leg_id, address in told.items():
                 if self._places.of_leg(leg_id) is not None:

@@ -8,7 +8,7 @@ import asyncio
 
 from bridges import protocol
 from bridges.errors import WorkerLostError
-from bridges.members import LINK, Member
+from bridges.members import LINK, Member, is_link
 from bridges.places import Places
 from bridges.protocol import Args
 from commhub.ports.media import AudioFormat, MediaOrder, RtpAddress, RtpRemote
@@ -63,6 +63,20 @@ class Links:
                     await self._take_away(call_id, guest)
         self._places.forget_if_over(call_id)
 
+    async def sweep(self) -> None:
+        """Take away what a lost control or worker left of links: ends without their other end."""
+        ends = [
+            (member, leg_id, call_id)
+            for member in self._places.members
+            for leg_id, call_id in member.journal.legs.items()
+            if is_link(leg_id)
+        ]
+        for member, leg_id, call_id in ends:
+            async with self.lock:
+                if self._places.of_leg(_other_end(leg_id)) is None:
+                    await let_go(member, leg_id)
+            await self.tidy(call_id)
+
     async def _take_away(self, call_id: str, guest: Member) -> None:
         at_home, at_guest = link_legs(call_id, guest)
         await let_go(guest, at_guest)
@@ -80,6 +94,11 @@ class Links:
 def link_legs(call_id: str, guest: Member) -> tuple[str, str]:
     """The link's two legs: at the call's home, and at the guest's."""
     return f"{LINK}{call_id}.{guest.name}.home", f"{LINK}{call_id}.{guest.name}.guest"
+
+
+def _other_end(leg_id: str) -> str:
+    stem, _, end = leg_id.rpartition(".")
+    return f"{stem}.{'guest' if end == 'home' else 'home'}"
 
 
 def is_guests_end(leg_id: str) -> bool:

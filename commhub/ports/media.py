@@ -3,7 +3,7 @@
 Orders are idempotent per leg id: a retry after a lost connection finds the leg as it left it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -208,9 +208,9 @@ class MediaEngine(Protocol):
         and its shape go on."""
         ...
 
-    async def command_floor(self, group: str, action: FloorAction, participant: str) -> None:
-        """Take the floor (or the place in the queue) from a participant, or give it to a radio, whatever the
-        priorities. Raises NotFoundError for a group nobody uses, NotAllowedError for a radio that is no member."""
+    async def command_floor(self, group: str, action: FloorAction, participant: str | None) -> None:
+        """Take the floor (or the place in the queue) from a participant (None: whoever talks), or give it to a
+        radio, whatever the priorities. Raises NotFoundError for a group nobody uses, NotAllowedError for a radio that is no member."""
         ...
 
     async def enroll(self, radios: Sequence[RadioStanding], whole: bool) -> None:
@@ -247,10 +247,9 @@ class MediaEngine(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
     """Where a live call is. `worker` is the media worker that was chosen for it, None before its first leg;
-    `legs` are its legs that have not ended, and `with_radio` says that one of them is a radio group's."""
+    `with_radio` says that one of its legs is a radio group's."""
 
     worker: str | None
-    legs: frozenset[str]
     with_radio: bool
 
 
@@ -259,6 +258,10 @@ class Placements(Protocol):
 
     async def find(self, call_id: str) -> Placement | None:
         """None for a call that nobody knows or that has ended."""
+        ...
+
+    async def live_legs(self, leg_ids: Collection[str]) -> frozenset[str]:
+        """Those of the legs that have not ended, whichever call they are in."""
         ...
 
     async def record(self, call_id: str, worker: str) -> None:

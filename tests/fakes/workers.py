@@ -146,9 +146,11 @@ class FakePlacements:
             return None
         return Placement(
             worker=self.workers.get(call_id),
-            legs=frozenset(self.legs[call_id]),
             with_radio=call_id in self.radio,
         )
+
+    async def live_legs(self, leg_ids):
+        return frozenset(leg_ids) & {leg for legs in self.legs.values() for leg in legs}
 
     async def record(self, call_id, worker):
         self.workers[call_id] = worker

@@ -504,6 +504,29 @@ async def test_a_new_control_lets_go_of_what_is_over_on_record(town):
     assert {leg for worker in town.workers.values() for leg in worker.legs} == {"a0"}
 
 
+async def test_a_new_control_takes_away_links_nobody_needs_any_more(town):
+    await elsewhere(town)
+    await town.pool.join_group("c1", "g1", "street-a")
+    await town.restart_control()
+    for worker in town.workers.values():
+        await worker.meet()
+    await town.told({"a1": "c1"})
+    assert on(town, "w0") == {}
+    assert on(town, "w1") == {"c1": {"a1"}}
+
+
+async def test_a_leg_whose_move_was_on_record_but_not_ordered_is_still_there(town):
+    await town.talk("c0", "a0", "b0")
+    town.placements.legs["c0"].remove("a0")
+    town.call("c9", "a0")
+    await town.restart_control()
+    for worker in town.workers.values():
+        await worker.meet()
+    await town.told({"a0": "c0", "b0": "c0"})
+    await town.pool.move("a0", "c9")
+    assert (await town.pool.status()).legs
+
+
 async def test_a_new_control_says_nothing_of_lost_legs_before_it_knows_all_workers(town):
     await elsewhere(town)
     pool = await town.restart_control()
