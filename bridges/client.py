@@ -252,8 +252,10 @@ class MediaClient(MediaOrders):
                 telling = self._inward.leg_silent(leg_id, seconds)
             case LegVanished(leg_id):
                 telling = self._inward.leg_vanished(leg_id)
-            case FloorMoved(group, what, talker, calls):
-                telling = self._inward.floor_moved(group, what, talker, calls)
+            case FloorMoved():
+                telling = self._inward.floor_moved(
+                    event.group, event.event, event.talker, event.calls, event.cause, event.queue
+                )
             case RecordedFile():
                 telling = self._inward.recording_stored(event)
             case RecordingFailed(call_id, leg, reason):

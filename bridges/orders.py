@@ -49,7 +49,7 @@ class MediaOrders(ABC):
     async def move(self, leg_id: str, call_id: str) -> None:
         await self.ask(protocol.MoveArgs(leg_id, call_id))
 
-    async def command_floor(self, group: str, action: FloorAction, participant: str) -> None:
+    async def command_floor(self, group: str, action: FloorAction, participant: str | None) -> None:
         await self.ask(protocol.CommandFloorArgs(group, action, participant))
 
     async def enroll(self, radios: Sequence[RadioStanding], whole: bool) -> None:

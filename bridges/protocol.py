@@ -75,7 +75,7 @@ class MoveArgs:
 class CommandFloorArgs:
     group: str
     action: FloorAction
-    participant: str
+    participant: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from bridges.audio.shaping import Shapes, check
 from bridges.audio.sockets import PortPool, UdpPair, source_key
 from bridges.audio.sounds import SoundLibrary
 from bridges.audio.speakers import Speakers, Streams
-from bridges.audio.stages import NarrowStage, Stage, WideStage
+from bridges.audio.stages import NarrowStage, Stage, WideStage, hand_over
 from bridges.audio.taps import RecordTaps
 from bridges.audio.vault import Vault
 from commhub.domain.device import is_safe_id
@@ -114,6 +114,7 @@ class AudioEngine:
         self._tick = 0
         self._now = 0.0
         self._out: list[Output] = []
+        self._stages: tuple[NarrowStage, WideStage] | tuple[()] = ()
         self._pool = PortPool(config.bind_host, config.port_min, config.port_max)
         self._shared = self._pool.open_pair(shared=True)
         self._pairs: dict[str, UdpPair] = {}
@@ -306,7 +307,7 @@ class AudioEngine:
         self._leave(leg_id, before)
         self._belongs(leg_id, after)
 
-    def command_floor(self, group: str, action: FloorAction, participant: str) -> None:
+    def command_floor(self, group: str, action: FloorAction, participant: str | None) -> None:
         self._groups.command(group, action, participant, self._now, self._out)
 
     def enroll(self, radios: Sequence[RadioStanding], whole: bool) -> None:
@@ -429,10 +430,11 @@ class AudioEngine:
     def _arrange(self) -> None:
         legs = self._legs
         narrow, wide = make_plans(legs, self._groups.calls())
-        self._stages: tuple[NarrowStage, WideStage] = (
+        before, self._stages = self._stages, (
             NarrowStage(narrow, legs, self._coded),
             WideStage(wide, legs, self._coded, self._linear, self._up, self._down),
         )
+        hand_over(before, self._stages)
         for stage in self._stages:
             stage.shaper = self._shapes.shaper(stage.plan, stage.mixer, legs)
         self._taps.arrange(self._stages)

@@ -157,16 +157,18 @@ class Floors:
                     self.revoke(group, participant, FloorCause.NOT_MEMBER, now, out)
 
     def command(
-        self, name: str, action: FloorAction, participant: str, now: float, out: list[Output]
+        self, name: str, action: FloorAction, participant: str | None, now: float, out: list[Output]
     ) -> None:
         """The desk's own hand. Raises NotFoundError, NotAllowedError, InvalidError."""
         group = self.groups.get(name)
         if group is None:
             raise NotFoundError("nobody has used this group's floor", group=name)
         if action is FloorAction.REVOKE:
-            self.revoke(group, participant, FloorCause.DISPATCHER, now, out)
+            loser = participant or group.floor.talker
+            if loser is not None:
+                self.revoke(group, loser, FloorCause.DISPATCHER, now, out)
             return
-        if not participant.startswith(RADIO):
+        if participant is None or not participant.startswith(RADIO):
             raise InvalidError("the floor is given to a radio; a call takes it with its key")
         if not self._roster.is_member(participant.removeprefix(RADIO), name):
             raise NotAllowedError("this radio is no member of the group", group=name)

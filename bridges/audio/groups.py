@@ -142,7 +142,7 @@ class RadioGroups:
             found[1].shape = shape
 
     def command(
-        self, name: str, action: FloorAction, participant: str, now: float, out: list[Output]
+        self, name: str, action: FloorAction, participant: str | None, now: float, out: list[Output]
     ) -> None:
         """The desk's own hand on a floor. Raises NotFoundError, NotAllowedError, InvalidError."""
         self._floors.command(name, action, participant, now, out)

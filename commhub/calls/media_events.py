@@ -1,6 +1,7 @@
 """What the media engine tells of calls: floors, recordings, legs it lost. Implements `ports.inward.MediaIn`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import structlog
@@ -29,6 +30,7 @@ class MediaEvents:
 
     async def engine_status(self, status: EngineStatus) -> None:
         await self._calls.end_missing(frozenset(meter.leg_id for meter in status.legs))
+        await self._calls.control.reconcile(status)
 
     async def dtmf_received(self, leg_id: str, digit: str) -> None:
         """Digits have no meaning in a bridged call yet; the log shows that they arrive (never which)."""
@@ -42,28 +44,32 @@ class MediaEvents:
         await self._calls.lose_leg(leg_id, "its far end went without a word")
 
     async def floor_moved(
-        self, group: str, event: str, talker: str | None, calls: Sequence[str]
+        self,
+        group: str,
+        event: str,
+        talker: str | None,
+        calls: Sequence[str],
+        cause: str | None = None,
+        queue: Sequence[str] = (),
     ) -> None:
-        """One fact per call the group is in, or one without a call for the live desk."""
+        """One fact per call the group is in, or one without a call for the live desk. Who waits is the desk's
+        affair for the moment, and no line of an incident's record."""
         now = self._clock.now()
+        moved = FloorMoved(
+            at=now, group=group, event=event, talker=talker, cause=cause, queue=tuple(queue)
+        )
         async with self._store.begin() as uow:
-            if not calls:
-                uow.record(FloorMoved(at=now, group=group, event=event, talker=talker))
+            if not calls or event == "queue":
+                uow.record(moved)
+                return
             for call_id in sorted(calls):
                 try:
                     call = await uow.calls.get(call_id)
                 except NotFoundError:
                     continue
+                actor = talker or f"group:{group}"
                 uow.record(
-                    FloorMoved(
-                        at=now,
-                        actor=talker or f"group:{group}",
-                        incident_id=call.incident_id,
-                        group=group,
-                        event=event,
-                        talker=talker,
-                        call_id=call_id,
-                    )
+                    replace(moved, actor=actor, incident_id=call.incident_id, call_id=call_id)
                 )
 
     async def recording_stored(self, file: RecordedFile) -> None:

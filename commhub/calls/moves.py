@@ -4,7 +4,7 @@ Each takes the call's row and then reads the leg again, so news that comes twice
 changes nothing it should not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -19,8 +19,8 @@ from commhub.domain.call import (
     is_over,
     move_leg,
 )
-from commhub.domain.errors import ConflictError, NotFoundError
-from commhub.domain.facts import CallEnded, CallStarted, LegMoved
+from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
+from commhub.domain.facts import CallEnded, CallStarted, LegMoved, LegShaped
 from commhub.domain.people import Endpoint, Scheme
 from commhub.ports.store import UnitOfWork
 
@@ -37,6 +37,21 @@ def moved(leg: Leg, call: Call, *, at: datetime, actor: str) -> LegMoved:
         state=leg.state,
         cause=leg.cause,
         detail=leg.detail,
+    )
+
+
+def shaped(
+    leg: Leg, call: Call, change: Mapping[str, object], *, at: datetime, actor: str
+) -> LegShaped:
+    """The fact of what the desk made of a leg."""
+    return LegShaped(
+        at=at,
+        actor=actor,
+        incident_id=call.incident_id,
+        call_id=call.id,
+        leg_id=leg.id,
+        endpoint=str(leg.endpoint),
+        change=change,
     )
 
 
@@ -89,14 +104,47 @@ async def group_of(uow: UnitOfWork, endpoint: Endpoint) -> str:
     return device.groups[0] if device is not None and device.groups else endpoint.name
 
 
+async def whispered_to(uow: UnitOfWork, leg: Leg) -> list[Leg]:
+    """The legs that alone hear this one. Raises InvalidError for one that is not in the call, or itself."""
+    legs = {one.id: one for one in await uow.calls.legs_of(leg.call_id) if one.is_live}
+    for leg_id in leg.whispers_to:
+        if leg_id not in legs or leg_id == leg.id:
+            raise InvalidError("a leg whispers to other legs of its call, named by their ids")
+    return [legs[leg_id] for leg_id in leg.whispers_to]
+
+
+async def calls_of_group(uow: UnitOfWork, group: str, calls: Sequence[Call]) -> list[Call]:
+    """Those of the calls that have the talk group as a leg."""
+    found = []
+    for call in calls:
+        for leg in await uow.calls.legs_of(call.id):
+            radio = leg.is_live and leg.endpoint.scheme is Scheme.RADIO
+            if radio and await group_of(uow, leg.endpoint) == group:
+                found.append(call)
+                break
+    return found
+
+
+async def drop_leg(
+    uow: UnitOfWork, leg: Leg, call: Call, actor: str, now: datetime, orders: Orders
+) -> None:
+    """Hang a leg up at the desk's word, whatever that makes of its call."""
+    ended = move_leg(leg, LegState.ENDED, now, cause=Cause.DESK)
+    await uow.calls.update_leg(ended)
+    uow.record(moved(ended, call, at=now, actor=actor))
+    orders.hang_up.append((leg, Cause.DESK))
+
+
 async def _hold(uow: UnitOfWork, leg_id: str) -> tuple[Call, Leg] | None:
     """The leg with its call, whose row is ours from here on; None for a leg that is unknown or has ended."""
     known = await uow.calls.find_leg(leg_id)
-    if known is None or not known.is_live:
-        return None
-    call = await uow.calls.get(known.call_id)
-    leg = await leg_of(uow, call.id, leg_id)
-    return (call, leg) if leg.is_live else None
+    while known is not None and known.is_live:
+        call = await uow.calls.get(known.call_id)
+        known = await uow.calls.find_leg(leg_id)
+        # The desk may have moved it to another call while we waited for this one.
+        if known is not None and known.call_id == call.id and known.is_live:
+            return call, known
+    return None
 
 
 async def progress(
@@ -115,6 +163,8 @@ async def progress(
     await uow.calls.update_leg(leg)
     uow.record(moved(leg, call, at=now, actor=f"leg:{leg.endpoint}"))
     if state is LegState.CONNECTED:
+        # Not every driver has a place of its own to say it at the beginning.
+        orders.shape.append(leg)
         await _note_connection(uow, call, orders)
     return orders
 

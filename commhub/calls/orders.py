@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from commhub.calls.shapes import hold_prompt, shape_of
 from commhub.domain.call import Call, Cause, Leg
 from commhub.domain.errors import DomainError, InvalidError, UnavailableError
 from commhub.domain.people import Endpoint, Scheme
-from commhub.ports.media import MediaEngine
+from commhub.ports.media import PLAIN, MediaEngine
 from commhub.ports.telephony import LegDriver, LegOrder, Recovering
 
 log = structlog.get_logger(__name__)
@@ -19,12 +20,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Orders:
-    """Gathered inside a transaction, carried out after it."""
+    """Gathered inside a transaction, carried out after it. `move` has the legs as they are in their new call, `hold`
+    those whose hold began or ended."""
 
     place: list[tuple[Leg, Call]] = field(default_factory=list)
     answer: list[Leg] = field(default_factory=list)
     hang_up: list[tuple[Leg, Cause]] = field(default_factory=list)
     record: list[tuple[str, bool]] = field(default_factory=list)
+    move: list[Leg] = field(default_factory=list)
+    shape: list[Leg] = field(default_factory=list)
+    hold: list[Leg] = field(default_factory=list)
 
 
 class Orderly:
@@ -60,6 +65,9 @@ class Orderly:
             for leg, call in orders.place
             if (reason := await self._place(leg, call)) is not None
         ]
+        for leg in orders.shape:
+            if shape_of(leg) != PLAIN:
+                await _attempt("shape", leg, self.media.shape(leg.id, shape_of(leg)))
         for leg in orders.answer:
             await _attempt("answer", leg, self._driver(leg).answer(leg.id))
         for call_id, on in orders.record:
@@ -67,6 +75,43 @@ class Orderly:
         for leg, cause in orders.hang_up:
             await _attempt("hang_up", leg, self._driver(leg).hang_up(leg.id, cause))
         return failed
+
+    async def shape(self, orders: Orders) -> None:
+        """Tell the engine how legs take part; raises what it says. A hold without its prompt is a hold still."""
+        for leg in orders.shape:
+            await self.media.shape(leg.id, shape_of(leg))
+        await self._hold(orders)
+
+    async def transfer(self, orders: Orders) -> None:
+        """Move legs as far as can be, then raise the first failure; what failed is caught up with (`catch_up`)."""
+        failures = []
+        for leg in orders.move:
+            try:
+                await self.media.move(leg.id, leg.call_id)
+            except DomainError as error:
+                log.warning("call_order_failed", order="move", leg_id=leg.id, reason=str(error))
+                failures.append(error)
+        for leg in orders.shape:
+            await _attempt("shape", leg, self.media.shape(leg.id, shape_of(leg)))
+        await self._hold(orders)
+        # Whoever rang in and is now with somebody, and whoever was in both calls.
+        await self.carry_out(Orders(answer=orders.answer, hang_up=orders.hang_up))
+        if failures:
+            raise failures[0]
+
+    async def catch_up(self, orders: Orders) -> None:
+        """Tell an engine what it may have missed; one leg's failure is its own."""
+        for leg in orders.move:
+            await _attempt("move", leg, self.media.move(leg.id, leg.call_id))
+        for leg in orders.shape:
+            await _attempt("shape", leg, self.media.shape(leg.id, shape_of(leg)))
+        await self._hold(orders)
+
+    async def _hold(self, orders: Orders) -> None:
+        for leg in orders.hold:
+            prompt = hold_prompt(leg)
+            work = self.media.play(prompt) if leg.held else self.media.stop_playing(prompt.id)
+            await _attempt("hold", leg, work)
 
     async def recover(self, leg: Leg) -> bool:
         """Whether the far end of a leg without audio comes back by itself."""
@@ -83,6 +128,7 @@ class Orderly:
             endpoint=leg.endpoint,
             caller=call.title or "commhub",
             ring_for_s=self._ring_for_s,
+            shape=shape_of(leg),
         )
         try:
             await self._driver(leg).place(order)

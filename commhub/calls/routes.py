@@ -8,15 +8,18 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
 from pydantic import Field
 
+from commhub.calls.control import LegWish
 from commhub.calls.excerpts import cut
 from commhub.calls.service import CallRequest, CallService, CallState
 from commhub.domain.account import Permission
+from commhub.domain.call import Entry
 from commhub.domain.errors import NotFoundError
-from commhub.http.auth import CurrentPrincipal, needs
+from commhub.http.auth import CurrentPrincipal, needs, require
 from commhub.http.bodies import Body
 from commhub.http.cursors import PageQuery
 from commhub.http.idempotency import IdempotencyKey
 from commhub.http.views import CallView, LegView, Page, RecordingView
+from commhub.ports.media import FloorAction
 from commhub.ports.store import Store
 
 EndpointName = Annotated[str, Field(max_length=128, examples=["sip:1001", "radio:r12"])]
@@ -31,15 +34,49 @@ class NewCall(Body):
     record: bool = False
 
 
+LegId = Annotated[str, Field(max_length=64)]
+
+
 class NewLeg(Body):
+    """`mode` other than talk is an intervention: into somebody's talk (强插), only listening (监听), or heard by the
+    legs of `whispers_to` alone."""
+
     endpoint: EndpointName
+    mode: Entry = Entry.TALK
+    whispers_to: list[LegId] = Field(default=[], max_length=64)
 
 
 class LegChange(Body):
-    """`muted` keeps the leg's voice out of the mix; `key` presses a radio group's key for the call."""
+    """`muted`: nobody hears the leg. `held`: it hears the hold prompt and nobody hears it. `listen_only`: it hears
+    all, nobody hears it. `whispers_to`: ids of the legs that alone hear it, [] for everybody. `gain_db`: its voice
+    louder or softer; `auto_gain`: brought to one level. `key` presses a radio group's key for the call."""
 
     muted: bool | None = None
+    held: bool | None = None
+    listen_only: bool | None = None
+    whispers_to: list[LegId] | None = Field(None, max_length=64)
+    gain_db: float | None = Field(None, ge=-20, le=20, allow_inf_nan=False)
+    auto_gain: bool | None = None
     key: bool | None = None
+
+
+class LegTransfer(Body):
+    """`to` is the call the leg goes to."""
+
+    to: LegId
+
+
+class Merge(Body):
+    """`into` is the call that has all legs afterwards."""
+
+    into: LegId
+
+
+class FloorCommand(Body):
+    """`participant` is `radio:r12` or `call:ID`; left out, the floor is taken from whoever talks."""
+
+    action: FloorAction
+    participant: str | None = Field(None, max_length=128, pattern=r"^(radio|call):\S+$")
 
 
 def view_of(state: CallState) -> CallView:
@@ -59,6 +96,11 @@ def _file_inside(folder: Path, name: str) -> Path:
 def build_router(service: CallService, store: Store, recordings_dir: Path) -> APIRouter:
     """The routes; `recordings_dir` is where the workers store what `Recording.path` names."""
     router = APIRouter(prefix="/calls", tags=["calls"])
+
+    @router.post("/floors/{group}", status_code=204, dependencies=[needs(Permission.INTERVENE)])
+    async def command_floor(group: str, body: FloorCommand, principal: CurrentPrincipal) -> None:
+        """Take a group's floor away, or give it to a radio."""
+        await service.control.command_floor(group, body.action, body.participant, principal)
 
     @router.post(
         "", status_code=201, response_model=CallView, dependencies=[needs(Permission.CALL)]
@@ -101,15 +143,46 @@ def build_router(service: CallService, store: Store, recordings_dir: Path) -> AP
     async def add_leg(
         call_id: str, body: NewLeg, principal: CurrentPrincipal, key: IdempotencyKey
     ) -> Response:
+        """Ring one more endpoint into the call. Any mode but talk asks for the right to intervene."""
+        if body.mode is not Entry.TALK:
+            require(principal, Permission.INTERVENE)
+
         async def produce() -> LegView:
-            return LegView.model_validate(await service.add_leg(call_id, body.endpoint, principal))
+            leg = await service.add_leg(
+                call_id,
+                body.endpoint,
+                principal,
+                entry=body.mode,
+                whispers_to=body.whispers_to,
+            )
+            return LegView.model_validate(leg)
 
         return await key.run_after(store, body, produce)
 
     @router.patch("/{call_id}/legs/{leg_id}", dependencies=[needs(Permission.CALL)])
-    async def change_leg(call_id: str, leg_id: str, body: LegChange) -> LegView:
-        leg = await service.change_leg(call_id, leg_id, muted=body.muted, key=body.key)
+    async def change_leg(
+        call_id: str, leg_id: str, body: LegChange, principal: CurrentPrincipal
+    ) -> LegView:
+        """Change how a leg takes part. Listening and whispering ask for the right to intervene."""
+        wish = LegWish(**body.model_dump())
+        if wish.intervenes:
+            require(principal, Permission.INTERVENE)
+        leg = await service.control.change_leg(call_id, leg_id, wish, principal)
         return LegView.model_validate(leg)
+
+    @router.post("/{call_id}/legs/{leg_id}/move", dependencies=[needs(Permission.CALL)])
+    async def move_leg(
+        call_id: str, leg_id: str, body: LegTransfer, principal: CurrentPrincipal
+    ) -> LegView:
+        """Take the leg into another call without ringing it again."""
+        leg = await service.control.move_leg(call_id, leg_id, body.to, principal)
+        return LegView.model_validate(leg)
+
+    @router.post("/{call_id}/merge", dependencies=[needs(Permission.CALL)])
+    async def merge(call_id: str, body: Merge, principal: CurrentPrincipal) -> CallView:
+        """Bring everybody of this call into another; the answer is that other call."""
+        await service.control.merge(call_id, body.into, principal)
+        return view_of(await service.get(body.into))
 
     @router.delete(
         "/{call_id}/legs/{leg_id}", status_code=204, dependencies=[needs(Permission.CALL)]

@@ -7,15 +7,16 @@ report that comes twice or too late changes nothing. `resume` orders again what 
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 
 from commhub.calls import moves
+from commhub.calls.control import MAX_LEGS, ConferenceControl
 from commhub.calls.orders import Orderly, Orders
 from commhub.domain.account import Principal
-from commhub.domain.call import TALKING, Call, Cause, Direction, Leg, LegState
+from commhub.domain.call import TALKING, Call, Cause, Direction, Entry, Leg, LegState
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.domain.people import Endpoint, Scheme
 from commhub.domain.recording import Recording
@@ -28,7 +29,6 @@ from commhub.ports.telephony import LegDriver
 
 log = structlog.get_logger(__name__)
 
-MAX_LEGS = 64
 _ALL_LIVE = 1000
 
 
@@ -59,6 +59,8 @@ class CallService:
         self._ring_for_s = ring_for_s
         self._orderly = Orderly(ring_for_s)
         self._resumed = asyncio.Event()
+        self.control = ConferenceControl(store, clock, self._orderly)
+        """The desk's hand in a call that goes on."""
 
     def connect(self, media: MediaEngine, drivers: Mapping[Scheme, LegDriver]) -> None:
         """Hand over the engine and the leg drivers, which themselves were handed this service."""
@@ -94,8 +96,19 @@ class CallService:
         await self._carry_out(Orders(place=[(leg, call) for leg in legs]))
         return CallState(call, legs)
 
-    async def add_leg(self, call_id: str, endpoint: str, principal: Principal) -> Leg:
-        """Ring one more endpoint into a live call. Raises ConflictError when it is in there already."""
+    async def add_leg(
+        self,
+        call_id: str,
+        endpoint: str,
+        principal: Principal,
+        *,
+        entry: Entry = Entry.TALK,
+        whispers_to: Sequence[str] = (),
+    ) -> Leg:
+        """Ring one more endpoint into a live call, to talk, to barge in, to listen, or to whisper to some (leg ids).
+        Raises ConflictError when it is in there already, InvalidError for a whisper to nobody."""
+        if (entry is Entry.WHISPER) != bool(whispers_to):
+            raise InvalidError("a whisper, and only a whisper, says which legs are to hear it")
         (parsed,) = self._endpoints([endpoint], principal)
         now = self._clock.now()
         async with self._store.begin() as uow:
@@ -105,39 +118,39 @@ class CallService:
                 raise ConflictError(f"{parsed} is in this call already")
             if len(live) >= MAX_LEGS:
                 raise InvalidError(f"a call has at most {MAX_LEGS} legs")
-            leg = Leg(id=new_id(), call_id=call_id, endpoint=parsed, created_at=now)
+            leg = Leg(
+                id=new_id(),
+                call_id=call_id,
+                endpoint=parsed,
+                created_at=now,
+                listen_only=entry is Entry.LISTEN,
+                whispers_to=tuple(whispers_to),
+            )
+            heard_by = await moves.whispered_to(uow, leg)
             await uow.calls.add_leg(leg)
             uow.record(moves.moved(leg, call, at=now, actor=principal.actor))
-            await uow.audit.append(now, principal.actor, "call.add_leg", call_id, "ok", str(parsed))
+            detail = str(parsed)
+            if entry is not Entry.TALK:
+                change = {"entry": entry, "whispers_to": [str(one.endpoint) for one in heard_by]}
+                uow.record(moves.shaped(leg, call, change, at=now, actor=principal.actor))
+                detail = f"{parsed} {entry}"
+            await uow.audit.append(now, principal.actor, "call.add_leg", call_id, "ok", detail)
         await self._carry_out(Orders(place=[(leg, call)]))
-        return leg
-
-    async def change_leg(
-        self, call_id: str, leg_id: str, *, muted: bool | None = None, key: bool | None = None
-    ) -> Leg:
-        """Mute or unmute a leg, or press (`key`) a radio group's key for the call."""
-        async with self._store.begin() as uow:
-            await moves.live_call(uow, call_id)
-            leg = await moves.leg_of(uow, call_id, leg_id)
-            if leg.state not in TALKING:
-                raise ConflictError(f"the leg is {leg.state}; only a connected leg can be changed")
-            if key is not None and leg.endpoint.scheme is not Scheme.RADIO:
-                raise InvalidError("only a radio group has a key to press")
-            group = await moves.group_of(uow, leg.endpoint)
-            if muted is not None:
-                leg = replace(leg, muted=muted)
-                await uow.calls.update_leg(leg)
-        media = self._orderly.media
-        if muted is not None:
-            await media.mute(leg_id, muted)
-        if key is not None:
-            await media.key_group(call_id, group, key)
         return leg
 
     async def hang_up(self, call_id: str, leg_id: str, principal: Principal) -> None:
         """Take one leg down; the call goes on while others talk. A leg that has ended is fine (a retry)."""
-        async with self._store.read() as uow:
-            await moves.leg_of(uow, call_id, leg_id)
+        async with self._store.begin() as uow:
+            leg = await moves.leg_of(uow, call_id, leg_id)
+            if leg.is_live:
+                await uow.audit.append(
+                    self._clock.now(),
+                    principal.actor,
+                    "call.release_leg",
+                    call_id,
+                    "ok",
+                    str(leg.endpoint),
+                )
         await self._end_leg(leg_id, Cause.DESK, None, actor=principal.actor)
 
     async def end(self, call_id: str, principal: Principal) -> None:

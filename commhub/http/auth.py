@@ -96,13 +96,17 @@ def needs(permission: Permission) -> Any:
     """A dependency that answers 403 unless one of the caller's roles allows `permission`."""
 
     async def check(connection: HTTPConnection) -> None:
-        principal = await authenticate(connection)
-        if not principal.may(permission):
-            raise NotAllowedError(
-                f"your role does not allow this: it needs «{permission}»", permission=permission
-            )
+        require(await authenticate(connection), permission)
 
     return Depends(check)
+
+
+def require(principal: Principal, permission: Permission) -> None:
+    """For a route whose body decides what it needs. Raises NotAllowedError."""
+    if not principal.may(permission):
+        raise NotAllowedError(
+            f"your role does not allow this: it needs «{permission}»", permission=permission
+        )
 
 
 CurrentPrincipal = Annotated[Principal, Depends(authenticate)]

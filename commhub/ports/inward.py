@@ -176,9 +176,16 @@ class MediaIn(Protocol):
         ...
 
     async def floor_moved(
-        self, group: str, event: str, talker: str | None, calls: Sequence[str]
+        self,
+        group: str,
+        event: str,
+        talker: str | None,
+        calls: Sequence[str],
+        cause: str | None = None,
+        queue: Sequence[str] = (),
     ) -> None:
-        """`event` is taken, idle or revoked; `calls` are the calls the group is a leg of."""
+        """`event` is taken, idle, revoked (`cause` says why) or queue; `calls` are the calls the group is a leg of,
+        `queue` those who wait for its floor now, the next one first."""
         ...
 
     async def recording_stored(self, file: RecordedFile) -> None:

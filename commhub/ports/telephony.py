@@ -9,18 +9,20 @@ from typing import Protocol, runtime_checkable
 
 from commhub.domain.call import Cause
 from commhub.domain.people import Endpoint
-from commhub.ports.media import RtpAddress
+from commhub.ports.media import PLAIN, LegShape, RtpAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegOrder:
-    """`caller` is the name the far end's display shows. `ring_for_s` ends an unanswered leg."""
+    """`caller` is the name the far end's display shows. `ring_for_s` ends an unanswered leg. `shape` is how the leg
+    begins: a driver that reserves a place for it says so there."""
 
     call_id: str
     leg_id: str
     endpoint: Endpoint
     caller: str = "commhub"
     ring_for_s: float = 45.0
+    shape: LegShape = PLAIN
 
 
 class LegDriver(Protocol):

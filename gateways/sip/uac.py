@@ -63,6 +63,7 @@ class Placing:
     async def _reserve(self, bindings: Sequence[SipBinding]) -> None:
         order = MediaOrder(
             call_id=self._order.call_id,
+            shape=self._order.shape,
             leg_id=self._leg.id,
             near_signalling=all(is_near(binding) for binding in bindings),
         )

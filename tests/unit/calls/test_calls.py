@@ -7,7 +7,6 @@ from commhub.calls.media_events import MediaEvents
 from commhub.calls.service import CallRequest, CallService
 from commhub.domain.account import Principal
 from commhub.domain.call import Cause, LegState
-from commhub.domain.device import Device, DeviceKind
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.domain.people import Endpoint, Role, Scheme
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
@@ -138,24 +137,6 @@ async def test_a_recording_starts_with_the_first_voice_and_stops_with_the_call(c
         ("record", call.id, True, False),
         ("record", call.id, False, False),
     ]
-
-
-async def test_only_a_connected_leg_is_muted_and_only_a_radio_has_a_key(calls, media, store):
-    async with store.begin() as uow:
-        await uow.fleet.put(
-            Device(id="r12", kind=DeviceKind.RADIO, name="r12", groups=("patrol-1",))
-        )
-    call, legs = await placed(calls, "sip:1001", "radio:r12")
-    phone, radio = legs["sip:1001"], legs["radio:r12"]
-    with pytest.raises(ConflictError):
-        await calls.change_leg(call.id, phone.id, muted=True)
-    for leg in legs.values():
-        await calls.leg_connected(leg.id, "PCMA")
-    assert (await calls.change_leg(call.id, phone.id, muted=True)).muted
-    with pytest.raises(InvalidError):
-        await calls.change_leg(call.id, phone.id, key=True)
-    await calls.change_leg(call.id, radio.id, key=True)
-    assert media.orders == [("mute", phone.id, True), ("key", call.id, "patrol-1", True)]
 
 
 async def test_a_leg_already_in_the_call_is_not_rung_twice(calls):
