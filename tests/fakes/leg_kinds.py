@@ -6,10 +6,12 @@ A new kind of leg is one class here with the methods of `FarEnd` and one line in
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 from fakes.rtp import EngineBench, Phone
+from fakes.secure_phone import SecurePhone
 from numpy.typing import NDArray
 
 from bridges.audio.codecs.codec import Codec
@@ -17,7 +19,7 @@ from bridges.audio.codecs.g722 import G722
 from bridges.audio.codecs.opus import Opus
 from bridges.audio.events import FloorAnswer, FrameOut, PacketOut
 from bridges.audio.g711 import Law, decode, encode
-from commhub.ports.media import AudioFormat, MediaOrder, RtpAddress, RtpRemote
+from commhub.ports.media import AudioFormat, MediaOrder
 from commhub.ports.voice import VoiceFrame
 from simulators.tones import ToneMeter
 
@@ -81,16 +83,16 @@ class FarEnd(Protocol):
 class G711End:
     """A SIP phone."""
 
-    def __init__(self, frequency: float, law: Law, ptime_ms: int = 20) -> None:
-        self.phone = Phone(frequency, law)
+    def __init__(
+        self, frequency: float, law: Law, ptime_ms: int = 20, phone: Phone | None = None
+    ) -> None:
+        self.phone = phone or Phone(frequency, law)
         self.ear = Ear()
         self._ptime_ms = ptime_ms
         self._waiting = 0
         self.sizes: set[int] = set()
 
     def join(self, bench: EngineBench, leg: str, call: str) -> None:
-        from dataclasses import replace
-
         remote = self.phone.remote()
         remote = replace(remote, audio=replace(remote.audio, ptime_ms=self._ptime_ms))
         address = bench.engine.reserve(MediaOrder(call_id=call, leg_id=leg))
@@ -160,8 +162,10 @@ class _Stream:
 class LaneEnd:
     """A SIP phone with a wideband codec. `packets` are those of the last tick."""
 
-    def __init__(self, frequency: float, codec: Codec, ptime_ms: int = 20) -> None:
-        self.phone = Phone(frequency)
+    def __init__(
+        self, frequency: float, codec: Codec, ptime_ms: int = 20, phone: Phone | None = None
+    ) -> None:
+        self.phone = phone or Phone(frequency)
         self.ear = Ear()
         self.packets: list[bytes] = []
         self.stream = _Stream(codec, frequency, ptime_ms)
@@ -169,8 +173,7 @@ class LaneEnd:
     def join(self, bench: EngineBench, leg: str, call: str) -> None:
         address = bench.engine.reserve(MediaOrder(call_id=call, leg_id=leg))
         self.phone.goal = (address.host, address.port)
-        here = RtpAddress(self.phone.host, self.phone.port)
-        bench.engine.connect(leg, RtpRemote(address=here, audio=self.stream.audio))
+        bench.engine.connect(leg, replace(self.phone.remote(), audio=self.stream.audio))
 
     def begin(self) -> None: ...
 
@@ -294,6 +297,8 @@ KINDS: dict[str, Callable[[float], FarEnd]] = {
     "G722-10ms": lambda tone: LaneEnd(tone, G722(), 10),
     "Opus": lambda tone: LaneEnd(tone, Opus()),
     "Opus-60ms": lambda tone: LaneEnd(tone, Opus(), 60),
+    "PCMA-SRTP": lambda tone: G711End(tone, Law.PCMA, phone=SecurePhone(tone, Law.PCMA)),
+    "Opus-SRTP": lambda tone: LaneEnd(tone, Opus(), phone=SecurePhone(tone)),
     "browser": lambda tone: PluggedEnd(tone, Opus()),
     "radio-PCMA": lambda tone: RadioEnd(tone, "PCMA", 20),
     "radio-Opus": lambda tone: RadioEnd(tone, "OPUS", 60),
