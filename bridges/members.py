@@ -87,7 +87,7 @@ def is_link(leg_id: str) -> bool:
     return leg_id.startswith(LINK)
 
 
-def silent_meter(leg_id: str, call_id: str) -> LegMeter:
+def silent_meter(leg_id: str, call_id: str = "") -> LegMeter:
     """The meter of a leg of which nothing was measured yet."""
     return LegMeter(
         leg_id=leg_id, call_id=call_id, received=0, sent=0, lost=0, level_dbov=-127.0, silent_s=0.0

@@ -11,7 +11,7 @@ What happens when a worker is lost is `failover`.
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -213,7 +213,7 @@ class MediaPool(MediaOrders):
     def known(self) -> EngineStatus:
         """Every leg there is or that is being set up again, with its last meters."""
         legs = [
-            member.meters.get(leg_id) or silent_meter(leg_id, call_id)
+            replace(member.meters.get(leg_id) or silent_meter(leg_id), call_id=call_id)
             for member in self.members
             for leg_id, call_id in member.journal.legs.items()
             if not is_link(leg_id)

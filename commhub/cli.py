@@ -64,7 +64,7 @@ def commands(
 
 @app.command()
 def up() -> None:
-    """Run the hub: broker, media worker and control, each restarted when it dies."""
+    """Run the hub: broker, media workers and control, each restarted when it dies."""
     from commhub.wiring.up import run_up
 
     settings = _settings()
@@ -82,9 +82,11 @@ def control() -> None:
 
 @app.command()
 def worker(
-    name: Annotated[str, typer.Option(help="Names its socket in the data directory.")] = "w0",
+    name: Annotated[
+        str, typer.Argument(help="Names its socket and journal; w0 has the radios.")
+    ] = "w0",
 ) -> None:
-    """Run one media worker: the audio engine and the voice connection."""
+    """Run one media worker: the audio engine, and in w0 the voice connection."""
     from commhub.wiring.worker import run_worker_process
 
     settings = _settings()

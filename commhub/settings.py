@@ -18,6 +18,7 @@ from pydantic_settings import (
 )
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+SipCodec = Literal["PCMA", "PCMU", "G722", "opus"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 
 
@@ -40,12 +41,15 @@ class HttpSettings(Part):
 
 
 class SipSettings(Part):
-    """The SIP edge. `advertised_host` stands in Contact and SDP when the bound host is not reachable."""
+    """The SIP edge. `advertised_host` stands in Contact and SDP when the bound host is not reachable. `codecs` are
+    offered and taken in their order; `srtp` says whether voice is protected by keys in the signalling."""
 
     host: str = "127.0.0.1"
     port: Port = 5060
     advertised_host: str | None = None
     realm: str = "commhub"
+    codecs: Annotated[tuple[SipCodec, ...], Field(min_length=1)] = ("PCMA", "PCMU", "G722", "opus")
+    srtp: Literal["off", "accept", "offer", "require"] = "accept"
 
 
 class MqttSettings(Part):
@@ -58,8 +62,19 @@ class MqttSettings(Part):
     voice_password: SecretStr | None = None
 
 
+class RemoteWorker(Part):
+    """A media worker on another machine: `tcp:HOST:PORT`, and the secret it was started with."""
+
+    name: Name
+    address: Annotated[str, Field(pattern=r"^tcp:.+:[0-9]+$")]
+    secret: SecretStr
+
+
 class MediaSettings(Part):
-    """RTP addresses of the media workers, and where recordings go (default: data_dir/recordings). `webrtc_port` is
+    """`workers` run on this machine, each with an even share of the ports; `remote_workers` elsewhere. A worker that
+    is itself to be reached from elsewhere listens at `listen` and asks for `secret`.
+
+    RTP addresses of the media workers, and where recordings go (default: data_dir/recordings). `webrtc_port` is
     the UDP port browsers talk to, the next ones those of further workers; 0: any free one."""
 
     host: str = "127.0.0.1"
@@ -67,6 +82,10 @@ class MediaSettings(Part):
     first_port: Port = 20000
     last_port: Port = 29999
     webrtc_port: Port = 0
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    remote_workers: tuple[RemoteWorker, ...] = ()
+    listen: Annotated[str, Field(pattern=r"^tcp:.+:[0-9]+$")] | None = None
+    secret: SecretStr | None = None
     recordings_dir: Path | None = None
 
 

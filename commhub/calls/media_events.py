@@ -14,7 +14,7 @@ from commhub.domain.facts import FloorMoved, RecordingFailed, RecordingStored
 from commhub.domain.recording import Recording, RecordingKind, retention_of
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
-from commhub.ports.media import EngineStatus, RecordedFile
+from commhub.ports.media import EngineStatus, RecordedFile, RtpAddress
 from commhub.ports.store import Store, UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -42,6 +42,9 @@ class MediaEvents:
 
     async def leg_vanished(self, leg_id: str) -> None:
         await self._calls.lose_leg(leg_id, "its far end went without a word")
+
+    async def leg_readdressed(self, leg_id: str, address: RtpAddress) -> None:
+        await self._calls.readdress(leg_id, address)
 
     async def floor_moved(
         self,

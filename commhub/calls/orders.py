@@ -12,8 +12,8 @@ from commhub.calls.shapes import hold_prompt, shape_of
 from commhub.domain.call import Call, Cause, Leg
 from commhub.domain.errors import DomainError, InvalidError, UnavailableError
 from commhub.domain.people import Endpoint, Scheme
-from commhub.ports.media import PLAIN, MediaEngine
-from commhub.ports.telephony import LegDriver, LegOrder, Recovering
+from commhub.ports.media import PLAIN, MediaEngine, RtpAddress
+from commhub.ports.telephony import LegDriver, LegOrder, Readdressing, Recovering
 
 log = structlog.get_logger(__name__)
 
@@ -117,6 +117,14 @@ class Orderly:
         """Whether the far end of a leg without audio comes back by itself."""
         driver: object = self._drivers.get(leg.endpoint.scheme)
         return isinstance(driver, Recovering) and await driver.recover(leg.id)
+
+    async def readdress(self, leg: Leg, address: RtpAddress) -> bool:
+        """Whether the leg's far end can be told that our address has changed; it is then being told."""
+        driver: object = self._drivers.get(leg.endpoint.scheme)
+        if not isinstance(driver, Readdressing):
+            return False
+        await driver.readdress(leg.id, address)
+        return True
 
     def _driver(self, leg: Leg) -> LegDriver:
         return self._drivers[leg.endpoint.scheme]

@@ -23,7 +23,7 @@ from commhub.domain.recording import Recording
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
-from commhub.ports.media import MediaEngine
+from commhub.ports.media import MediaEngine, RtpAddress
 from commhub.ports.store import Store
 from commhub.ports.telephony import LegDriver
 
@@ -247,16 +247,28 @@ class CallService:
     async def end_missing(self, known_to_engine: frozenset[str]) -> None:
         """End the talking legs whose audio the engine no longer has (its process was lost).
 
-        Waits for `resume`: before that the drivers may not know their legs yet.
+        Waits for `resume`: before that the drivers may not know their legs yet. What was connected meanwhile is
+        no business of this list.
         """
+        asked_at = self._clock.now()
         await self._resumed.wait()
         for state in await self._live():
             for leg in state.legs:
                 if leg.state not in TALKING or leg.id in known_to_engine:
                     continue
+                if leg.connected_at is not None and leg.connected_at > asked_at:
+                    continue
                 log.warning("leg_lost_its_media", leg_id=leg.id)
                 if not await self._orderly.recover(leg):
                     await self.lose_leg(leg.id, "the media worker was restarted")
+
+    async def readdress(self, leg_id: str, address: RtpAddress) -> None:
+        """The leg's audio has another address now: have its far end told, or end it when it cannot be."""
+        await self._resumed.wait()
+        async with self._store.read() as uow:
+            leg = await uow.calls.find_leg(leg_id)
+        if leg is not None and leg.is_live and not await self._orderly.readdress(leg, address):
+            await self.lose_leg(leg_id, "its media worker was replaced at another address")
 
     async def lose_leg(self, leg_id: str, detail: str) -> None:
         """End a leg whose audio is gone for good."""

@@ -16,14 +16,12 @@ from zoneinfo import ZoneInfo
 import structlog
 from fastapi import APIRouter
 
-from bridges.client import ClientConfig, MediaClient
 from commhub import __version__
 from commhub.accounts import routes as account_routes
 from commhub.accounts.passwords import Passwords
 from commhub.accounts.service import AccountService
 from commhub.accounts.sessions import SessionService
 from commhub.calls import routes as call_routes
-from commhub.calls.media_events import MediaEvents
 from commhub.calls.service import CallService
 from commhub.db import migrate, open_store
 from commhub.directory import routes as directory_routes
@@ -59,13 +57,12 @@ from commhub.web.app import create_app
 from commhub.web.server import ServerConfig, serve
 from commhub.wiring.facts_wire import FactsWire
 from commhub.wiring.health import Health
+from commhub.wiring.media import media_pool
 from commhub.wiring.secrets import own_secret
 from commhub.wiring.shared import (
-    WORKER,
     broker_config,
     control_secret,
     mqtt_address,
-    worker_socket,
 )
 from commhub.wiring.telephone import twilio_gateway
 from devices.broker_files import CONTROL_USER
@@ -76,6 +73,7 @@ from devices.radio_legs import RadioLegs
 from gateways.sip.config import SipConfig
 from gateways.sip.digest import hash_account
 from gateways.sip.gateway import SipGateway
+from gateways.sip.sdes import SrtpPolicy
 from gateways.twilio.routes import build_router as build_twilio_router
 from gateways.webrtc.config import WebRtcConfig
 from gateways.webrtc.legs import DeskLegs
@@ -131,13 +129,8 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     tasks = await stack.enter_async_context(_Background())
     core = await _open_core(settings, stack)
     media = await stack.enter_async_context(
-        MediaClient(
-            ClientConfig(address=f"unix:{worker_socket(settings, WORKER)}"),
-            MediaEvents(core.calls, core.store, core.clock),
-            core.clock,
-        )
+        media_pool(settings, core.calls, core.store, core.health, core.clock)
     )
-    core.health.watch("media", lambda: media.is_connected)
     sip = SipGateway(sip_config(settings), core.store, media, core.calls, core.presence, core.clock)
     radio = await stack.enter_async_context(RadioLegs(core.store, media, core.calls))
     webrtc = WebRtcConfig(token_secret=own_secret(settings.data_dir, "leg-tokens").encode())
@@ -365,6 +358,8 @@ def sip_config(settings: Settings) -> SipConfig:
         port=sip.port,
         advertised_host=sip.advertised_host,
         realm=sip.realm,
+        codecs=sip.codecs,
+        srtp=SrtpPolicy(sip.srtp),
         user_agent=f"commhub/{__version__}",
     )
 

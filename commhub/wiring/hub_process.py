@@ -64,10 +64,12 @@ class HubProcess:
         return int(self.environment[f"COMMHUB_{part.upper()}__PORT"])
 
     def pid_of(self, part: str) -> int:
-        """The process id of `control`, `worker`, `broker` or their parent `up` just now. Raises OSError between
-        two lives."""
+        """The process id of `control`, `worker` (the first; `worker-w1` the second), `broker` or their parent `up`
+        just now. Raises OSError between two lives."""
         if part == "up" and self._process is not None:
             return self._process.pid
+        if part == "worker":
+            part = "worker-w0"
         return int((self.folder / "run" / f"{part}.pid").read_text())
 
     def kill(self, part: str) -> None:

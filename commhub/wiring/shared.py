@@ -1,4 +1,5 @@
-"""What several processes of one hub must agree on: the broker's place, the worker's socket, their secrets."""
+"""What several processes of one hub must agree on: the broker's place, the workers' names, sockets and ports, and
+their secrets."""
 
 import os
 from ipaddress import ip_address
@@ -8,7 +9,9 @@ from commhub.settings import Settings, SettingsError
 from commhub.wiring.secrets import own_secret
 from devices.broker_files import BrokerConfig
 
-WORKER = "w0"
+RADIO_WORKER = "w0"
+"""The worker with the voice connection to the radios: the broker has one such user."""
+_FEWEST_PORTS = 8
 # sun_path of unix(7), with its closing NUL.
 _LONGEST_SOCKET_PATH = 108
 
@@ -53,3 +56,27 @@ def worker_socket(settings: Settings, worker: str) -> Path:
             f"setting data_dir: {settings.data_dir} is too deep for a Unix socket; choose a shorter path"
         )
     return path
+
+
+def worker_names(settings: Settings) -> list[str]:
+    """The media workers of this machine."""
+    return [f"w{number}" for number in range(settings.media.workers)]
+
+
+def worker_ports(settings: Settings, worker: str) -> tuple[int, int]:
+    """The first and the last RTP port of a worker: an even share for each of this machine's, all for a worker that
+    is not one of them (it runs on a machine of its own). Raises SettingsError when the range is too small."""
+    media, names = settings.media, worker_names(settings)
+    count = len(names) if worker in names else 1
+    share = (media.last_port + 1 - media.first_port) // count // 2 * 2
+    if share < _FEWEST_PORTS:
+        raise SettingsError(
+            f"setting media: ports {media.first_port} to {media.last_port} are too few for {count} workers"
+        )
+    first = media.first_port + share * (names.index(worker) if worker in names else 0)
+    return first, first + share - 1
+
+
+def worker_journal(settings: Settings, worker: str) -> Path:
+    """Where a media worker writes down what it was told."""
+    return settings.run_dir / f"{worker}.journal"

@@ -1,4 +1,4 @@
-"""`commhub up`: the small parent that starts the broker, the media worker and control, and restarts what dies.
+"""`commhub up`: the small parent that starts the broker, the media workers and control, and restarts what dies.
 
 It keeps no state and serves nobody, so that it has no reason to fail.
 """
@@ -11,7 +11,7 @@ import structlog
 
 from commhub.settings import Settings
 from commhub.wiring.children import ChildSpec, keep_running, own_command
-from commhub.wiring.shared import WORKER, broker_config
+from commhub.wiring.shared import broker_config, worker_names
 from devices.broker import prepare_broker
 
 log = structlog.get_logger(__name__)
@@ -22,13 +22,16 @@ def specs(settings: Settings) -> list[ChildSpec]:
     environment = dict(os.environ)
     children = [
         ChildSpec(
-            "worker",
-            own_command("worker", "--name", WORKER),
+            f"worker-{name}",
+            own_command("worker", name),
             environment,
-            settings.run_dir / "worker.pid",
-        ),
-        ChildSpec("control", own_command("control"), environment, settings.run_dir / "control.pid"),
+            settings.run_dir / f"worker-{name}.pid",
+        )
+        for name in worker_names(settings)
     ]
+    children.append(
+        ChildSpec("control", own_command("control"), environment, settings.run_dir / "control.pid")
+    )
     if settings.mqtt.embedded:
         children.insert(
             0,

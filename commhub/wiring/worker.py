@@ -1,4 +1,4 @@
-"""The media worker process: the audio engine, and the voice connection that links it to the radios."""
+"""A media worker process: the audio engine, and in one of them the voice connection that links it to the radios."""
 
 import asyncio
 import signal
@@ -9,7 +9,14 @@ from bridges.transport.port import PortConfig
 from bridges.worker import WorkerConfig, run_worker
 from commhub.ports.voice import VoiceSink
 from commhub.settings import Settings
-from commhub.wiring.shared import mqtt_address, voice_secret, worker_socket
+from commhub.wiring.shared import (
+    RADIO_WORKER,
+    mqtt_address,
+    voice_secret,
+    worker_journal,
+    worker_ports,
+    worker_socket,
+)
 from devices.broker_files import VOICE_USER
 from devices.link import MqttAddress
 from devices.voice import VoiceConfig, VoiceConnection
@@ -18,15 +25,18 @@ from devices.voice import VoiceConfig, VoiceConnection
 def worker_config(settings: Settings, name: str) -> WorkerConfig:
     """What the worker of that name is told."""
     media = settings.media
+    first_port, last_port = worker_ports(settings, name)
     return WorkerConfig(
         name=name,
-        control=f"unix:{worker_socket(settings, name)}",
+        control=media.listen or f"unix:{worker_socket(settings, name)}",
+        secret=media.secret.get_secret_value() if media.secret else None,
+        journal=worker_journal(settings, name),
         audio=AudioConfig(
             recordings=settings.recordings_dir,
             bind_host=media.host,
             advertise_host=media.advertised_host or media.host,
-            port_min=media.first_port,
-            port_max=media.last_port,
+            port_min=first_port,
+            port_max=last_port,
         ),
         webrtc=PortConfig(
             bind_host=media.host,
@@ -57,7 +67,8 @@ async def run_worker_process(settings: Settings, name: str) -> None:
         connection.deliver_to(sink)
         return connection
 
-    running = asyncio.ensure_future(run_worker(worker_config(settings, name), open_voice))
+    voiced = open_voice if name == RADIO_WORKER else None
+    running = asyncio.ensure_future(run_worker(worker_config(settings, name), voiced))
     loop = asyncio.get_running_loop()
     for one in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(one, running.cancel)
