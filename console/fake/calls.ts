@@ -41,7 +41,7 @@ export class FakeCalls {
 
   addLeg(id: string, endpoint: string): LegView {
     const call = this.live(id)
-    if (!/^(sip|radio|tel|cam|wecom|room):\S+$/.test(endpoint)) {
+    if (!/^(sip|radio|tel|cam|wecom|room|desk):\S+$/.test(endpoint)) {
       throw new Refusal(
         422,
         'invalid',

@@ -16,7 +16,7 @@ from commhub.domain.errors import ConflictError, DomainError, InvalidError, NotF
 from commhub.domain.people import Scheme
 from commhub.kit.clock import Clock
 from commhub.ports.inward import CallsIn
-from commhub.ports.media import MediaEngine, WebRtcOrder
+from commhub.ports.media import LegShape, MediaEngine, WebRtcOrder
 from commhub.ports.store import Store
 from commhub.ports.telephony import LegOrder
 from gateways.webrtc.config import WebRtcConfig
@@ -103,7 +103,11 @@ class DeskLegs(AbstractAsyncContextManager["DeskLegs"]):
         ConflictError when the leg ended meanwhile, UnavailableError without a worker.
         """
         call, leg = await self.find(leg_id)
-        order = WebRtcOrder(call_id=call.id, leg_id=leg_id, talks=talks and not leg.muted)
+        # Nobody hears for a moment whom nobody is to hear; the rest of the leg's shape follows its connection.
+        silent = leg.muted or leg.held or leg.listen_only
+        order = WebRtcOrder(
+            call_id=call.id, leg_id=leg_id, talks=talks, shape=LegShape(muted=silent)
+        )
         answer = await self._media.answer(order, offer)
         if leg_id in self._waiting and leg.state in TALKING:
             RETURNS.labels("returned").inc()

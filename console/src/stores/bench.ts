@@ -38,8 +38,8 @@ export const useBench = defineStore('bench', () => {
     await ask(api.DELETE('/calls/{id}', { params: { path: { id } } }))
   }
 
-  async function addLeg(id: string, endpoint: string): Promise<void> {
-    await ask(api.POST('/calls/{id}/legs', { params: { path: { id } }, body: { endpoint } }))
+  async function addLeg(id: string, endpoint: string): Promise<LegView> {
+    return await ask(api.POST('/calls/{id}/legs', { params: { path: { id } }, body: { endpoint } }))
   }
 
   async function change(leg: LegView, body: LegChange): Promise<void> {

@@ -127,6 +127,35 @@ const desk: Messages['desk'] = {
     remove: 'Remove {name}',
     pick: 'Choose whom to add',
   },
+  voice: {
+    title: 'Voice at this desk',
+    join: 'Join from here',
+    listen: 'Listen in',
+    leave: 'Leave call',
+    rings: 'Calling this desk',
+    answer: 'Answer',
+    joining: 'Joining…',
+    talking: 'In the call',
+    listening: 'Listening in',
+    returning: 'Sound lost, bringing it back…',
+    mute: 'Microphone off',
+    unmute: 'Microphone on',
+    muted: 'Microphone is off',
+    levelMine: 'Your level',
+    levelTheirs: 'Their level',
+    unblock: 'Click to hear',
+    cannot: 'No voice',
+    lost: 'The sound did not come back; this desk has left the call.',
+    trouble: {
+      insecure:
+        'Browsers allow the microphone on secure connections only: open this console by its HTTPS address, or on the hub itself. You can still listen in.',
+      denied:
+        'The browser has no permission for the microphone: allow it in the site settings of the address bar, then join again.',
+      missing:
+        'No microphone was found: plug in your headset, then join again. You can still listen in.',
+      busy: 'Another program is using the microphone: close it, then join again.',
+    },
+  },
   palette: {
     placeholder: 'Type a command, incident number or name…',
     empty: 'Nothing matches',

@@ -185,6 +185,7 @@ const terms: Messages['terms'] = {
     wecom: 'WeCom',
     tel: 'Outside line',
     room: 'Meeting',
+    desk: 'Desk',
   },
   device: { bodycam: 'Body camera', radio: 'Radio', sensor: 'Sensor' },
   clock: {

@@ -183,6 +183,7 @@ export default {
     wecom: '企业微信',
     tel: '外线',
     room: '会议',
+    desk: '席位',
   },
   device: { bodycam: '执法记录仪', radio: '对讲机', sensor: '传感器' },
   clock: {
