@@ -42,7 +42,7 @@ class SipConfig:
     # The order of preference, in our offers and in our answers. G.711 first: one wideband leg makes its whole
     # call mix at 16 kHz, so HD voice is for those who put it first, and for phones that have nothing else.
     codecs: tuple[str, ...] = ("PCMA", "PCMU", "G722", "opus")
-    srtp: SrtpPolicy = SrtpPolicy.OFF
+    srtp: SrtpPolicy = SrtpPolicy.ACCEPT
     comfort_noise: bool = False
     rtcp_mux: bool = False
 

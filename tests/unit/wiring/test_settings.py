@@ -3,6 +3,8 @@
 import pytest
 
 from commhub.settings import SettingsError, load_settings
+from commhub.wiring.hub import sip_config
+from gateways.sip.sdes import SrtpPolicy
 
 
 @pytest.fixture(autouse=True)
@@ -30,12 +32,22 @@ def test_the_environment_wins_over_the_file(tmp_path, monkeypatch):
         ("COMMHUB_TIER", "planet", "tier"),
         ("COMMHUB_HUB", "Not A Name", "hub"),
         ("COMMHUB_CONFIG", "nowhere.toml", "nowhere.toml"),
+        ("COMMHUB_SIP__CODECS", '["PCMA", "G729"]', "sip.codecs"),
+        ("COMMHUB_SIP__CODECS", "[]", "sip.codecs"),
+        ("COMMHUB_SIP__SRTP", "maybe", "sip.srtp"),
     ],
 )
 def test_a_wrong_setting_is_named(monkeypatch, name, value, line):
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=line):
         load_settings()
+
+
+def test_codecs_and_srtp_of_the_sip_edge_are_settings(monkeypatch):
+    monkeypatch.setenv("COMMHUB_SIP__CODECS", '["opus", "PCMA"]')
+    monkeypatch.setenv("COMMHUB_SIP__SRTP", "require")
+    terms = sip_config(load_settings()).terms
+    assert (terms.codecs, terms.srtp) == (("opus", "PCMA"), SrtpPolicy.REQUIRE)
 
 
 def test_a_misspelt_secret_is_not_repeated(monkeypatch):
