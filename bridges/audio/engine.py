@@ -114,7 +114,6 @@ class AudioEngine:
         self._tick = 0
         self._now = 0.0
         self._out: list[Output] = []
-        self._stages: tuple[NarrowStage, WideStage] | tuple[()] = ()
         self._pool = PortPool(config.bind_host, config.port_min, config.port_max)
         self._shared = self._pool.open_pair(shared=True)
         self._pairs: dict[str, UdpPair] = {}
@@ -385,7 +384,7 @@ class AudioEngine:
         for item in self._inbox.take():
             self._groups.take_in(item, now, tick, out)
         if self._legs.changed:
-            self._arrange()
+            self._arrange(self._stages)
         self._mix(tick, now, out)
         if tick % _TICKS_PER_SECOND == 0:
             self._watch_silence(tick, out)
@@ -427,10 +426,10 @@ class AudioEngine:
         self._sender.send(tick, out)
         self._outbox.flush(out)
 
-    def _arrange(self) -> None:
+    def _arrange(self, before: tuple[Stage, ...] = ()) -> None:
         legs = self._legs
         narrow, wide = make_plans(legs, self._groups.calls())
-        before, self._stages = self._stages, (
+        self._stages: tuple[NarrowStage, WideStage] = (
             NarrowStage(narrow, legs, self._coded),
             WideStage(wide, legs, self._coded, self._linear, self._up, self._down),
         )

@@ -88,10 +88,11 @@ class Downsampler:
         self._odd = np.zeros((rows, CARRIED), np.int16)
 
     def prime(self, rows: Rows, tail: Samples) -> None:
-        """Go on where these narrow samples end (n×CARRIED or more), as if they had come down from wide ones."""
-        even = tail[:, -CARRIED:]
+        """Go on where these narrow samples end (n×2·CARRIED or more), as if they had come up and down again: what
+        has come up is `_PAIRS` samples late."""
+        end = tail.shape[1] - _PAIRS
+        even, following = tail[:, end - CARRIED : end], tail[:, end - CARRIED + 1 : end + 1]
         self._even[rows] = even
-        following = np.concatenate((even[:, 1:], even[:, -1:]), axis=1)
         self._odd[rows] = (even.astype(np.int32) + following) // 2
 
     def forget(self, row: int) -> None:

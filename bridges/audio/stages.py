@@ -13,6 +13,7 @@ from bridges.audio.mixer import Mixer, Samples
 from bridges.audio.plan import Plan
 from bridges.audio.quality import Quality
 from bridges.audio.resample import Downsampler, Upsampler
+from bridges.audio.seams import Joint, Seam
 from bridges.audio.shaping import Shaper
 
 
@@ -27,6 +28,16 @@ class NarrowStage:
         self._coded = coded
         self._payload = np.zeros((len(plan), FRAME), np.uint8)
         self._companding = Companding(legs.law[plan.rows])
+        self._joint: Joint | None = None
+
+    @property
+    def seam(self) -> Seam:
+        """What another stage needs to go on with these legs."""
+        return Seam(self.plan.rows, self.mixer.voice, self.mixer.heard)
+
+    def go_on(self, before: Seam) -> None:
+        """Take over legs that another stage had."""
+        self._joint = Joint(before, self.plan.rows)
 
     def listen(self, tick: int) -> None:
         """Fill `mixer.voice`, gaps and all, and `mixer.missing`."""
@@ -37,6 +48,9 @@ class NarrowStage:
 
     def speak(self, coded: NDArray[np.uint8]) -> None:
         """Encode what each place hears into `coded` (coded places × 160)."""
+        if self._joint is not None:
+            self._joint.fade(self.mixer.heard)
+            self._joint = None
         self._companding.encode(self.mixer.heard, coded)
 
 
@@ -59,7 +73,20 @@ class WideStage:
         self._payload = np.zeros((len(plan.coded), FRAME), np.uint8)
         self._narrow: Samples = np.zeros((len(plan.coded), FRAME), np.int16)
         self._linear: Samples = np.zeros((len(plan.linear), plan.band.frame), np.int16)
+        self._heard: Samples = np.zeros((len(plan.coded), FRAME), np.int16)
         self._companding = Companding(legs.law[self._coded_rows])
+        self._joint: Joint | None = None
+
+    @property
+    def seam(self) -> Seam:
+        """What another stage needs to go on with these legs."""
+        return Seam(self._coded_rows, self._narrow, self._heard)
+
+    def go_on(self, before: Seam) -> None:
+        """Take over legs that another stage had."""
+        self._up.prime(before.rows, before.said)
+        self._down.prime(before.rows, before.heard)
+        self._joint = Joint(before, self._coded_rows)
 
     def listen(self, tick: int) -> None:
         """Fill `mixer.voice`, gaps and all, and `mixer.missing`."""
@@ -80,7 +107,22 @@ class WideStage:
         """Encode what each coded place hears into `coded` (coded places × 160)."""
         if len(self.plan.coded):
             wide = self.mixer.heard[self.plan.coded]
-            self._companding.encode(self._down.down(self._coded_rows, wide), coded)
+            self._heard = self._down.down(self._coded_rows, wide)
+            if self._joint is not None:
+                self._joint.fade(self._heard)
+                self._joint = None
+            self._companding.encode(self._heard, coded)
 
 
 Stage = NarrowStage | WideStage
+
+
+def hand_over(before: tuple[Stage, ...], after: tuple[Stage, ...]) -> None:
+    """Let the stages of a new plan go on with the legs that changed their band."""
+    for old in before:
+        seam = old.seam
+        for new in after:
+            if new.band is not old.band:
+                moved = seam.of(new.plan.rows[new.plan.coded])
+                if len(moved.rows):
+                    new.go_on(moved)
