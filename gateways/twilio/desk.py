@@ -25,14 +25,20 @@ class Desk:
     """One per gateway."""
 
     def __init__(
-        self, config: TwilioConfig, store: Store, media: MediaEngine, calls: CallsIn, clock: Clock
+        self,
+        config: TwilioConfig,
+        store: Store,
+        media: MediaEngine,
+        calls: CallsIn,
+        clock: Clock,
+        api: TwilioApi,
     ) -> None:
         self.config = config
         self.media = media
         self.calls = calls
         self.clock = clock
         self.ledger = Ledger(store)
-        self.api = TwilioApi(config)
+        self.api = api
         self.tickets = TicketOffice(config.auth_token)
 
     async def tell(self, report: str, say: Callable[[], Awaitable[None]]) -> None:

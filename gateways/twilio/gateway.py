@@ -22,6 +22,7 @@ from commhub.ports.media import MediaEngine, RtpAddress
 from commhub.ports.store import Store
 from commhub.ports.telephony import LegOrder
 from gateways.twilio import twiml
+from gateways.twilio.api import TwilioApi
 from gateways.twilio.causes import FINAL
 from gateways.twilio.config import TwilioConfig
 from gateways.twilio.desk import Desk
@@ -48,9 +49,15 @@ class TwilioGateway:
     """
 
     def __init__(
-        self, config: TwilioConfig, store: Store, media: MediaEngine, calls: CallsIn, clock: Clock
+        self,
+        config: TwilioConfig,
+        store: Store,
+        media: MediaEngine,
+        calls: CallsIn,
+        clock: Clock,
+        api: TwilioApi | None = None,
     ) -> None:
-        self._desk = Desk(config, store, media, calls, clock)
+        self._desk = Desk(config, store, media, calls, clock, api or TwilioApi(config))
         self._config = config
         self._legs: dict[str, Leg] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()

@@ -133,6 +133,8 @@ class Leg:
         if self.page.chapter is Chapter.OFFERED:
             await self._hold()
         async with self._lock:
+            if self._done.is_set():
+                return self._farewell()
             match self.page.chapter:
                 case Chapter.OFFERED:
                     self._touched.set()
@@ -205,7 +207,7 @@ class Leg:
         number = fields.get("SequenceNumber", "")
         sequence = int(number) if number.isascii() and number.isdigit() and len(number) < 9 else -1
         async with self._lock:
-            if sequence <= self.page.sequence:
+            if sequence <= self.page.sequence or self._done.is_set():
                 return
             # Not worth a write of its own: after a restart an old report may count once more, which changes nothing.
             self.page = replace(self.page, sequence=sequence)

@@ -7,12 +7,15 @@ import hmac
 import os
 import subprocess
 import sys
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import httpx
 import uvicorn
+from defusedxml.ElementTree import fromstring
 from fakes import worker_process
+from fakes.desk import RecordingCalls
+from fakes.media import FakeMedia
 from fakes.rtp import Phone
 from fakes.servers import free_port, listens, running
 from fakes.waiting import eventually
@@ -21,11 +24,15 @@ from fakes.worker_process import Deaf
 
 from bridges.client import ClientConfig, MediaClient
 from commhub.calls.service import CallRequest, CallService
-from commhub.domain.people import Scheme
+from commhub.domain.call import Call
+from commhub.domain.call import Leg as DomainLeg
+from commhub.domain.people import Endpoint, Scheme
 from commhub.http.app import new_app
 from commhub.kit.clock import SystemClock
+from commhub.kit.ids import new_id
 from commhub.ports.media import MediaOrder
 from commhub.ports.store import SipAccount
+from commhub.ports.telephony import LegOrder
 from gateways.twilio.config import TwilioConfig
 from gateways.twilio.gateway import TwilioGateway
 from gateways.twilio.routes import build_router
@@ -280,3 +287,125 @@ async def hub_with_worker(store, folder, **changes):
                 yield hub, StandIn(api, client)
             finally:
                 hub.phones.close()
+
+
+class FakeApi:
+    """Twilio's REST API that remembers: the next call gets `sid`, every call has `statuses[sid]`."""
+
+    def __init__(self):
+        self.sid = "CA" + "1" * 32
+        self.called = []
+        self.completed = []
+        self.asked = []
+        self.statuses = {}
+        self.failing = None
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        return None
+
+    async def _answer(self):
+        await self.may_answer.wait()
+        if self.failing is not None:
+            raise self.failing
+
+    async def call(self, number, *, url, status_url, ring_for_s):
+        self.called.append((number, url, status_url, ring_for_s))
+        await self._answer()
+        return self.sid
+
+    async def status(self, sid):
+        self.asked.append(sid)
+        await self._answer()
+        return self.statuses.get(sid, "in-progress")
+
+    async def complete(self, sid):
+        self.completed.append(sid)
+        await self._answer()
+
+
+class Edge:
+    """A gateway on a real store with its routes; the core, the engine and Twilio's API only remember."""
+
+    url = "https://hub.test"
+
+    def __init__(self, store, **changes):
+        self.store = store
+        self.config = config_at(self.url, **changes)
+        self.clock = SystemClock()
+        self.calls = RecordingCalls()
+        self.media = FakeMedia()
+        self.api = FakeApi()
+        self.gateway = None
+        self.client = None
+        self._stack = AsyncExitStack()
+
+    async def start(self):
+        self.gateway = TwilioGateway(
+            self.config, self.store, self.media, self.calls, self.clock, self.api
+        )
+        await self._stack.enter_async_context(self.gateway)
+        self.app = new_app(principals=FakePrincipals(), clock=self.clock)
+        self.app.include_router(build_router(self.gateway))
+        self.client = await self._stack.enter_async_context(
+            httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://inside")
+        )
+
+    async def stop(self):
+        await self._stack.aclose()
+        self._stack = AsyncExitStack()
+
+    async def restart(self):
+        """Another gateway on the same store, as after a crash."""
+        await self.stop()
+        await self.start()
+
+    async def post(self, path, fields, *, signature=None):
+        """What Twilio posts, signed over the public URL unless a signature is given."""
+        url = f"{self.url}{path}"
+        headers = {"X-Twilio-Signature": sign(url, fields) if signature is None else signature}
+        return await self.client.post(path, data=fields, headers=headers)
+
+    async def place(self, number=FAR, **changes):
+        """A leg in a call of the store; its id."""
+        now = self.clock.now()
+        call = Call(id=new_id(), created_at=now, created_by="test")
+        leg = DomainLeg(
+            id=new_id(), call_id=call.id, endpoint=Endpoint(Scheme.TEL, number), created_at=now
+        )
+        async with self.store.begin() as uow:
+            await uow.calls.add(call)
+            await uow.calls.add_leg(leg)
+        order = LegOrder(call_id=call.id, leg_id=leg.id, endpoint=leg.endpoint, **changes)
+        await self.gateway.place(order)
+        return leg.id
+
+    def fields(self, status="in-progress", sid=None, **more):
+        return {"CallSid": sid or self.api.sid, "CallStatus": status, "AccountSid": SID, **more}
+
+    async def answered(self, leg):
+        """Twilio asks what to do with the call somebody picked up; the document."""
+        return await self.post(f"/twilio/voice?leg={leg}", self.fields())
+
+    async def reports(self, leg, status, **more):
+        return await self.post(f"/twilio/status?leg={leg}", self.fields(status, **more))
+
+    async def rows(self):
+        async with self.store.read() as uow:
+            return list(await uow.twilio.list())
+
+
+def ticket_of(answer):
+    """The stream's ticket in a document."""
+    return fromstring(answer.text).find("Connect/Stream/Parameter").get("value")
+
+
+def resume_path(answer):
+    """Where the document's redirect leads, without our host and the connection overrides."""
+    url = fromstring(answer.text).find("Redirect").text
+    assert url.startswith(Edge.url)
+    return url.removeprefix(Edge.url).partition("#")[0]
