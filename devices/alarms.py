@@ -10,7 +10,7 @@ import structlog
 
 from commhub.domain.errors import ConflictError, DomainError, UnavailableError
 from commhub.domain.geo import Point
-from commhub.domain.report import Source
+from commhub.domain.report import SOS_CATEGORY, Source
 from commhub.ports.inward import NewReport, ReportsIn
 from devices.errors import WireError
 from devices.metrics import REFUSED, SOS
@@ -27,7 +27,6 @@ from devices.payloads import (
 
 log = structlog.get_logger(__name__)
 
-SOS_CATEGORY = "sos"
 SOS_LEVEL = 1
 # The device repeats within seconds; an older answer would be to a question nobody asks any more.
 ANSWER_EXPIRY_S = 60.0

@@ -1,6 +1,6 @@
 """What the media engine tells of calls: floors, recordings, legs it lost. Implements `ports.inward.MediaIn`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -23,12 +23,23 @@ log = structlog.get_logger(__name__)
 class MediaEvents:
     """Turns the engine's events into rows and facts. Losing one is harmless; the next status says all again."""
 
-    def __init__(self, calls: CallService, store: Store, clock: Clock) -> None:
+    def __init__(
+        self,
+        calls: CallService,
+        store: Store,
+        clock: Clock,
+        *,
+        engine_came: Callable[[], None] | None = None,
+    ) -> None:
         self._calls = calls
         self._store = store
         self._clock = clock
+        self._engine_came = engine_came
 
     async def engine_status(self, status: EngineStatus) -> None:
+        if self._engine_came is not None:
+            # Who may ask for which floor is the fleet's to say.
+            self._engine_came()
         await self._calls.end_missing(frozenset(meter.leg_id for meter in status.legs))
         await self._calls.control.reconcile(status)
 

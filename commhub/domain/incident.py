@@ -74,6 +74,8 @@ class Move:
 
 ENDED_STAGES = frozenset({Stage.CLOSED, Stage.SCORED, Stage.REJECTED, Stage.MERGED})
 OPEN_STAGES = frozenset(Stage) - ENDED_STAGES
+# Stages in which what it is about may still be going on.
+UNHANDLED_STAGES = OPEN_STAGES - {Stage.HANDLED, Stage.VERIFIED}
 # Stages in which the incident waits for somebody to be sent.
 DISPATCHABLE_STAGES = frozenset(
     {

@@ -23,6 +23,10 @@ class Source(StrEnum):
     UPSTREAM = "upstream"
 
 
+SOS_CATEGORY = "sos"
+"""Somebody in danger pressed the button of the device they carry."""
+
+
 class ReportStage(StrEnum):
     """RECEIVED rows are the durable inbox of the decision step; no row may stay there unseen."""
 

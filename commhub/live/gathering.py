@@ -71,6 +71,13 @@ class Gathered:
 
 def _floor_json(fact: FloorMoved) -> str:
     return json.dumps(
-        {"group": fact.group, "event": fact.event, "talker": fact.talker, "call_id": fact.call_id},
+        {
+            "group": fact.group,
+            "event": fact.event,
+            "talker": fact.talker,
+            "call_id": fact.call_id,
+            "cause": fact.cause,
+            "queue": fact.queue,
+        },
         ensure_ascii=False,
     )

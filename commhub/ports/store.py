@@ -38,6 +38,9 @@ class Reports(Protocol):
 
     async def update(self, report: Report) -> None: ...
     async def of_incident(self, incident_id: str) -> Sequence[Report]: ...
+    async def open_of(self, category: str) -> Sequence[Report]:
+        """Those of the category that still wait for the rules, or whose incident is neither handled nor over."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

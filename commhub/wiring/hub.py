@@ -34,6 +34,7 @@ from commhub.fleet import routes as fleet_routes
 from commhub.fleet.phones import Phones
 from commhub.fleet.presence import FleetPresence
 from commhub.fleet.service import FleetService
+from commhub.fleet.standings import RadioStandings
 from commhub.incidents import routes as incident_routes
 from commhub.incidents.config import IncidentConfig
 from commhub.incidents.crew import Crew
@@ -128,9 +129,11 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     tasks = await stack.enter_async_context(_Background())
     core = await _open_core(settings, stack)
+    standings = RadioStandings(core.store, core.bus)
     media = await stack.enter_async_context(
-        media_pool(settings, core.calls, core.store, core.health, core.clock)
+        media_pool(settings, core.calls, core.store, core.health, core.clock, standings)
     )
+    standings.connect(media)
     sip = SipGateway(sip_config(settings), core.store, media, core.calls, core.presence, core.clock)
     radio = await stack.enter_async_context(RadioLegs(core.store, media, core.calls))
     webrtc = WebRtcConfig(token_secret=own_secret(settings.data_dir, "leg-tokens").encode())
@@ -183,6 +186,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         await core.messages.take_over()
     tasks.run("live", live.run)
     tasks.run("health", core.health.run)
+    tasks.run("standings", standings.run)
     tasks.run("reports", core.reports.run)
     tasks.run("incidents", core.incidents.run)
     tasks.run("messages", core.messages.run)

@@ -6,6 +6,7 @@ from bridges.pool import MediaPool, WorkerAddress
 from commhub.calls.media_events import MediaEvents
 from commhub.calls.placements import CallPlacements
 from commhub.calls.service import CallService
+from commhub.fleet.standings import RadioStandings
 from commhub.kit.clock import Clock
 from commhub.ports.store import Store
 from commhub.settings import Settings, SettingsError
@@ -14,13 +15,17 @@ from commhub.wiring.shared import RADIO_WORKER, worker_names, worker_socket
 
 
 def media_pool(
-    settings: Settings, calls: CallService, store: Store, health: Health, clock: Clock
+    settings: Settings,
+    calls: CallService,
+    store: Store,
+    health: Health,
+    clock: Clock,
+    standings: RadioStandings,
 ) -> MediaPool:
     """The pool, to be entered. Health has one line for all workers, and one for each of several: as long as one is
     there, calls can be had. Raises SettingsError."""
-    pool = MediaPool(
-        worker_addresses(settings), MediaEvents(calls, store, clock), CallPlacements(store), clock
-    )
+    events = MediaEvents(calls, store, clock, engine_came=standings.engine_came)
+    pool = MediaPool(worker_addresses(settings), events, CallPlacements(store), clock)
     health.watch("media", lambda: pool.is_connected)
     if len(pool.members) > 1:
         for member in pool.members:

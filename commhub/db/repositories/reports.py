@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy import or_, select
+
 from commhub.db.codec import Rows
 from commhub.db.repositories.base import Repository
 from commhub.db.tables import dispatch
+from commhub.domain.incident import UNHANDLED_STAGES
 from commhub.domain.report import Report, ReportStage, Source
 
 _TABLE = dispatch.reports
@@ -40,6 +43,21 @@ class SqlReports(Repository):
 
     async def update(self, report: Report) -> None:
         self._tx.update(_TABLE, _REPORTS.to_row(report))
+
+    async def open_of(self, category: str) -> Sequence[Report]:
+        incidents = dispatch.incidents
+        still_open = (
+            select(incidents.c.id)
+            .where(self._tx.mine(incidents), incidents.c.stage.in_(sorted(UNHANDLED_STAGES)))
+            .scalar_subquery()
+        )
+        waits = _TABLE.c.stage == ReportStage.RECEIVED
+        return await self._all(
+            _REPORTS,
+            self._select(_REPORTS)
+            .where(_TABLE.c.category == category, or_(waits, _TABLE.c.incident_id.in_(still_open)))
+            .order_by(_TABLE.c.id),
+        )
 
     async def of_incident(self, incident_id: str) -> Sequence[Report]:
         return await self._all(

@@ -271,12 +271,23 @@ async def test_a_phone_comes_and_its_registration_runs_out(service, town, clock)
 
 async def test_the_floor_is_an_event_that_names_the_talker(service, bus, clock):
     async with running(service) as desk:
-        bus.publish(FloorMoved(at=clock.now(), group="g1", event="taken", talker="radio:r12"))
+        bus.publish(
+            FloorMoved(
+                at=clock.now(), group="g1", event="taken", talker="radio:r12", queue=("radio:r13",)
+            )
+        )
         bus.publish(FloorMoved(at=clock.now(), group="g1", event="idle"))
         await eventually(lambda: len(desk.events) == 2)
     assert desk.events[0] == {
         "event": "floor",
-        "value": {"group": "g1", "event": "taken", "talker": "radio:r12", "call_id": None},
+        "value": {
+            "group": "g1",
+            "event": "taken",
+            "talker": "radio:r12",
+            "call_id": None,
+            "cause": None,
+            "queue": ["radio:r13"],
+        },
     }
     assert desk.events[1]["value"]["talker"] is None
 
