@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from fakes.desk import RecordingCalls, RecordingPresence
 from fakes.media import FakeMedia
+from fakes.sip_phones import SDP, Phones
 from fakes.waiting import eventually
 
 from gateways.sip import SipConfig, SipGateway, TimerConfig, hash_account
@@ -37,13 +38,24 @@ class Wire:
         return [parse(data) for data, _ in self.sent[since:]]
 
     async def ask(self, data, source=PHONE):
-        """Let a request arrive and wait for its final response."""
+        """Let a request arrive and wait for its final response; one to an earlier request may come again."""
         since = len(self.sent)
         self.say(data, source)
+        text = data if isinstance(data, str) else data.decode("utf-8", "replace")
+        # A request of RFC 2543 has no branch; its answer has none either.
+        branch = next(iter(re.findall("branch=[^;,\\s]+", text)), "")
 
         def final():
-            found = [a for a in self.answers(since) if isinstance(a, Response) and a.is_final]
-            return found[0] if found else None
+            return next(
+                (
+                    answer
+                    for answer in self.answers(since)
+                    if isinstance(answer, Response)
+                    and answer.is_final
+                    and branch in answer.headers.getlist("Via")[0]
+                ),
+                None,
+            )
 
         return await eventually(final)
 
@@ -150,3 +162,19 @@ async def wire(store, clock):
     yield wire
     await wire.gateway.__aexit__(None, None, None)
     media.close()
+
+
+@pytest.fixture
+def phones(wire):
+    return Phones(wire)
+
+
+@pytest.fixture
+async def talking(wire, phones):
+    """(leg id, INVITE) of an established outbound leg."""
+    await phones.register(5062)
+    leg = await phones.call()
+    invite = await phones.until("INVITE")
+    phones.answer(invite, 200, body=SDP)
+    await eventually(lambda: wire.calls.told("connected", leg))
+    return leg, invite
