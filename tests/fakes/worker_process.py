@@ -1,4 +1,5 @@
-"""A media worker as a process of its own, to be killed: `python worker_process.py CONTROL RECORDINGS FIRST_PORT`.
+"""A media worker as a process of its own, to be killed:
+`python worker_process.py CONTROL RECORDINGS FIRST_PORT [NAME JOURNAL]`.
 
 And a control to be killed: `python worker_process.py --control CONTROL CALL PORT…` connects a phone on each port to
 the call, prints where each is to send, and stays.
@@ -27,16 +28,20 @@ class Deaf:
     async def dtmf_received(self, leg_id, digit): ...
     async def leg_silent(self, leg_id, seconds): ...
     async def leg_vanished(self, leg_id): ...
+    async def leg_readdressed(self, leg_id, address): ...
     async def floor_moved(self, group, event, talker, calls, cause, queue): ...
     async def recording_stored(self, file): ...
     async def recording_failed(self, call_id, leg_id, reason): ...
     async def playback_ended(self, playback_id, call_id, reason): ...
 
 
-async def be_worker(control: str, recordings: str, first_port: str) -> None:
+async def be_worker(
+    control: str, recordings: str, first_port: str, name: str = "w0", journal: str | None = None
+) -> None:
     port = int(first_port)
     audio = AudioConfig(recordings=Path(recordings), port_min=port, port_max=port + 99)
-    await run_worker(WorkerConfig(name="w0", control=control, audio=audio))
+    kept = Path(journal) if journal else None
+    await run_worker(WorkerConfig(name=name, control=control, audio=audio, journal=kept))
 
 
 async def be_control(control: str, call: str, *ports: str) -> None:
