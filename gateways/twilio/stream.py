@@ -189,7 +189,7 @@ class MediaStream:
 async def receive_text(socket: Socket) -> str:
     """The next text; a binary message, which Twilio never sends, is an empty one and so malformed."""
     try:
-        return await socket.receive_text()
+        return await socket.receive_text() or ""
     except KeyError:
         return ""
 
