@@ -34,8 +34,8 @@ MESSAGE = np.dtype(
 """`struct mmsghdr` of the 64-bit Linux ABIs."""
 _IOV = np.dtype([("base", "u8"), ("size", "u8")])
 
-STRIDE = 640
-"""Bytes kept of one datagram: 60 ms of G.711 with extensions; what is longer is marked as truncated."""
+STRIDE = 1408
+"""Bytes kept of one datagram: what fits a network, so the longest Opus too; what is longer is marked as truncated."""
 _VLEN = 1024
 _ADDRESS_SIZE = 16
 _MSG_TRUNC = 0x20

@@ -26,8 +26,8 @@ from bridges.audio.plan import Index, Plan
 Key = tuple[int, tuple[str, int, str]]
 """A call's index, and the kind of lane."""
 _HANG_TICKS = 25
-_WARM_UP = 3
-"""Packets that a new encoder is given first, where so many are remembered."""
+_WARM_UP_MS = 60
+"""What a new encoder is given first; longer packets, where one is remembered."""
 _PER_MS = WIDE.rate // 1000
 
 
@@ -46,7 +46,8 @@ class Stream:
         size = self._ptime_ms * _PER_MS
         if self._encoder is None or self._until != time:
             self._encoder = self._codec.encoder(self._ptime_ms, self._settings)
-            for before in range(min(_WARM_UP, at // size), 0, -1):
+            wanted = max(1, _WARM_UP_MS // self._ptime_ms)
+            for before in range(min(wanted, at // size), 0, -1):
                 start = at - before * size
                 self._encoder.encode(heard[start : start + size])
         self._until = time + size

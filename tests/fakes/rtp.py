@@ -15,6 +15,7 @@ import numpy as np
 from fakes.clock import ScriptedClock
 from numpy.typing import NDArray
 
+from bridges.audio.codecs.book import CodecBook
 from bridges.audio.config import AudioConfig
 from bridges.audio.counts import Counts
 from bridges.audio.engine import TICK_S, AudioEngine
@@ -129,7 +130,9 @@ class AtOnce(Executor):
 class EngineBench:
     """An engine with scripted time, and its phones."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(
+        self, folder: Path, *, codecs: CodecBook | None = None, **settings: object
+    ) -> None:
         self.clock = ScriptedClock()
         self.counts = Counts()
         self.inbox = RadioInbox(self.counts)
@@ -146,6 +149,7 @@ class EngineBench:
             self.counts,
             100,
             packets=self.packets,
+            codecs=codecs,
             sounds=SoundLibrary(self.prompts, AtOnce()),
         )
         self.phones: dict[str, Phone] = {}
