@@ -146,6 +146,9 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--loss", type=float, default=0.0, help="part of packets never sent, 0 to 1"
     )
+    parser.add_argument(
+        "--radios", action="store_true", help="20 groups of 10 radios beside 300 phones"
+    )
     parser.add_argument("--peer", choices=["janus", "none"], default="janus")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(argv)

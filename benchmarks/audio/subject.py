@@ -96,7 +96,7 @@ class Subject:
             bind_host="0.0.0.0",
             port_min=FIRST_PORT,
             port_max=FIRST_PORT + 2 * legs + 99,
-            max_legs=max(legs, 64),
+            max_legs=legs + 64,
         )
         config = WorkerConfig(name="bench", control=self._control, audio=audio)
         context = multiprocessing.get_context("spawn")
