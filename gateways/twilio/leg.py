@@ -13,7 +13,7 @@ import structlog
 
 from commhub.domain.call import Cause
 from commhub.domain.errors import DomainError
-from commhub.ports.media import MediaOrder
+from commhub.ports.media import PLAIN, LegShape, MediaOrder
 from gateways.twilio import twiml
 from gateways.twilio.causes import FINAL, cause_of_end, cause_of_error
 from gateways.twilio.desk import Desk
@@ -39,8 +39,11 @@ _RING_GRACE_S = 15.0
 class Leg:
     """`page` is what is stored. `run` lives as long as the leg does."""
 
-    def __init__(self, desk: Desk, page: Page, *, ring_for_s: float = 45.0) -> None:
+    def __init__(
+        self, desk: Desk, page: Page, *, ring_for_s: float = 45.0, shape: LegShape = PLAIN
+    ) -> None:
         self._desk = desk
+        self._shape = shape
         self.page = page
         self._lock = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -258,7 +261,7 @@ class Leg:
         if call_id is None:
             await self.end(Cause.CALL_ENDED, None)
             return
-        order = MediaOrder(call_id=call_id, leg_id=self.id)
+        order = MediaOrder(call_id=call_id, leg_id=self.id, shape=self._shape)
         try:
             async with Trunk(desk.media, order, stream.hear, desk.clock) as trunk:
                 await desk.tell(

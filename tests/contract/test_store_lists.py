@@ -23,6 +23,7 @@ from commhub.domain.errors import ConflictError, InvalidError
 from commhub.domain.facts import AttentionRaised
 from commhub.domain.incident import ENDED_STAGES, Stage
 from commhub.domain.people import Role
+from commhub.domain.report import ReportStage
 from commhub.domain.task import TaskStage
 from commhub.kit.ids import new_id
 from commhub.ports.store import IncidentQuery, SipAccount, SipBinding
@@ -41,6 +42,28 @@ async def test_incidents_are_paged_newest_first(sql_store: SqlStore) -> None:
             seen += [incident.number for incident in page]
             before = page[-1].id
     assert seen == ["6", "5", "4", "3", "2", "1", "0"]
+
+
+async def test_open_reports_of_a_category_wait_for_the_rules_or_for_somebody_to_handle_them(
+    sql_store: SqlStore,
+) -> None:
+    incidents = {stage: an_incident(stage=stage) for stage in Stage}
+    attached = {
+        stage: a_report(stage=ReportStage.ATTACHED, incident_id=incident.id)
+        for stage, incident in incidents.items()
+    }
+    waiting, quarantined = a_report(), a_report(stage=ReportStage.QUARANTINED)
+    other = a_report(category="fire")
+    async with sql_store.begin() as uow:
+        for incident in incidents.values():
+            await uow.incidents.add(incident)
+        for report in (*attached.values(), waiting, quarantined, other):
+            await uow.reports.add(report, "hash")
+    async with sql_store.read() as uow:
+        found = {report.id for report in await uow.reports.open_of("sos")}
+    over = ENDED_STAGES | {Stage.HANDLED, Stage.VERIFIED}
+    expected = {report.id for stage, report in attached.items() if stage not in over}
+    assert found == expected | {waiting.id}
 
 
 async def test_incidents_are_filtered_by_stage(sql_store: SqlStore) -> None:
@@ -349,3 +372,15 @@ async def test_devices_their_credentials_and_orders(
         assert await uow.fleet.commands_of("r12", 2) == [orders[2], orders[1]]
         found = await uow.fleet.find_command(orders[0].id)
         assert found == replace(orders[0], state="done", answer="ok")
+
+
+async def test_telephone_legs_are_kept_until_they_are_done_with(sql_store: SqlStore) -> None:
+    first = TwilioLeg(leg_id="a", state={"chapter": "placed", "call_sid": None})
+    second = TwilioLeg(leg_id="b", state={"chapter": "talking", "call_sid": "CA1"})
+    async with sql_store.begin() as uow:
+        for leg in (second, first):
+            await uow.twilio.put(leg)
+        assert await uow.twilio.list() == [first, second]
+        await uow.twilio.delete("a")
+        await uow.twilio.delete("never")
+        assert await uow.twilio.list() == [second]

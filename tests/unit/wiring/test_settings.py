@@ -4,6 +4,7 @@ import pytest
 
 from commhub.settings import SettingsError, load_settings
 from commhub.wiring.hub import sip_config
+from commhub.wiring.telephone import twilio_config
 from gateways.sip.sdes import SrtpPolicy
 
 
@@ -35,6 +36,9 @@ def test_the_environment_wins_over_the_file(tmp_path, monkeypatch):
         ("COMMHUB_SIP__CODECS", '["PCMA", "G729"]', "sip.codecs"),
         ("COMMHUB_SIP__CODECS", "[]", "sip.codecs"),
         ("COMMHUB_SIP__SRTP", "maybe", "sip.srtp"),
+        ("COMMHUB_TWILIO__NUMBER", "13800000000", "twilio.number"),
+        ("COMMHUB_TWILIO__ALLOWED_PREFIXES", '["86"]', "twilio.allowed_prefixes"),
+        ("COMMHUB_TWILIO__PUBLIC_URL", "wss://hub.example", "twilio.public_url"),
     ],
 )
 def test_a_wrong_setting_is_named(monkeypatch, name, value, line):
@@ -48,6 +52,53 @@ def test_codecs_and_srtp_of_the_sip_edge_are_settings(monkeypatch):
     monkeypatch.setenv("COMMHUB_SIP__SRTP", "require")
     terms = sip_config(load_settings()).terms
     assert (terms.codecs, terms.srtp) == (("opus", "PCMA"), SrtpPolicy.REQUIRE)
+
+
+TWILIO = {"ACCOUNT_SID": "AC1", "AUTH_TOKEN": "t", "NUMBER": "+15550100100"}
+
+
+def set_twilio(monkeypatch, **given):
+    for name, value in given.items():
+        monkeypatch.setenv(f"COMMHUB_TWILIO__{name}", value)
+
+
+def test_without_an_account_there_is_no_telephone():
+    assert twilio_config(load_settings()) is None
+
+
+@pytest.mark.parametrize("missing", ["AUTH_TOKEN", "NUMBER"])
+def test_half_a_telephone_account_is_refused_by_name(monkeypatch, missing):
+    set_twilio(monkeypatch, **{name: v for name, v in TWILIO.items() if name != missing})
+    with pytest.raises(SettingsError, match=missing.lower()):
+        twilio_config(load_settings())
+
+
+def test_twilio_itself_must_find_us_by_https(monkeypatch):
+    set_twilio(monkeypatch, **TWILIO)
+    with pytest.raises(SettingsError, match="https"):
+        twilio_config(load_settings())
+    set_twilio(monkeypatch, PUBLIC_URL="https://hub.example/")
+    config = twilio_config(load_settings())
+    assert config.stream_url == "wss://hub.example/twilio/stream"
+    assert config.allowed_prefixes == ()
+
+
+def test_the_telephone_account_is_taken_as_it_stands(monkeypatch):
+    set_twilio(
+        monkeypatch,
+        **TWILIO,
+        API_BASE="http://127.0.0.1:8091",
+        ALLOWED_PREFIXES='["+86", "+852"]',
+        INBOUND='{"+15550100100": "1001"}',
+        MAX_LEGS="3",
+    )
+    config = twilio_config(load_settings())
+    assert (config.allowed_prefixes, config.inbound, config.max_legs) == (
+        ("+86", "+852"),
+        {"+15550100100": "1001"},
+        3,
+    )
+    assert "auth_token" not in repr(config)
 
 
 def test_a_misspelt_secret_is_not_repeated(monkeypatch):
