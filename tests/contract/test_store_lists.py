@@ -26,7 +26,7 @@ from commhub.domain.people import Role
 from commhub.domain.report import ReportStage
 from commhub.domain.task import TaskStage
 from commhub.kit.ids import new_id
-from commhub.ports.store import IncidentQuery, SipAccount, SipBinding
+from commhub.ports.store import IncidentQuery, SipAccount, SipBinding, TwilioLeg
 
 
 async def test_incidents_are_paged_newest_first(sql_store: SqlStore) -> None:
