@@ -42,6 +42,7 @@ worker was lost before it answered."""
 PASSING: frozenset[type[Args]] = frozenset(
     {
         protocol.CommandFloorArgs,
+        protocol.SendDigitsArgs,
         protocol.StatusArgs,
         protocol.LoadArgs,
         protocol.JournalArgs,

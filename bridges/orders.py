@@ -67,6 +67,9 @@ class MediaOrders(ABC):
     async def stop_playing(self, playback_id: str) -> None:
         await self.ask(protocol.StopPlayingArgs(playback_id))
 
+    async def send_digits(self, leg_id: str, digits: str) -> None:
+        await self.ask(protocol.SendDigitsArgs(leg_id, digits))
+
     async def release(self, leg_id: str) -> None:
         await self.ask(protocol.ReleaseArgs(leg_id))
 

@@ -104,6 +104,12 @@ class StopPlayingArgs:
 
 
 @dataclass(frozen=True, slots=True)
+class SendDigitsArgs:
+    leg_id: str
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseArgs:
     leg_id: str
 
@@ -135,6 +141,7 @@ EngineArgs = (
     | RecordArgs
     | Playback
     | StopPlayingArgs
+    | SendDigitsArgs
     | ReleaseArgs
 )
 """What the audio engine carries out between two ticks."""
@@ -157,6 +164,7 @@ ARGS: Mapping[str, type[Args]] = {
     "record": RecordArgs,
     "play": Playback,
     "stop_playing": StopPlayingArgs,
+    "send_digits": SendDigitsArgs,
     "release": ReleaseArgs,
     "status": StatusArgs,
     "load": LoadArgs,

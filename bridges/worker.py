@@ -322,6 +322,8 @@ def carry_out(engine: AudioEngine, args: protocol.EngineArgs) -> object:  # noqa
             engine.play(args)
         case protocol.StopPlayingArgs(playback_id):
             engine.stop_playing(playback_id)
+        case protocol.SendDigitsArgs(leg_id, digits):
+            engine.send_digits(leg_id, digits)
         case protocol.ReleaseArgs(leg_id):
             engine.release(leg_id)
     return result

@@ -16,6 +16,7 @@ from bridges.audio.calls import CallBook, CallState
 from bridges.audio.codecs.book import CodecBook, usual_codecs
 from bridges.audio.config import AudioConfig
 from bridges.audio.counts import Counts
+from bridges.audio.digits import Digits
 from bridges.audio.events import LegSilent, Output
 from bridges.audio.g711 import DECODE_BOTH, RATE, Law
 from bridges.audio.groups import RadioGroups
@@ -134,6 +135,7 @@ class AudioEngine:
         self._up, self._down = Upsampler(config.max_legs), Downsampler(config.max_legs)
         self._lanes = Lanes(config.max_legs)
         self._streams = Streams()
+        self._digits = Digits(self._legs)
         self._vault = Vault(self._legs, counts)
         self._outbox = Outbox(self._legs, self._vault, counts, self._shared.rtp.fileno())
         self._receiver = Receiver(
@@ -253,6 +255,11 @@ class AudioEngine:
             self._lanes.put(row, coding)
         legs.set_codec(row, Law.PCMU, kind, dtmf, lane_clock=coding.codec.clock_rate)
 
+    def send_digits(self, leg_id: str, digits: str) -> None:
+        if self._groups.find_leg(leg_id) is not None:
+            raise InvalidError("a radio group has no keys", leg=leg_id)
+        self._digits.send(self._legs.row_of(leg_id), digits)
+
     def _forget_lane(self, row: int) -> None:
         self._lanes.remove(row)
         self._streams.forget(row)
@@ -346,6 +353,7 @@ class AudioEngine:
         else:
             row = self._legs.row_of(leg_id)
             self._receiver.forget(row)
+            self._digits.forget(row)
             self._forget_lane(row)
             self._vault.forget(row)
             self._legs.remove(leg_id)
@@ -414,6 +422,7 @@ class AudioEngine:
             if stage.shaper is not None:
                 stage.shaper.hear(self._groups.said())
         self._prompts.to_legs(out)
+        self._digits.sound(self._stages)
         for stage in self._stages:
             stage.mixer.clip()
         coded = self._sender.voice
@@ -424,6 +433,7 @@ class AudioEngine:
             self._measure(stage, tick)
         self._speakers.speak(wide.mixer, tick, self._outbox)
         self._sender.send(tick, out)
+        self._digits.tell(tick, self._outbox)
         self._outbox.flush(out)
 
     def _arrange(self, before: tuple[Stage, ...] = ()) -> None:

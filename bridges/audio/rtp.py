@@ -12,7 +12,7 @@ VERSION_BYTE = 0x80
 COMFORT_NOISE = 13
 """Static payload type of RFC 3389."""
 
-_DIGITS = "0123456789*#ABCD"
+DIGITS = "0123456789*#ABCD"
 
 
 class MalformedPacketError(ValueError):
@@ -54,5 +54,5 @@ def read_telephone_event(payload: bytes) -> TelephoneEvent:
     if len(payload) < 4:
         raise MalformedPacketError("a telephone-event of fewer than 4 bytes")
     code, flags, duration = struct.unpack_from("!BBH", payload)
-    digit = _DIGITS[code] if code < len(_DIGITS) else None
+    digit = DIGITS[code] if code < len(DIGITS) else None
     return TelephoneEvent(digit, bool(flags & 0x80), duration)

@@ -235,6 +235,12 @@ class MediaEngine(Protocol):
         """Fade the prompt out, or take it from the queue. An unknown one is fine (it ended, a retry)."""
         ...
 
+    async def send_digits(self, leg_id: str, digits: str) -> None:
+        """Press keys (0–9, *, #, A–D) for the far end, after those still under way: telephone-events where they
+        were agreed, else tones in the voice. A retry presses them again. Raises InvalidError for other
+        characters, more than 64 or a radio group, ConflictError for a leg that takes nothing now."""
+        ...
+
     async def release(self, leg_id: str) -> None:
         """Forget the leg. Unknown legs are fine (a retry)."""
         ...

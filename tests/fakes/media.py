@@ -82,6 +82,9 @@ class FakeMedia:
         self._check()
         self.orders.append(("play", playback))
 
+    async def send_digits(self, leg_id, digits):
+        self.orders.append(("send_digits", leg_id, digits))
+
     async def stop_playing(self, playback_id):
         self.orders.append(("stop_playing", playback_id))
 

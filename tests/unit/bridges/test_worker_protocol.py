@@ -51,6 +51,7 @@ ALL_ARGS = [
     Playback(id="p", call_id="c", prompt="beep"),
     Playback(id="p", call_id="c", prompt="x1", leg_ids=("l", "m"), loop=True, gain_db=-6),
     protocol.StopPlayingArgs("p"),
+    protocol.SendDigitsArgs("l", "12#"),
     protocol.ReleaseArgs("l"),
     protocol.StatusArgs(),
 ]
