@@ -1,5 +1,6 @@
 """kill -9 of one part of the hub after another: what was under way ends cleanly or goes on, and the next thing works."""
 
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from commhub.wiring.demo.story import (
     HEARD_OVER_FLOOR_DB,
+    _hears,
     accept_card,
     hold_call,
     raise_sos,
@@ -20,6 +22,7 @@ pytestmark = pytest.mark.audio
 
 # Well below the lease under which the killed process held the delivery: its successor takes over at once.
 SOON_S = 10
+BACK_WITHIN_S = 5.0
 
 
 def kill(stage, part):
@@ -79,15 +82,71 @@ def phones_that_only_ring(cast):
             phone.page.do("mode", mode="auto")
 
 
-def test_a_killed_worker_ends_its_call_and_takes_the_next_one(stage, cast):
+def packets(cast):
+    return [phone.page.state()["packets"] for phone in cast.phones]
+
+
+def test_a_killed_workers_call_goes_on_without_dialling_again(stage, cast):
+    first, second = cast.phones
     path = call_of(cast, [*cast.phones, cast.radio])
     until("all talk", lambda: {leg["state"] for leg in legs(cast, path)} == {"connected"}, 15)
-    kill(stage, "worker")
-    until("the call is over", lambda: cast.desk.get(path)["ended_at"], 20)
-    assert "media_lost" in {leg["cause"] for leg in legs(cast, path)}
+    before = {leg["id"]: leg["connected_at"] for leg in legs(cast, path)}
+    for phone in cast.phones:
+        phone.talk(True)
+    try:
+        _hears(first, [second])
+        _hears(cast.radio, cast.phones)
+        # A call with a group lives where the radios are, on the first worker.
+        other = stage.hub.pid_of("worker-w1")
+        kill(stage, "worker")
+        began, heard = time.monotonic(), packets(cast)
+        until(
+            "packets come again",
+            lambda: all(now > then + 25 for now, then in zip(packets(cast), heard, strict=True)),
+        )
+        assert time.monotonic() - began <= BACK_WITHIN_S
+        _hears(first, [second])
+        _hears(second, [first])
+        _hears(cast.radio, cast.phones)
+        wait_back(stage, "worker")
+        assert stage.hub.pid_of("worker-w1") == other
+        assert {leg["id"]: leg["connected_at"] for leg in legs(cast, path)} == before
+        assert {leg["state"] for leg in legs(cast, path)} == {"connected"}
+        assert phones_are(cast, "answered")
+    finally:
+        for phone in cast.phones:
+            phone.talk(False)
+        cast.desk.delete(path)
     until("the phones got their BYE", lambda: phones_are(cast, "idle"))
-    wait_back(stage, "worker")
     hold_call(cast, raise_sos(cast, "媒体进程重启之后"))
+
+
+def test_worker_and_control_are_killed_at_once_and_the_call_goes_on(stage, cast):
+    first, second = cast.phones
+    path = call_of(cast, cast.phones)
+    until("both talk", lambda: {leg["state"] for leg in legs(cast, path)} == {"connected"}, 15)
+    for phone in cast.phones:
+        phone.talk(True)
+    try:
+        _hears(first, [second])
+        for part in ("worker-w0", "worker-w1", "control"):
+            kill(stage, part)
+        heard = packets(cast)
+        for part in ("worker-w0", "worker-w1", "control"):
+            wait_back(stage, part)
+        until(
+            "packets come again",
+            lambda: all(now > then + 50 for now, then in zip(packets(cast), heard, strict=True)),
+        )
+        _hears(first, [second])
+        _hears(second, [first])
+        assert cast.desk.get(path)["ended_at"] is None
+    finally:
+        for phone in cast.phones:
+            phone.talk(False)
+        first.page.do("hangup")
+    until("the call is over", lambda: cast.desk.get(path)["ended_at"])
+    until("nobody talks", lambda: phones_are(cast, "idle"))
 
 
 def test_an_sos_raised_while_the_broker_is_away_arrives_once(stage, cast):
