@@ -13,7 +13,15 @@ import httpx
 
 from commhub.kit.ids import new_secret
 from commhub.wiring.demo.settle import Keys
-from commhub.wiring.demo.town import DEVICES, PHONES, RESPONDERS, TONES, FieldDevice, Phone
+from commhub.wiring.demo.town import (
+    DEVICES,
+    PHONES,
+    RESPONDERS,
+    TELEPHONE_TONE,
+    TONES,
+    FieldDevice,
+    Phone,
+)
 from commhub.wiring.hub_process import HubError, HubProcess, free_port
 
 STOP_WITHIN_S = 5.0
@@ -78,19 +86,54 @@ class WeComTenant:
         ]
 
 
+class TelephoneAccount:
+    """The simulated Twilio account: the hub's settings and the stand-in server's arguments agree on it."""
+
+    number = "+15550100100"
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.sid = "AC" + os.urandom(16).hex()
+        self.token = new_secret()
+
+    def environment(self) -> dict[str, str]:
+        """The hub's settings. Whoever dials our number reaches the desk's phone."""
+        return {
+            "COMMHUB_TWILIO__API_BASE": f"http://127.0.0.1:{self.port}",
+            "COMMHUB_TWILIO__ACCOUNT_SID": self.sid,
+            "COMMHUB_TWILIO__AUTH_TOKEN": self.token,
+            "COMMHUB_TWILIO__NUMBER": self.number,
+            "COMMHUB_TWILIO__ALLOWED_PREFIXES": '["+86"]',
+            "COMMHUB_TWILIO__INBOUND": f'{{"{self.number}": "{PHONES[0].name}"}}',
+        }
+
+    def arguments(self, hub: HubProcess) -> list[str]:
+        """The stand-in server's command line."""
+        return [
+            *("--port", str(self.port), "--hub", hub.url, "--number", self.number),
+            *("--account-sid", self.sid, f"--auth-token={self.token}"),
+            *("--tone", f"{TELEPHONE_TONE:g}", "--listen", _listen()),
+        ]
+
+
 class Equipment:
     """All simulators of the town. Starting returns at once; `wait_online` when all of them are there."""
 
-    def __init__(self, hub: HubProcess, keys: Keys, tenant: WeComTenant) -> None:
+    def __init__(
+        self, hub: HubProcess, keys: Keys, tenant: WeComTenant, telephone: TelephoneAccount
+    ) -> None:
         self._hub = hub
         self._keys = keys
         self._tenant = tenant
+        self._telephone = telephone
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.simulators: dict[str, Simulator] = {}
 
-    def start_wecom(self) -> None:
-        """WeCom is there whether the hub is or not."""
+    def start_networks(self) -> None:
+        """WeCom and the telephone network are there whether the hub is or not."""
         self._run("wecom", "simulators.wecom", self._tenant.port, self._tenant.arguments(self._hub))
+        telephone = self._telephone
+        self._run("telephone", "simulators.twilio", telephone.port, telephone.arguments(self._hub))
 
     def start_field(self) -> None:
         """Phones, radios and cameras, once their accounts are in `keys`."""

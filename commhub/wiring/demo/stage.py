@@ -8,10 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from commhub.wiring.demo.equipment import Equipment, Simulator, WeComTenant
+from commhub.wiring.demo.equipment import Equipment, Simulator, TelephoneAccount, WeComTenant
 from commhub.wiring.demo.settle import ADMIN, DISPATCHER, Desk, Keys, add_admin, settle
 from commhub.wiring.demo.story import Cast, PhoneTalker, RadioTalker, until
-from commhub.wiring.demo.town import DEVICES, PHONES, RESPONDERS
+from commhub.wiring.demo.town import DEVICES, PHONES, RESPONDERS, TELEPHONE
 from commhub.wiring.hub_process import HubError, HubProcess
 
 NOTE = "demo.json"
@@ -58,7 +58,12 @@ class Stage:
         self._folder = folder.resolve()
         self._progress = progress
         self._tenant = WeComTenant()
-        environment = {"COMMHUB_NAME": "东街街道指挥中心", **self._tenant.environment()}
+        self._telephone = TelephoneAccount()
+        environment = {
+            "COMMHUB_NAME": "东街街道指挥中心",
+            **self._tenant.environment(),
+            **self._telephone.environment(),
+        }
         if port:
             environment["COMMHUB_HTTP__PORT"] = str(port)
         self.hub = HubProcess(self._folder, environment)
@@ -86,8 +91,8 @@ class Stage:
         self.hub.start()
         # Meanwhile what needs no hub that is ready.
         keys = self.keys = add_admin(self.hub)
-        equipment = self.equipment = Equipment(self.hub, keys, self._tenant)
-        equipment.start_wecom()
+        equipment = self.equipment = Equipment(self.hub, keys, self._tenant, self._telephone)
+        equipment.start_networks()
         self.hub.wait_ready()
         self._progress("settling people, phones, radios and cameras")
         settle(self.hub, keys)
@@ -162,6 +167,7 @@ def introduction(note: Note) -> list[tuple[str, str]]:
         ("Console", note.url),
         ("Login", f"{DISPATCHER} / {note.password}"),
         ("企业微信 (phones)", note.simulators["wecom"]),
+        (f"外线电话 {TELEPHONE}", note.simulators["telephone"]),
         *devices,
         *phones,
     ]

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+# A number of the public network, and the tone whoever answers it speaks with.
+TELEPHONE = "+8613800000005"
+TELEPHONE_TONE = 2150.0
+
 UNITS: list[dict[str, Any]] = [
     {"id": "patrol-1", "name": "东街巡防队", "team": "patrol", "loop": "street"},
     {"id": "fire-1", "name": "微型消防站", "team": "fire", "loop": "street"},
@@ -55,7 +59,7 @@ RESPONDERS: list[dict[str, Any]] = [
         "name": "郑洁",
         "unit_id": "grid-1",
         "grids": ["g-01", "g-02"],
-        "endpoints": ["wecom:zhengjie"],
+        "endpoints": ["wecom:zhengjie", f"tel:{TELEPHONE}"],
         "capacity": 5,
     },
     {
@@ -103,4 +107,8 @@ DEVICES = [
     FieldDevice("r13", "radio", "对讲机 13", "li", 31.2342, 121.4701, "patrol-1", 1700.0),
 ]
 
-TONES = [*(phone.tone for phone in PHONES), *(device.tone for device in DEVICES if device.tone)]
+TONES = [
+    *(phone.tone for phone in PHONES),
+    *(device.tone for device in DEVICES if device.tone),
+    TELEPHONE_TONE,
+]
