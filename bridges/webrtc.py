@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from bridges.audio import rtcp
 from bridges.audio.events import LegVanished
 from bridges.audio.inbox import PacketInbox
 from bridges.transport.peer import Peer
@@ -101,10 +102,10 @@ class BrowserLegs:
         return self._describe(connection, offer, stream)
 
     def send(self, leg_id: str, packet: bytes) -> None:
-        """A packet of the engine for the leg's browser."""
+        """A packet of the engine for the leg's browser: RTP, or RTCP beside it (RFC 5761)."""
         connection = self._connections.get(leg_id)
         if connection is not None:
-            connection.peer.send(packet)
+            connection.peer.send(packet, is_rtcp=rtcp.is_rtcp(packet[1]))
 
     def release(self, leg_id: str) -> None:
         """Close the leg's connection, if it has one."""
@@ -136,7 +137,7 @@ class BrowserLegs:
             offer.dtls,
             is_server=offer.we_are_server,
             deliver=lambda packet: self._inbox.put(leg_id, packet),
-            deliver_rtcp=lambda _: None,
+            deliver_rtcp=lambda packet: self._inbox.put(leg_id, packet),
         )
         self.release(leg_id)
         made = _Connection(leg_id, offer.session, offer.fingerprints, peer)

@@ -24,6 +24,7 @@ class Counts:
     failed_ticks: int = 0
     busy_us: int = 0
     received: int = 0
+    accepted: int = 0
     sent: int = 0
     send_errors: int = 0
     malformed: int = 0
@@ -36,6 +37,10 @@ class Counts:
     duplicate: int = 0
     resynced: int = 0
     concealed: int = 0
+    reports_received: int = 0
+    reports_sent: int = 0
+    goodbyes: int = 0
+    ssrc_collisions: int = 0
     radio_received: int = 0
     radio_sent: int = 0
     radio_dropped: int = 0

@@ -22,7 +22,7 @@ from bridges.audio.g711 import DECODE_BOTH, RATE, Law
 from bridges.audio.groups import RadioGroups
 from bridges.audio.inbox import PacketInbox, RadioInbox
 from bridges.audio.lanes import Lane, Lanes
-from bridges.audio.legs import LegTable, Rows
+from bridges.audio.legs import NONE, LegTable, Rows
 from bridges.audio.mixer import levels_dbov
 from bridges.audio.outbox import Outbox
 from bridges.audio.plan import make_plans
@@ -30,6 +30,7 @@ from bridges.audio.prompts import Prompts
 from bridges.audio.quality import Quality
 from bridges.audio.receiver import Receiver
 from bridges.audio.recorder import Recorder
+from bridges.audio.reports import Reports
 from bridges.audio.resample import Downsampler, Upsampler
 from bridges.audio.rings import Rings, Units
 from bridges.audio.sender import Sender
@@ -69,6 +70,10 @@ class Snapshot:
     received: NDArray[np.int64]
     sent: NDArray[np.int64]
     lost: NDArray[np.int64]
+    jitter_ms: NDArray[np.float64]
+    concealed: NDArray[np.int64]
+    depth_ms: NDArray[np.float64]
+    told: tuple[tuple[float | None, float | None], ...]
     level: NDArray[np.float64]
     silent_ticks: NDArray[np.int64]
     radio: tuple[LegMeter, ...]
@@ -81,6 +86,11 @@ class Snapshot:
                 received=int(self.received[i]),
                 sent=int(self.sent[i]),
                 lost=int(self.lost[i]),
+                jitter_ms=round(float(self.jitter_ms[i]), 1),
+                concealed=int(self.concealed[i]),
+                depth_ms=round(float(self.depth_ms[i]), 1),
+                round_trip_ms=self.told[i][0],
+                far_lost_pct=self.told[i][1],
                 level_dbov=round(float(self.level[i]), 1),
                 silent_s=round(float(self.silent_ticks[i]) * TICK_S, 2),
             )
@@ -138,9 +148,10 @@ class AudioEngine:
         self._digits = Digits(self._legs)
         self._vault = Vault(self._legs, counts)
         self._outbox = Outbox(self._legs, self._vault, counts, self._shared.rtp.fileno())
+        self._reports = Reports(self._legs, self._vault, counts, self._shared)
         self._receiver = Receiver(
-            self._legs, self._coded, self._linear, self._lanes, self._vault, counts,
-            self._shared.rtp.fileno(),
+            self._legs, self._coded, self._linear, self._lanes, self._vault,
+            self._reports, counts, self._shared.rtp.fileno(),
         )  # fmt: skip
         self._inbox = inbox
         self._groups = RadioGroups(
@@ -207,6 +218,8 @@ class AudioEngine:
         if reachable and key != legs.expected[row]:
             self._receiver.expect(row, key)
             legs.goal[row] = key
+        reports_to = NONE if remote.rtcp is None else _key_of(remote.rtcp)[0]
+        self._reports.expect(row, self._pairs.get(leg_id), reports_to, remote.rtcp_mux, self._tick)
         self._turn(row, sends=remote.sends, receives=remote.receives and reachable)
 
     def plug(
@@ -225,6 +238,7 @@ class AudioEngine:
         if not self._legs.plugged[row]:
             raise ConflictError("this leg has a socket", leg=order.leg_id)
         self._set_coding(row, coding, audio)
+        self._reports.expect(row, None, NONE, True, self._tick)
         self._turn(row, sends=sends, receives=receives)
 
     def _coding(self, audio: AudioFormat) -> Law | Lane:
@@ -354,6 +368,8 @@ class AudioEngine:
             row = self._legs.row_of(leg_id)
             self._receiver.forget(row)
             self._digits.forget(row)
+            self._reports.forget(row)
+            self._reports.jitter.begin(row)
             self._forget_lane(row)
             self._vault.forget(row)
             self._legs.remove(leg_id)
@@ -373,6 +389,12 @@ class AudioEngine:
             received=legs.received[rows],
             sent=legs.sent[rows],
             lost=legs.lost(rows),
+            jitter_ms=self._reports.jitter.milliseconds(rows),
+            concealed=legs.concealed[rows],
+            depth_ms=np.where(
+                legs.linear[rows], self._linear.depth_ms(rows), self._coded.depth_ms(rows)
+            ),
+            told=tuple(self._reports.told(row) for row in table.values()),
             level=legs.level[rows],
             silent_ticks=silent,
             radio=tuple(self._groups.meters()),
@@ -386,7 +408,8 @@ class AudioEngine:
         self._now = now
         self.counts.ticks += 1
         tick, out = self._tick, self._out
-        self._receiver.receive(tick, out)
+        self._receiver.receive(tick, now, out)
+        self._reports.receive(tick, now)
         for leg_id, packet in self._packets.take():
             self._take_plugged(leg_id, packet)
         for item in self._inbox.take():
@@ -435,6 +458,7 @@ class AudioEngine:
         self._sender.send(tick, out)
         self._digits.tell(tick, self._outbox)
         self._outbox.flush(out)
+        self._reports.send(tick, now, out)
 
     def _arrange(self, before: tuple[Stage, ...] = ()) -> None:
         legs = self._legs
@@ -461,6 +485,7 @@ class AudioEngine:
     def _take_plugged(self, leg_id: str, packet: bytes) -> None:
         row = self._legs.find(leg_id)
         if row is None or not self._legs.plugged[row] or not self._legs.connected[row]:
+            self.counts.received += 1
             self.counts.strangers += 1
             return
         self._receiver.take_plugged(row, packet, self._tick, self._out)

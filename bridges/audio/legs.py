@@ -70,6 +70,7 @@ class LegTable:
         self.silence_told = np.zeros(capacity, bool)
         self.received = np.zeros(capacity, np.int64)
         self.sent = np.zeros(capacity, np.int64)
+        self.octets = np.zeros(capacity, np.int64)
         self.first_sequence = np.full(capacity, _NOT_BEGUN, np.int64)
         self.last_sequence = np.zeros(capacity, np.int64)
         self.concealed = np.zeros(capacity, np.int64)
@@ -161,7 +162,8 @@ class LegTable:
         for column in (self.dtmf_type, self.dtmf_time, self.ssrc):
             column[row] = NONE
         self.first_sequence[row] = _NOT_BEGUN
-        for column in (self.received, self.sent, self.last_sequence, self.concealed):
+        self.concealed[row] = 0
+        for column in (self.received, self.sent, self.octets, self.last_sequence):
             column[row] = 0
         self.set_codec(row, Law.PCMU, STATIC_PAYLOAD_TYPE[Law.PCMU], None)
         self.pending[row] = SILENCE[Law.PCMU]

@@ -72,6 +72,7 @@ class Outbox:
         self._owners[here] = rows
         legs.out_sequence[rows] += 1
         legs.sent[rows] += 1
+        legs.octets[rows] += len(payload)
         self._count = end
 
     def _grow(self, wanted: int) -> None:

@@ -2,13 +2,14 @@
 
 Plain packets (G.711 of the agreed payload type, 20 ms, the locked source and SSRC) stay in arrays from the socket to
 the ring. Voice of other codecs and packet times from a locked source is taken one by one, at most `LEG_LIMIT` a leg
-and tick. The rest is looked at one by one, at most `ODD_LIMIT` a tick, so that a flood costs a bounded time.
+and tick. The rest is looked at one by one, at most `ODD_LIMIT` a tick, so that a flood costs a bounded time: what legs
+may have sent first, then what somebody did. Every datagram is counted once: as accepted, or as what it was dropped for.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bridges.audio import rtp
+from bridges.audio import rtcp, rtp
 from bridges.audio.codecs.codec import UndecodableError
 from bridges.audio.counts import Counts
 from bridges.audio.events import DtmfReceived, Output
@@ -18,6 +19,7 @@ from bridges.audio.learning import NEW_SOURCE, NEW_SSRC, Probation
 from bridges.audio.legs import NONE, LegTable
 from bridges.audio.noise import read_level
 from bridges.audio.quality import Quality
+from bridges.audio.reports import Reports
 from bridges.audio.sockets import STRIDE, ReceiveArena
 from bridges.audio.sources import CROWDED, SharedSources
 from bridges.audio.vault import FORGED, Vault
@@ -27,6 +29,8 @@ ODD_LIMIT = 512
 """Packets a tick that are looked at one by one."""
 LEG_LIMIT = 8
 """Packets a tick that one leg may have taken one by one: 80 ms of the shortest packets."""
+PLAIN_LIMIT = 25
+"""Plain packets a tick from one leg: half a second, more than a ring holds."""
 OWN_LIMIT = 16
 """Packets a tick from a leg's own socket; what is more waits, then the kernel drops it."""
 _PLAIN_SIZE = rtp.HEADER_SIZE + FRAME
@@ -45,10 +49,13 @@ class Receiver:
         linear: Quality,
         lanes: Lanes,
         vault: Vault,
+        reports: Reports,
         counts: Counts,
         shared_fd: int,
     ) -> None:
         self._legs = legs
+        self._jitter = reports.jitter
+        self._reports = reports
         self._coded = coded
         self._linear = linear
         self._lanes = lanes
@@ -60,6 +67,8 @@ class Receiver:
         self._sources = SharedSources()
         self._probation = Probation()
         self._own: dict[int, int] = {}
+        self._now = 0.0
+        self._came: NDArray[np.float64] = np.empty(0)
 
     def expect(self, row: int, key: int) -> None:
         """The leg's voice will come from `key`, or be learnt; forgets what was learnt before."""
@@ -84,9 +93,10 @@ class Receiver:
         legs.source[row] = NONE
         self._probation.forget(row)
 
-    def receive(self, tick: int, out: list[Output]) -> None:
-        """Take in everything that waits."""
+    def receive(self, tick: int, now: float, out: list[Output]) -> None:
+        """Take in everything that waits, at the time `now` in seconds."""
         arena = self._arena
+        self._now = now
         shared = arena.drain(self._shared_fd, 0, self._shared_limit)
         count = shared
         owners: list[int] = []
@@ -101,6 +111,7 @@ class Receiver:
         rows[:shared] = self._sources.lookup(keys[:shared])
         rows[shared:] = owners
         self._counts.received += count
+        self._came = now - arena.ages(count)
         self._sort(count, keys, rows, tick, out)
 
     def _sort(
@@ -140,8 +151,15 @@ class Receiver:
 
     def _file(self, which: NDArray[np.int64] | slice, rows: NDArray[np.int64], tick: int) -> None:
         arena = self._arena
+        most = int(np.bincount(rows).max())
+        if most > PLAIN_LIMIT:
+            index = np.arange(len(self._came))[which]
+            kept = self._fair(index, rows, PLAIN_LIMIT)
+            which, rows, most = kept, rows[np.searchsorted(index, kept)], PLAIN_LIMIT
+        self._counts.accepted += len(rows)
         self._note(rows, arena.halves[which, 1].astype(np.int64), tick)
         stamps = arena.words[which, 1].astype(np.int64)
+        self._jitter.note(rows, stamps, self._came[which], most)
         self._coded.rings.put_frames(
             rows, stamps, arena.data[which, rtp.HEADER_SIZE : _PLAIN_SIZE], tick
         )
@@ -172,10 +190,11 @@ class Receiver:
             strange = unknown & ~np.isin(keys[odd] >> 16, waiting)
             self._counts.strangers += int(np.count_nonzero(strange))
             odd = odd[~strange]
-        if len(odd) > ODD_LIMIT:
-            self._counts.flooded += len(odd) - ODD_LIMIT
-            odd = odd[:ODD_LIMIT]
-        return odd
+        of_legs = rows[odd] >= 0
+        known = self._fair(odd[of_legs], rows[odd[of_legs]])
+        odd = np.concatenate((known, odd[~of_legs]))
+        self._counts.flooded += max(0, len(odd) - ODD_LIMIT)
+        return odd[:ODD_LIMIT]
 
     def _whole(
         self, which: NDArray[np.int64], sizes: NDArray[np.int64], first: NDArray[np.uint8]
@@ -187,15 +206,17 @@ class Receiver:
         whole: NDArray[np.int64] = which[~broken]
         return whole
 
-    def _fair(self, known: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The first `LEG_LIMIT` of each leg."""
-        if len(known) <= LEG_LIMIT:
-            return known
+    def _fair(
+        self, which: NDArray[np.int64], rows: NDArray[np.int64], limit: int = LEG_LIMIT
+    ) -> NDArray[np.int64]:
+        """The first `limit` of each leg, in ascending order as `which` is."""
+        if len(which) <= limit:
+            return which
         order = np.argsort(rows, kind="stable")
         ordered = rows[order]
         rank = np.arange(len(ordered)) - np.searchsorted(ordered, ordered)
-        kept = known[order[rank < LEG_LIMIT]]
-        self._counts.flooded += len(known) - len(kept)
+        kept = np.sort(which[order[rank < limit]])
+        self._counts.flooded += len(which) - len(kept)
         return kept
 
     def _unlearnt(self) -> NDArray[np.bool_]:
@@ -217,10 +238,25 @@ class Receiver:
             size = self._vault.open_one(arena.data, i, found, size)
             if size == REFUSED:
                 return
+        if rtcp.is_rtcp(int(arena.data[i, 1])):
+            self._report(found, key, arena.data[i, : min(size, STRIDE)].tobytes(), i)
+            return
         if found is None or not self._admit(found, key, ssrc, sequence):
             self._counts.strangers += 1
             return
-        self._take(found, arena.data[i, : min(size, STRIDE)].tobytes(), tick, out)
+        packet = arena.data[i, : min(size, STRIDE)].tobytes()
+        self._take(found, packet, float(self._came[i]), tick, out)
+
+    def _report(self, row: int | None, key: int, datagram: bytes, i: int) -> None:
+        """RTCP on the audio's own port (RFC 5761): a far end's whose voice comes from there, or will."""
+        legs = self._legs
+        source = (
+            NONE if row is None else legs.source[row] if legs.locked[row] else legs.expected[row]
+        )
+        if row is None or key != source:
+            self._counts.strangers += 1
+        else:
+            self._reports.take(row, datagram, float(self._came[i]))
 
     def take_plugged(self, row: int, packet: bytes, tick: int, out: list[Output]) -> None:
         """Take a packet of a leg without a socket: whoever carries it vouches for its source."""
@@ -229,13 +265,16 @@ class Receiver:
         if len(packet) < rtp.HEADER_SIZE or packet[0] >> 6 != 2:
             self._counts.malformed += 1
             return
+        if rtcp.is_rtcp(packet[1]):
+            self._reports.take(row, packet, self._now)
+            return
         ssrc = int.from_bytes(packet[8:12], "big")
         if ssrc != legs.ssrc[row]:
             legs.ssrc[row] = ssrc
             self._begin_anew(row, int.from_bytes(packet[2:4], "big"))
-        self._take(row, packet, tick, out)
+        self._take(row, packet, self._now, tick, out)
 
-    def _take(self, found: int, packet: bytes, tick: int, out: list[Output]) -> None:
+    def _take(self, found: int, packet: bytes, came: float, tick: int, out: list[Output]) -> None:
         """Take a packet whose leg is certain."""
         legs = self._legs
         sequence = int.from_bytes(packet[2:4], "big")
@@ -244,46 +283,46 @@ class Receiver:
             start, end = rtp.payload_span(packet)
             kind = packet[1] & 0x7F
             payload = packet[start:end]
-            if not legs.sends[found]:
-                self._counts.unwanted += 1
-            elif kind == legs.dtmf_type[found]:
-                self._note(np.array([found]), np.array([sequence]), tick)
-                self._event(found, stamp, payload, out)
-            elif kind == rtp.COMFORT_NOISE:
-                self._note(np.array([found]), np.array([sequence]), tick)
-                self._comfort(found, stamp, payload, tick)
-            else:
-                self._voice(found, kind, sequence, stamp, payload, tick)
+            taken = legs.sends[found] and self._take_in(found, kind, stamp, payload, tick, out)
         except rtp.MalformedPacketError:
             self._counts.malformed += 1
+            return
         except UndecodableError:
             self._counts.undecodable += 1
-
-    def _voice(
-        self, row: int, kind: int, sequence: int, stamp: int, payload: bytes, tick: int
-    ) -> None:
-        if self._legs.linear[row]:
-            self._lane_voice(row, kind, sequence, stamp, payload, tick)
             return
-        law = Law(int(self._legs.law[row]))
-        if kind != self._legs.payload_type[row]:
-            if _LAW_OF_TYPE.get(kind, law) is law:
-                self._counts.unwanted += 1
-                return
-            # Both laws were agreed and the far end uses either (RFC 3264 §5.1).
-            payload = transcode(payload, law)
-        self._note(np.array([row]), np.array([sequence]), tick)
-        self._coded.rings.put(row, stamp, payload, tick)
-
-    def _lane_voice(
-        self, row: int, kind: int, sequence: int, stamp: int, payload: bytes, tick: int
-    ) -> None:
-        if kind != self._legs.payload_type[row]:
+        if not taken:
             self._counts.unwanted += 1
             return
-        self._note(np.array([row]), np.array([sequence]), tick)
-        begins, samples = self._lanes.of(row).take(stamp, payload)
-        self._linear.rings.put(row, begins, samples, tick)
+        self._counts.accepted += 1
+        row = np.array([found])
+        self._note(row, np.array([sequence]), tick)
+        if kind == legs.payload_type[found]:
+            self._jitter.note(row, np.array([stamp]), np.array([came]), 1)
+
+    def _take_in(
+        self, row: int, kind: int, stamp: int, payload: bytes, tick: int, out: list[Output]
+    ) -> bool:
+        """A key, a silence or a voice; False for what nobody agreed on. Raises MalformedPacketError and
+        UndecodableError."""
+        legs = self._legs
+        if kind == legs.dtmf_type[row]:
+            self._event(row, stamp, payload, out)
+        elif kind == rtp.COMFORT_NOISE:
+            self._comfort(row, stamp, payload, tick)
+        elif legs.linear[row]:
+            if kind != legs.payload_type[row]:
+                return False
+            begins, samples = self._lanes.of(row).take(stamp, payload)
+            self._linear.rings.put(row, begins, samples, tick)
+        else:
+            law = Law(int(legs.law[row]))
+            if kind != legs.payload_type[row]:
+                if _LAW_OF_TYPE.get(kind, law) is law:
+                    return False
+                # Both laws were agreed and the far end uses either (RFC 3264 §5.1).
+                payload = transcode(payload, law)
+            self._coded.rings.put(row, stamp, payload, tick)
+        return True
 
     def _comfort(self, row: int, stamp: int, payload: bytes, tick: int) -> None:
         level = read_level(payload)
@@ -351,6 +390,8 @@ class Receiver:
         legs.source[row] = key
         legs.ssrc[row] = ssrc
         legs.locked[row] = True
+        if ssrc == legs.out_ssrc[row]:
+            self._reports.collide(row, key)
         self._begin_anew(row, sequence)
         if legs.goal[row] != key:
             legs.goal[row] = key
@@ -360,4 +401,5 @@ class Receiver:
         """Another stream begins: its timestamps and numbers follow no other's."""
         voices = self._linear if self._legs.linear[row] else self._coded
         voices.rings.begin_anew(row)
+        self._jitter.begin(row)
         self._legs.restart_losses(row, sequence)

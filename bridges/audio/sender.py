@@ -70,6 +70,7 @@ class PacketArena:
         self._words[places, 1] = (legs.out_zero[rows] + time) & 0xFFFFFFFF
         legs.out_sequence[rows] += 1
         legs.sent[rows] += 1
+        legs.octets[rows] += self._size - rtp.HEADER_SIZE
         for i in self._secured:
             place = int(places[i])
             # What could not be closed goes out as a packet of nothing.

@@ -8,6 +8,7 @@ import ctypes
 import errno
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -41,8 +42,13 @@ _ADDRESS_SIZE = 16
 _MSG_TRUNC = 0x20
 _MSG_DONTWAIT = 0x40
 _SO_RCVBUFFORCE = 33
+_SO_TIMESTAMPNS = 35
+_CONTROL_SIZE = 32
+"""One control message: a header of 16 bytes and a `struct timespec`."""
 _BUFFER_BYTES = 8 << 20
 _OWN_BUFFER_BYTES = 64 << 10
+_LONGEST_AGE_S = 1.0
+"""The wall clock may be set while a packet waits."""
 _DSCP_EF = 46 << 2
 """Expedited forwarding (RFC 3246), in the TOS byte."""
 
@@ -75,13 +81,18 @@ def message_array(
 
 
 class ReceiveArena:
-    """Where a tick's packets land. Row i: `data[i]`, `sizes[i]`, `truncated[i]`, and `keys()[i]`, its source."""
+    """Where a tick's packets land. Row i: `data[i]`, `sizes[i]`, `truncated[i]`, `keys()[i]`, its source, and
+    `ages()[i]`, how long it waited in the kernel."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
+        self._used = 0
         self.data = np.zeros((capacity, STRIDE), np.uint8)
         self._addresses = np.zeros((capacity, _ADDRESS_SIZE), np.uint8)
         self._messages, self._iov = message_array(self.data, self._addresses)
+        self._control = np.zeros((capacity, _CONTROL_SIZE), np.uint8)
+        self._messages["control"] = self._control.ctypes.data + np.arange(capacity) * _CONTROL_SIZE
+        self._messages["control_size"] = _CONTROL_SIZE
         self._base = self._messages.ctypes.data
         self.halves = self.data.view(">u2")
         self.words = self.data.view(">u4")
@@ -90,6 +101,9 @@ class ReceiveArena:
         """Receive what waits at `fd` into the rows from `start`, at most `limit`; returns how many."""
         end = min(start + limit, self.capacity)
         row = start
+        if start == 0:
+            # The kernel wrote over what it was given room for.
+            self._messages["control_size"][: self._used] = _CONTROL_SIZE
         while row < end:
             want = min(_VLEN, end - row)
             got = _recvmmsg(fd, self._base + row * MESSAGE.itemsize, want, _MSG_DONTWAIT, None)
@@ -101,7 +115,15 @@ class ReceiveArena:
             row += got
             if got < want:
                 break
+        self._used = row
         return row - start
+
+    def ages(self, count: int) -> NDArray[np.float64]:
+        """Seconds since the kernel received each packet; 0 where it does not say."""
+        stamps = self._control.view(np.int64)[:count]
+        known = self._messages["control_size"][:count] == _CONTROL_SIZE
+        waited = time.time() - (stamps[:, 2] + stamps[:, 3] * 1e-9)
+        return np.where(known, waited.clip(0.0, _LONGEST_AGE_S), 0.0)
 
     def sizes(self, count: int) -> NDArray[np.int64]:
         return self._messages["size"][:count].astype(np.int64)
@@ -176,6 +198,7 @@ def _open(host: str, port: int, buffer_bytes: int) -> socket.socket:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
         made.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _DSCP_EF)
+        made.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         made.bind((host, port))
     except OSError:
         made.close()

@@ -125,7 +125,11 @@ class RtpRemote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegMeter:
-    """What the engine measured: packets and losses so far, level in dBov (RFC 6464, −127…0)."""
+    """What the engine measured: packets and losses so far, level in dBov (RFC 6464, −127…0).
+
+    `jitter_ms` is the interarrival jitter (RFC 3550 §6.4.1), `concealed` the frames made up so far, `depth_ms` how long
+    packets wait here to be heard. `round_trip_ms` and `far_lost_pct` (of what we send, lately) are what the far end's
+    reports said; None until one did."""
 
     leg_id: str
     call_id: str
@@ -134,6 +138,11 @@ class LegMeter:
     lost: int
     level_dbov: float
     silent_s: float
+    jitter_ms: float = 0.0
+    concealed: int = 0
+    depth_ms: float = 0.0
+    round_trip_ms: float | None = None
+    far_lost_pct: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

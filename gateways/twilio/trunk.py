@@ -96,7 +96,8 @@ class Trunk(asyncio.DatagramProtocol):
         if self._transport is None:
             raise OSError("the socket to the media engine was closed")
         host, port = self._transport.get_extra_info("sockname")[:2]
-        remote = RtpRemote(address=RtpAddress(host, port), audio=AUDIO)
+        # Muxed: the port above ours is somebody else's, who wants no reports.
+        remote = RtpRemote(address=RtpAddress(host, port), audio=AUDIO, rtcp_mux=True)
         await self._media.connect(self._order.leg_id, remote)
 
     async def _open(self, address: RtpAddress) -> None:

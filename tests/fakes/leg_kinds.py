@@ -216,7 +216,8 @@ class PluggedEnd:
 
     def listen(self) -> None:
         for out in self._bench.outputs[self._read :]:
-            if isinstance(out, PacketOut) and out.leg_id == self._leg:
+            is_mine = isinstance(out, PacketOut) and out.leg_id == self._leg
+            if is_mine and out.packet[1] & 0x7F == 96:
                 self.ear.take(self._stream.decoded(out.packet), 16000)
         self._read = len(self._bench.outputs)
 

@@ -16,7 +16,7 @@ from fakes.clock import ScriptedClock
 from numpy.typing import NDArray
 
 from bridges.audio.codecs.book import CodecBook
-from bridges.audio.config import AudioConfig
+from bridges.audio.config import AudioConfig, RadioCodec
 from bridges.audio.counts import Counts
 from bridges.audio.engine import TICK_S, AudioEngine
 from bridges.audio.events import Output
@@ -46,6 +46,7 @@ class Phone:
         self.tone = Tone(frequency)
         self.meter = ToneMeter()
         self.packets: list[bytes] = []
+        self.reports: list[bytes] = []
         self.heard = 0
         self.sequence = 65_530
         self.timestamp = 0xFFFF_FF00
@@ -87,13 +88,15 @@ class Phone:
         self.send(self.packet())
 
     def listen(self) -> None:
-        """Take in what came."""
+        """Take in what came. A neighbour's RTCP may come to an audio port here: test ports are not in pairs."""
         self.packets = []
         while True:
             try:
-                self.packets.append(self.socket.recv(2048))
+                packet = self.socket.recv(2048)
             except BlockingIOError:
                 break
+            is_report = len(packet) > 1 and 192 <= packet[1] <= 223
+            (self.reports if is_report else self.packets).append(packet)
         for packet in self.packets:
             self.heard += 1
             self.meter.hear(decode(packet[12:], self.law))
@@ -138,7 +141,12 @@ class EngineBench:
         self.inbox = RadioInbox(self.counts)
         self.packets = PacketInbox(self.counts)
         self.stored: list[RecordedFile] = []
-        base: dict[str, object] = {"recordings": folder, "port_min": 24000, "port_max": 24999}
+        base: dict[str, object] = {
+            "recordings": folder,
+            "port_min": 24000,
+            "port_max": 24999,
+            "radio_codec": RadioCodec.PCMA,
+        }
         self.config = AudioConfig(**(base | settings))  # type: ignore[arg-type]  # the test's own
         self.recorder = Recorder(folder, self.clock, self.counts, self.stored.append)
         self.prompts = folder / "prompts"

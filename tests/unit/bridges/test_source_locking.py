@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bridges.audio.events import DtmfReceived
 from bridges.audio.learning import Probation
-from bridges.audio.receiver import LEG_LIMIT, ODD_LIMIT
+from bridges.audio.receiver import LEG_LIMIT, ODD_LIMIT, PLAIN_LIMIT
 from bridges.audio.sources import CROWDED, UNKNOWN, SharedSources
 
 SECOND = 50
@@ -158,7 +158,7 @@ def test_two_legs_behind_one_address_are_told_apart_by_ssrc(bench):
         b"\x90\x00" + b"\x00" * 10 + b"\xbe\xde\xff\xff",
         b"\xa0\x00" + b"\x00" * 10 + b"\xff",
         b"\xa0\x00" + b"\x00" * 11,
-        b"\x80\x00" + b"\x00" * 1400,
+        b"\x80\x00" + b"\x00" * 1500,
     ],
     ids=["empty", "short", "version", "text", "csrc", "extension", "padding", "no padding", "long"],
 )
@@ -192,7 +192,7 @@ def test_a_flood_costs_a_bounded_look(bench):
     for _ in range(ODD_LIMIT + 300):
         one.send(flood)
     bench.tick()
-    assert bench.counts.flooded == 300
+    assert bench.counts.flooded == ODD_LIMIT + 300 - LEG_LIMIT
 
 
 def test_a_flood_of_a_legs_own_voice_costs_that_leg_and_no_other(bench):
@@ -205,6 +205,38 @@ def test_a_flood_of_a_legs_own_voice_costs_that_leg_and_no_other(bench):
     bench.tick()
     assert bench.counts.flooded == 2 * ODD_LIMIT - LEG_LIMIT
     assert meters(bench)["two"].received == before + 1
+
+
+def test_a_flood_of_plain_packets_from_a_legs_own_far_end_is_cut_short(bench):
+    one = bench.add("one", Phone(400))
+    two = bench.add("two", Phone(700))
+    bench.run(2)
+    for _ in range(2 * SECOND):
+        for _ in range(100):
+            one.send(one.packet())
+        bench.run(1, silent=["one"])
+        assert bench.counts.failed_ticks == 0
+    assert bench.counts.flooded == 2 * SECOND * (100 - PLAIN_LIMIT)
+    assert meters(bench)["two"].lost == 0
+    assert two.heard == 2 * SECOND + 2
+
+
+def test_a_strangers_flood_from_a_host_that_is_waited_for_leaves_the_others_their_voice(bench):
+    """The worst of it: the leg is not locked yet, and the flood comes from its host."""
+    bench.add("late", Phone(1100), call="b")
+    one, two = bench.add("one", Phone(400)), bench.add("two", Phone(700))
+    bench.run(2, silent=["late"])
+    stranger = Phone(1600)
+    stranger.goal = one.goal
+    for _ in range(SECOND + 10):
+        for n in range(ODD_LIMIT + 50):
+            stranger.send(stranger.packet(b"\x00" * (n % 50)))
+        bench.run(1, silent=["late"])
+    assert one.hears(700)
+    assert two.hears(400)
+    assert two.lacks(1600)
+    assert bench.counts.flooded >= (SECOND + 10) * 50
+    stranger.close()
 
 
 def test_nothing_is_taken_for_a_leg_that_is_only_reserved(bench):
