@@ -19,6 +19,7 @@ from pydantic_settings import (
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 SipCodec = Literal["PCMA", "PCMU", "G722", "opus"]
+Days = Annotated[int, Field(ge=1, le=36500)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 
 
@@ -74,8 +75,10 @@ class MediaSettings(Part):
     """`workers` run on this machine, each with an even share of the ports; `remote_workers` elsewhere. A worker that
     is itself to be reached from elsewhere listens at `listen` and asks for `secret`.
 
-    RTP addresses of the media workers, and where recordings go (default: data_dir/recordings). `webrtc_port` is
-    the UDP port browsers talk to, the next ones those of further workers; 0: any free one."""
+    RTP addresses of the media workers, and their files: recordings (default: data_dir/recordings) and prompts
+    (data_dir/prompts). `webrtc_port` is the UDP port browsers talk to, the next ones those of further workers; 0:
+    any free one. `radio_codec` is what calls speak to radio groups in: Opus of 60 ms, or A-law of 20 ms where radios
+    know nothing else."""
 
     host: str = "127.0.0.1"
     advertised_host: str | None = None
@@ -86,7 +89,25 @@ class MediaSettings(Part):
     remote_workers: tuple[RemoteWorker, ...] = ()
     listen: Annotated[str, Field(pattern=r"^tcp:.+:[0-9]+$")] | None = None
     secret: SecretStr | None = None
+    radio_codec: Literal["opus", "pcma"] = "opus"
     recordings_dir: Path | None = None
+    prompts_dir: Path | None = None
+
+
+class KeepDaysSettings(Part):
+    """For how many days recordings are kept, by what they belong to. While an incident is open, its stay."""
+
+    incident: Days = 180
+    drill: Days = 30
+    other: Days = 90
+
+
+class RecordingSettings(Part):
+    """Which calls are recorded without being asked for, whether each of their legs is too, and for how long."""
+
+    always: Literal["never", "incidents", "all"] = "never"
+    per_leg: bool = False
+    keep_days: KeepDaysSettings = KeepDaysSettings()
 
 
 class WeComSettings(Part):
@@ -136,6 +157,7 @@ class Settings(BaseSettings):
     sip: SipSettings = SipSettings()
     mqtt: MqttSettings = MqttSettings()
     media: MediaSettings = MediaSettings()
+    recordings: RecordingSettings = RecordingSettings()
     wecom: WeComSettings = WeComSettings()
     twilio: TwilioSettings = TwilioSettings()
 
@@ -165,6 +187,11 @@ class Settings(BaseSettings):
     def run_dir(self) -> Path:
         """Sockets and pid files of the running processes."""
         return self.data_dir.resolve() / "run"
+
+    @property
+    def prompts_dir(self) -> Path:
+        """Where uploaded prompts are; a worker on another machine has it mounted there."""
+        return self.media.prompts_dir or self.data_dir.resolve() / "prompts"
 
     @property
     def recordings_dir(self) -> Path:

@@ -175,7 +175,7 @@ async def _note_connection(uow: UnitOfWork, call: Call, orders: Orders) -> None:
     if len(talking) > 1 and not call.had_two:
         await uow.calls.update(replace(call, had_two=True))
     if len(talking) == 1 and call.recording:
-        orders.record.append((call.id, True))
+        orders.record.append((call.id, True, call.recording_legs))
     orders.answer.extend(
         leg for leg in legs if leg.direction is Direction.INBOUND and leg.state is LegState.RINGING
     )
@@ -228,4 +228,4 @@ async def close(
         )
     )
     if call.recording:
-        orders.record.append((call.id, False))
+        orders.record.append((call.id, False, False))

@@ -26,7 +26,7 @@ class Orders:
     place: list[tuple[Leg, Call]] = field(default_factory=list)
     answer: list[Leg] = field(default_factory=list)
     hang_up: list[tuple[Leg, Cause]] = field(default_factory=list)
-    record: list[tuple[str, bool]] = field(default_factory=list)
+    record: list[tuple[str, bool, bool]] = field(default_factory=list)
     move: list[Leg] = field(default_factory=list)
     shape: list[Leg] = field(default_factory=list)
     hold: list[Leg] = field(default_factory=list)
@@ -70,8 +70,8 @@ class Orderly:
                 await _attempt("shape", leg, self.media.shape(leg.id, shape_of(leg)))
         for leg in orders.answer:
             await _attempt("answer", leg, self._driver(leg).answer(leg.id))
-        for call_id, on in orders.record:
-            await _attempt("record", None, self.media.record(call_id, on))
+        for call_id, on, per_leg in orders.record:
+            await _attempt("record", None, self.media.record(call_id, on, per_leg))
         for leg, cause in orders.hang_up:
             await _attempt("hang_up", leg, self._driver(leg).hang_up(leg.id, cause))
         return failed

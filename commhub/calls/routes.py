@@ -1,24 +1,19 @@
 """HTTP of calls, under /api/v1/calls."""
 
-import asyncio
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import FileResponse
 from pydantic import Field
 
 from commhub.calls.control import LegWish
-from commhub.calls.excerpts import cut
 from commhub.calls.service import CallRequest, CallService, CallState
 from commhub.domain.account import Permission
 from commhub.domain.call import Entry
-from commhub.domain.errors import NotFoundError
 from commhub.http.auth import CurrentPrincipal, needs, require
 from commhub.http.bodies import Body
 from commhub.http.cursors import PageQuery
 from commhub.http.idempotency import IdempotencyKey
-from commhub.http.views import CallView, LegView, Page, RecordingView
+from commhub.http.views import CallView, LegView, Page
 from commhub.ports.media import FloorAction
 from commhub.ports.store import Store
 
@@ -26,12 +21,14 @@ EndpointName = Annotated[str, Field(max_length=128, examples=["sip:1001", "radio
 
 
 class NewCall(Body):
-    """Who is to talk with whom. `incident` puts the call on that incident's timeline."""
+    """Who is to talk with whom. `incident` puts the call on that incident's timeline. `record` the call as it sounds,
+    and with `record_legs` each leg too; a rule may record it anyway."""
 
     legs: list[EndpointName] = Field(min_length=1, max_length=64)
     incident: str | None = Field(None, max_length=64)
     title: str | None = Field(None, max_length=64)
     record: bool = False
+    record_legs: bool = False
 
 
 LegId = Annotated[str, Field(max_length=64)]
@@ -86,15 +83,8 @@ def view_of(state: CallState) -> CallView:
     return call.model_copy(update={"legs": legs})
 
 
-def _file_inside(folder: Path, name: str) -> Path:
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file():
-        raise NotFoundError("the file of this recording is gone; retention may have removed it")
-    return path
-
-
-def build_router(service: CallService, store: Store, recordings_dir: Path) -> APIRouter:
-    """The routes; `recordings_dir` is where the workers store what `Recording.path` names."""
+def build_router(service: CallService, store: Store) -> APIRouter:
+    """The routes."""
     router = APIRouter(prefix="/calls", tags=["calls"])
 
     @router.post("/floors/{group}", status_code=204, dependencies=[needs(Permission.INTERVENE)])
@@ -110,7 +100,11 @@ def build_router(service: CallService, store: Store, recordings_dir: Path) -> AP
     ) -> Response:
         """Place a bridged call. Answers at once; its legs ring by themselves."""
         request = CallRequest(
-            legs=body.legs, incident_id=body.incident, title=body.title, record=body.record
+            legs=body.legs,
+            incident_id=body.incident,
+            title=body.title,
+            record=body.record,
+            record_legs=body.record_legs,
         )
 
         async def produce() -> CallView:
@@ -189,24 +183,5 @@ def build_router(service: CallService, store: Store, recordings_dir: Path) -> AP
     )
     async def hang_up(call_id: str, leg_id: str, principal: CurrentPrincipal) -> None:
         await service.hang_up(call_id, leg_id, principal)
-
-    @router.get("/{call_id}/recordings", dependencies=[needs(Permission.VIEW)])
-    async def list_recordings(call_id: str) -> list[RecordingView]:
-        return [RecordingView.model_validate(one) for one in await service.recordings(call_id)]
-
-    @router.get("/{call_id}/recordings/{recording_id}", dependencies=[needs(Permission.VIEW)])
-    async def get_recording(
-        call_id: str,
-        recording_id: str,
-        from_s: Annotated[float, Query(ge=0, description="begin here, in seconds")] = 0,
-        to_s: Annotated[float | None, Query(gt=0, description="end here, in seconds")] = None,
-    ) -> Response:
-        """The recording as a WAV file, or the piece of it between two moments."""
-        recording = await service.recording(call_id, recording_id)
-        path = _file_inside(recordings_dir, recording.path)
-        if from_s == 0 and to_s is None:
-            return FileResponse(path, media_type="audio/wav", filename=f"{call_id}.wav")
-        piece = await asyncio.to_thread(cut, path, from_s, to_s)
-        return Response(piece, media_type="audio/wav")
 
     return router

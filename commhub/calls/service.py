@@ -7,7 +7,7 @@ report that comes twice or too late changes nothing. `resume` orders again what 
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
@@ -17,9 +17,9 @@ from commhub.calls.control import MAX_LEGS, ConferenceControl
 from commhub.calls.orders import Orderly, Orders
 from commhub.domain.account import Principal
 from commhub.domain.call import TALKING, Call, Cause, Direction, Entry, Leg, LegState
-from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
+from commhub.domain.errors import ConflictError, InvalidError
 from commhub.domain.people import Endpoint, Scheme
-from commhub.domain.recording import Recording
+from commhub.domain.recording import UNRECORDED, RecordingRule
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
@@ -34,12 +34,14 @@ _ALL_LIVE = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRequest:
-    """What the desk asks for. `record` starts a mixed recording with the first voice."""
+    """What the desk asks for. `record` starts a mixed recording with the first voice, `record_legs` one of each leg
+    beside it."""
 
     legs: Sequence[str]
     incident_id: str | None = None
     title: str | None = None
     record: bool = False
+    record_legs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,18 @@ class CallState:
 class CallService:
     """Places, changes and ends calls. Implements `ports.inward.CallsIn`."""
 
-    def __init__(self, store: Store, clock: Clock, *, ring_for_s: float = 45.0) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        ring_for_s: float = 45.0,
+        recording: RecordingRule = UNRECORDED,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._ring_for_s = ring_for_s
+        self._rule = recording
         self._orderly = Orderly(ring_for_s)
         self._resumed = asyncio.Event()
         self.control = ConferenceControl(store, clock, self._orderly)
@@ -82,7 +92,9 @@ class CallService:
             incident_id=request.incident_id,
             title=request.title,
             recording=request.record,
+            recording_legs=request.record_legs,
         )
+        call = self._by_rule(call)
         legs = tuple(
             Leg(id=new_id(), call_id=call.id, endpoint=endpoint, created_at=now)
             for endpoint in endpoints
@@ -173,18 +185,6 @@ class CallService:
             calls = await uow.calls.list(live_only, before, limit)
             return [CallState(call, tuple(await uow.calls.legs_of(call.id))) for call in calls]
 
-    async def recordings(self, call_id: str) -> Sequence[Recording]:
-        async with self._store.read() as uow:
-            await uow.calls.get(call_id)
-            return await uow.recordings.of_call(call_id)
-
-    async def recording(self, call_id: str, recording_id: str) -> Recording:
-        async with self._store.read() as uow:
-            recording = await uow.recordings.get(recording_id)
-        if recording.call_id != call_id:
-            raise NotFoundError("this call has no such recording")
-        return recording
-
     # --- progress (ports.inward.CallsIn) -----------------------------------------------------------------
 
     async def call_offered(self, incoming: IncomingCall) -> IncomingAccepted | IncomingRefused:
@@ -197,7 +197,12 @@ class CallService:
             callee = await moves.dialled(uow, incoming.called)
             if callee is None:
                 return IncomingRefused(cause=Cause.NOT_FOUND)
-            call = Call(id=new_id(), created_at=now, created_by=f"phone:{incoming.caller.name}")
+            call = Call(
+                id=new_id(),
+                created_at=now,
+                created_by=f"phone:{incoming.caller.name}",
+            )
+            call = self._by_rule(call)
             inbound = Leg(
                 id=incoming.leg_id,
                 call_id=call.id,
@@ -285,6 +290,12 @@ class CallService:
         if len(set(endpoints)) != len(endpoints):
             raise InvalidError("the same endpoint is named twice")
         return endpoints
+
+    def _by_rule(self, call: Call) -> Call:
+        """The call, recorded as the rule says where that is more than was asked for."""
+        recording = call.recording or self._rule.wants(call.incident_id)
+        legs = call.recording_legs or (recording and self._rule.per_leg)
+        return replace(call, recording=recording or legs, recording_legs=legs)
 
     async def _live(self) -> Sequence[CallState]:
         return await self.list(live_only=True, before=None, limit=_ALL_LIVE)

@@ -13,7 +13,7 @@ from commhub.domain.people import Role
 
 
 class Permission(StrEnum):
-    """What a route asks for."""
+    """What a route asks for. MANAGE_SOUND: prompts, and holding recordings beyond their time."""
 
     REPORT = "report"
     VIEW = "view"
@@ -25,6 +25,7 @@ class Permission(StrEnum):
     MANAGE_DIRECTORY = "manage_directory"
     MANAGE_FLEET = "manage_fleet"
     MANAGE_RULES = "manage_rules"
+    MANAGE_SOUND = "manage_sound"
     MANAGE_ACCOUNTS = "manage_accounts"
     READ_AUDIT = "read_audit"
 
@@ -36,12 +37,14 @@ _DESK = frozenset(
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.DISPATCHER: _DESK,
-    Role.DUTY_LEADER: _DESK | {_P.MANAGE_RULES, _P.MANAGE_DIRECTORY},
-    Role.COMMANDER: _DESK | {_P.MANAGE_RULES},
+    Role.DUTY_LEADER: _DESK | {_P.MANAGE_RULES, _P.MANAGE_DIRECTORY, _P.MANAGE_SOUND},
+    Role.COMMANDER: _DESK | {_P.MANAGE_RULES, _P.MANAGE_SOUND},
     Role.RESPONDER: frozenset({_P.REPORT, _P.VIEW, _P.ACT}),
     Role.VIEWER: frozenset({_P.VIEW}),
     Role.INTEGRATION: frozenset({_P.REPORT, _P.VIEW}),
-    Role.SYSTEM_ADMIN: frozenset({_P.VIEW, _P.MANAGE_DIRECTORY, _P.MANAGE_FLEET, _P.MANAGE_RULES}),
+    Role.SYSTEM_ADMIN: frozenset(
+        {_P.VIEW, _P.MANAGE_DIRECTORY, _P.MANAGE_FLEET, _P.MANAGE_RULES, _P.MANAGE_SOUND}
+    ),
     Role.SECURITY_ADMIN: frozenset({_P.VIEW, _P.MANAGE_ACCOUNTS}),
     Role.AUDIT_ADMIN: frozenset({_P.VIEW, _P.READ_AUDIT}),
 }

@@ -289,6 +289,15 @@ class RecordingStored(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingSwitched(Fact):
+    """A person switched a call's recording on or off; `per_leg`: each leg in a file of its own too."""
+
+    call_id: str
+    on: bool
+    per_leg: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingFailed(Fact):
     """The recording of the leg (None: the mixed one) ended early or never began; the call goes on."""
 

@@ -29,6 +29,34 @@ class Retention(StrEnum):
 
 KeepDays = Mapping[Retention, int]
 
+KEEP_DAYS: KeepDays = {Retention.INCIDENT: 180, Retention.OTHER: 90, Retention.DRILL: 30}
+
+
+class Always(StrEnum):
+    """Which calls are recorded without being asked for."""
+
+    NEVER = "never"
+    INCIDENTS = "incidents"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingRule:
+    """Which calls are recorded from their first voice on, and whether each leg is, too."""
+
+    always: Always = Always.NEVER
+    per_leg: bool = False
+
+    def wants(self, incident_id: str | None) -> bool:
+        return self.always is Always.ALL or (
+            self.always is Always.INCIDENTS and incident_id is not None
+        )
+
+
+UNRECORDED = RecordingRule()
+"""Only what somebody asks for."""
+
+
 LONGEST_PROMPT_S = 300
 """Of an uploaded prompt."""
 

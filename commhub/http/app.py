@@ -3,6 +3,8 @@
 `commhub.web` builds the hub's own from it; the tests of a feature build one around its router alone.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -14,9 +16,14 @@ from commhub.kit.clock import Clock
 
 
 def new_app(
-    *, principals: Principals, clock: Clock, max_body: int = MAX_BODY, **options: Any
+    *,
+    principals: Principals,
+    clock: Clock,
+    max_body: int = MAX_BODY,
+    larger_bodies: Mapping[str, int] = MappingProxyType({}),
+    **options: Any,
 ) -> FastAPI:
-    """Make an empty application; `options` go to FastAPI as they are.
+    """Make an empty application; `options` go to FastAPI as they are, `larger_bodies` to the limits.
 
     Every route that is included is behind `guard`. A plain Starlette route or mount is not: whoever adds one
     answers for it.
@@ -33,6 +40,6 @@ def new_app(
     idempotency.install(app, clock)
     problems.install(app)
     # The last one added is the outermost: a refusal by a limit is a problem document as well.
-    app.add_middleware(RequestLimits, max_body=max_body)
+    app.add_middleware(RequestLimits, max_body=max_body, larger=larger_bodies)
     app.add_middleware(problems.FaultsToProblems)
     return app

@@ -7,7 +7,12 @@ loses the answer that says why (RFC 9112 9.6).
 """
 
 import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
 
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,13 +23,44 @@ MAX_BODY = 1024 * 1024
 LINGER_BYTES = 16 * 1024 * 1024
 LINGER_SECONDS = 2.0
 
+_LIMIT = "__commhub_body_limit__"
+
+EndpointT = TypeVar("EndpointT", bound=Callable[..., Any])
+
+
+def takes_files(limit: int) -> Callable[[EndpointT], EndpointT]:
+    """Mark an endpoint whose body is a file of up to `limit` bytes. Its path has no parameters."""
+
+    def mark(endpoint: EndpointT) -> EndpointT:
+        setattr(endpoint, _LIMIT, limit)
+        return endpoint
+
+    return mark
+
+
+def larger_bodies(routers: Iterable[APIRouter], prefix: str) -> Mapping[str, int]:
+    """The paths of the endpoints that take files, and their limits."""
+    return {
+        prefix + route.path: limit
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        and (limit := getattr(route.endpoint, _LIMIT, None)) is not None
+    }
+
 
 class RequestLimits:
-    """`max_body` is in bytes."""
+    """`max_body` is in bytes; `larger` has the paths whose bodies may be larger (files), and how large."""
 
-    def __init__(self, app: ASGIApp, max_body: int = MAX_BODY) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_body: int = MAX_BODY,
+        larger: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self._app = app
         self._max_body = max_body
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -34,13 +70,14 @@ class RequestLimits:
         if "\x00" in scope["path"] or b"%00" in scope.get("query_string", b""):
             await problem(400, "malformed", "an address may not contain NUL")(scope, receive, send)
             return
+        limit = self._larger.get(scope["path"], self._max_body)
         length = next((v for k, v in scope["headers"] if k == b"content-length"), b"")
-        if length.isdigit() and int(length) > self._max_body:
+        if length.isdigit() and int(length) > limit:
             REFUSED_BODIES.inc()
             if not any(k == b"expect" for k, _ in scope["headers"]):
                 await _drain(receive)
             # The body may not have been read to its end, so the connection cannot carry another request.
-            refusal = problem(413, "too-large", self._sentence, headers={"Connection": "close"})
+            refusal = problem(413, "too-large", _sentence(limit), headers={"Connection": "close"})
             await refusal(scope, receive, send)
             return
         read = 0
@@ -49,18 +86,18 @@ class RequestLimits:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > self._max_body:
+            if read > limit:
                 REFUSED_BODIES.inc()
                 if message.get("more_body"):
                     await _drain(receive)
-                raise HTTPException(413, self._sentence, headers={"Connection": "close"})
+                raise HTTPException(413, _sentence(limit), headers={"Connection": "close"})
             return message
 
         await self._app(scope, count, send)
 
-    @property
-    def _sentence(self) -> str:
-        return f"the body is larger than the {self._max_body} bytes that are taken here"
+
+def _sentence(limit: int) -> str:
+    return f"the body is larger than the {limit} bytes that are taken here"
 
 
 async def _drain(receive: Receive) -> None:

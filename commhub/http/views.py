@@ -15,6 +15,7 @@ from commhub.domain.device import DeviceKind
 from commhub.domain.incident import Action, Requirement, Stage
 from commhub.domain.message import CardAction, DeliveryKind, DeliveryState, MessageKind
 from commhub.domain.people import Loop, Role
+from commhub.domain.recording import RecordingKind, Retention
 from commhub.domain.report import ReportStage, Source
 from commhub.domain.task import TaskStage
 
@@ -207,16 +208,63 @@ class CallView(View):
     incident_id: str | None
     title: str | None
     recording: bool
+    recording_legs: bool
     ended_at: datetime | None
     legs: Sequence[LegView] = ()
 
 
 class RecordingView(View):
+    """`leg_id` None is the mixed one. `held` keeps it beyond its time; after `deleted_at` there is no file."""
+
     id: str
     call_id: str
+    incident_id: str | None
+    kind: RecordingKind
+    leg_id: str | None
+    started_at: datetime
     seconds: float
+    rate: int
+    size: int
     sha256: str
     stored_at: datetime
+    retention: Retention
+    held: bool
+    deleted_at: datetime | None
+
+
+class RecordingSwitchView(View):
+    """How a call is recorded from now on."""
+
+    on: bool
+    per_leg: bool
+
+
+class PromptView(View):
+    """An uploaded prompt; `size` in bytes as it is kept."""
+
+    id: str
+    name: str
+    seconds: float
+    size: int
+    sha256: str
+    created_at: datetime
+    created_by: str
+
+
+class PromptList(View):
+    built_in: Sequence[str]
+    uploaded: Sequence[PromptView]
+
+
+class PlaybackView(View):
+    """`leg_ids` None: the whole call."""
+
+    id: str
+    call_id: str
+    prompt: str
+    leg_ids: Sequence[str] | None
+    loop: bool
+    gain_db: float
 
 
 class DeliveryView(View):

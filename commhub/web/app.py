@@ -13,6 +13,7 @@ from fastapi import APIRouter, FastAPI
 
 from commhub.http.app import new_app
 from commhub.http.auth import Principals
+from commhub.http.limits import larger_bodies
 from commhub.kit.clock import Clock, SystemClock
 from commhub.web.access import AccessLog
 from commhub.web.console import Console
@@ -51,6 +52,7 @@ def create_app(
         clock=clock or SystemClock(),
         title="commhub",
         version=version,
+        larger_bodies=larger_bodies(routers, API),
         lifespan=lifespan,
     )
     for router in routers:

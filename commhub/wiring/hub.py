@@ -65,6 +65,7 @@ from commhub.wiring.shared import (
     control_secret,
     mqtt_address,
 )
+from commhub.wiring.sound import recording_rule, recording_service, sound_routers
 from commhub.wiring.telephone import twilio_gateway
 from devices.broker_files import CONTROL_USER
 from devices.connection import DeviceGateway, GatewayConfig
@@ -163,7 +164,9 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         services=core.health.readiness,
         hub=HubIdentity(name=settings.name, tier=settings.tier),
     )
+    recordings = recording_service(settings, core.store, core.clock, media)
     routers, edges = _routers(settings, core, fleet, accounts, sessions, live)
+    routers[:0] = sound_routers(settings, core.store, core.clock, media, recordings)
     routers.append(build_token_router(desks, webrtc, core.clock))
     edges.append(build_webrtc_router(desks, webrtc, core.clock))
     if twilio is not None:
@@ -190,6 +193,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     tasks.run("reports", core.reports.run)
     tasks.run("incidents", core.incidents.run)
     tasks.run("messages", core.messages.run)
+    tasks.run("recordings", recordings.run)
     if settings.redis_url is not None:
         tasks.run("relay", _relay(settings.redis_url, settings, core).run)
     await core.calls.resume()
@@ -276,7 +280,7 @@ async def _open_core(settings: Settings, stack: AsyncExitStack) -> Core:
         reports=ReportService(store, clock, decisions, incidents),
         messages=MessageService(store, clock, channels, outbox, incidents, incidents),
         presence=FleetPresence(store, clock),
-        calls=CallService(store, clock),
+        calls=CallService(store, clock, recording=recording_rule(settings)),
         health=health,
     )
 
@@ -335,7 +339,7 @@ def _routers(
         report_routes.build_router(core.reports),
         incident_routes.build_router(core.incidents, core.reports, core.store),
         directory_routes.build_router(DirectoryService(core.store, core.clock), core.store),
-        call_routes.build_router(core.calls, core.store, settings.recordings_dir),
+        call_routes.build_router(core.calls, core.store),
         message_routes.build_router(core.messages, core.store),
         fleet_routes.build_router(fleet, Phones(core.store, account_of, core.clock), core.store),
         build_rules_router(core.book, candidates, core.clock, core.store),

@@ -4,7 +4,7 @@ import asyncio
 import signal
 from contextlib import suppress
 
-from bridges.audio.config import AudioConfig
+from bridges.audio.config import AudioConfig, RadioCodec
 from bridges.transport.port import PortConfig
 from bridges.worker import WorkerConfig, run_worker
 from commhub.ports.voice import VoiceSink
@@ -33,10 +33,12 @@ def worker_config(settings: Settings, name: str) -> WorkerConfig:
         journal=worker_journal(settings, name),
         audio=AudioConfig(
             recordings=settings.recordings_dir,
+            prompts=settings.prompts_dir,
             bind_host=media.host,
             advertise_host=media.advertised_host or media.host,
             port_min=first_port,
             port_max=last_port,
+            radio_codec=RadioCodec[media.radio_codec.upper()],
         ),
         webrtc=PortConfig(
             bind_host=media.host,

@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI
 from commhub.domain.account import Principal
 from commhub.domain.people import Role
 from commhub.http.app import new_app
+from commhub.http.limits import larger_bodies
 from commhub.kit.clock import Clock, SystemClock
 
 
@@ -56,6 +57,7 @@ def app_of(
     app = new_app(
         principals=FakePrincipals(keys={**known, **(keys or {})}, sessions=sessions),
         clock=clock or SystemClock(),
+        larger_bodies=larger_bodies(routers, "/api/v1"),
     )
     for router in routers:
         app.include_router(router, prefix="/api/v1")

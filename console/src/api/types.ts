@@ -241,16 +241,60 @@ export interface CallView {
   incident_id: string | null
   title: string | null
   recording: boolean
+  recording_legs: boolean
   ended_at: string | null
   legs: LegView[]
 }
 
+export type RecordingKind = 'mixed' | 'leg'
+export type Retention = 'incident' | 'drill' | 'other'
+
 export interface RecordingView {
   id: string
   call_id: string
+  incident_id: string | null
+  kind: RecordingKind
+  /** null: the call as everybody in it sounds together. */
+  leg_id: string | null
+  started_at: string
   seconds: number
+  rate: number
+  size: number
   sha256: string
   stored_at: string
+  retention: Retention
+  held: boolean
+  deleted_at: string | null
+}
+
+export interface RecordingSwitchView {
+  on: boolean
+  per_leg: boolean
+}
+
+export interface PromptView {
+  id: string
+  name: string
+  seconds: number
+  size: number
+  sha256: string
+  created_at: string
+  created_by: string
+}
+
+export interface PromptList {
+  built_in: string[]
+  uploaded: PromptView[]
+}
+
+export interface PlaybackView {
+  id: string
+  call_id: string
+  prompt: string
+  /** null: the whole call. */
+  leg_ids: string[] | null
+  loop: boolean
+  gain_db: number
 }
 
 export interface DeliveryView {

@@ -228,4 +228,6 @@ async def test_a_recording_told_twice_is_stored_once(calls, store, clock):
     events = MediaEvents(calls, store, clock)
     for _ in range(2):
         await events.recording_stored(RecordedFile(call.id, "2026/a.wav", 3.2, "ab" * 32))
-    assert [one.path for one in await calls.recordings(call.id)] == ["2026/a.wav"]
+    async with store.read() as uow:
+        found = await uow.recordings.of_call(call.id)
+    assert [one.path for one in found] == ["2026/a.wav"]

@@ -434,7 +434,7 @@ async def test_who_waits_for_the_floor_is_told_to_the_desk_and_to_no_timeline(
 @pytest.fixture
 async def client(calls, store, clock, tmp_path):
     keys = {"caller": someone(Role.RESPONDER, name="zhao")}
-    app = app_of(build_router(calls, store, tmp_path), clock=clock, keys=keys)
+    app = app_of(build_router(calls, store), clock=clock, keys=keys)
     async with client_of(app) as client:
         yield client
 
