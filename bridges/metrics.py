@@ -31,6 +31,16 @@ CALL_LOST = Gauge(
     "Packets lost so far, all legs of a live call",
     ["worker", "call"],
 )
+CALL_CONCEALED = Gauge(
+    "commhub_bridges_call_concealed_frames",
+    "Frames made up so far, all legs of a live call",
+    ["worker", "call"],
+)
+CALL_JITTER = Gauge(
+    "commhub_bridges_call_jitter_seconds",
+    "Interarrival jitter of a live call's worst leg",
+    ["worker", "call"],
+)
 CONTROLS = Gauge("commhub_bridges_controls", "Control connections to this media worker")
 REFUSED = Counter(
     "commhub_bridges_refused_requests_total", "Requests of control that were refused", ["code"]
@@ -41,7 +51,7 @@ EVENTS_DROPPED = Counter(
 RECONNECTIONS = Counter(
     "commhub_bridges_connection_losses_total", "Lost connections from control to a media worker"
 )
-_OF_CALLS = (CALL_LEGS, CALL_LOST)
+_OF_CALLS = (CALL_LEGS, CALL_LOST, CALL_CONCEALED, CALL_JITTER)
 
 
 class Published:
@@ -78,4 +88,7 @@ class Published:
         for call_id, legs in by_call.items():
             CALL_LEGS.labels(self._worker, call_id).set(len(legs))
             CALL_LOST.labels(self._worker, call_id).set(sum(leg.lost for leg in legs))
+            CALL_CONCEALED.labels(self._worker, call_id).set(sum(leg.concealed for leg in legs))
+            worst_ms = max(leg.jitter_ms for leg in legs)
+            CALL_JITTER.labels(self._worker, call_id).set(worst_ms / 1000)
         self._calls = set(by_call)
