@@ -18,8 +18,6 @@ from commhub.ports.telephony import LegOrder
 
 log = structlog.get_logger(__name__)
 
-CODEC = "PCMA"
-
 
 @dataclass(frozen=True, slots=True)
 class _Unreachable:
@@ -30,7 +28,11 @@ class _Unreachable:
 class RadioLegs(AbstractAsyncContextManager["RadioLegs"]):
     """Implements `commhub.ports.telephony.LegDriver` for `radio:DEVICE` (its selected group) and `radio:GROUP`."""
 
-    def __init__(self, store: Store, media: MediaEngine, calls: CallsIn) -> None:
+    def __init__(
+        self, store: Store, media: MediaEngine, calls: CallsIn, codec: str = "OPUS"
+    ) -> None:
+        """`codec` is what calls speak to the groups in, for those who look at the call."""
+        self._codec = codec
         self._store = store
         self._media = media
         self._calls = calls
@@ -80,7 +82,7 @@ class RadioLegs(AbstractAsyncContextManager["RadioLegs"]):
                 log.exception("radio_leg_failed", leg=order.leg_id)
                 found = _Unreachable(Cause.FAILED, "a fault of the hub")
             if found is None:
-                await self._calls.leg_connected(order.leg_id, CODEC)
+                await self._calls.leg_connected(order.leg_id, self._codec)
             else:
                 await self._calls.leg_ended(order.leg_id, found.cause, found.detail)
         except Exception:  # supervisor, likewise; the call finds the leg again at its next look

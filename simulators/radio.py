@@ -2,6 +2,7 @@
 
     python -m simulators.radio --id r12 --secret … --group patrol-1 --tone 1250 --listen 440,880 --lat 31.2311 --lon 121.4752 --http-port 9112
 
+It speaks Opus of 60 ms, or with `--codec pcma` A-law of 20 ms, and understands both.
 `POST /do/ptt {"down": true, "emergency"?: true}` presses the key, `{"down": false}` lets go.
 """
 
@@ -10,21 +11,61 @@ import json
 import struct
 import time
 from argparse import Namespace
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
-from simulators import pcma
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators import opus, pcma
 from simulators.field import Commands, FieldDevice, base_parser, together
 from simulators.page import create_page, serve
 from simulators.telemetry import Telemetry, add_arguments
 from simulators.tones import RATE, Tone, ToneMeter
 
-FRAME_MS = 20
-SAMPLES = RATE * FRAME_MS // 1000
-
 _HEADER = struct.Struct("!BBBBIII")
 _VERSION = 1
+_OPUS = 1
 _PCMA = 2
+_PCMA_MS = 20
+
+
+class _Voice(Protocol):
+    """What it speaks with: a tone, frame by frame."""
+
+    code: int
+    duration_ms: int
+    clock: int
+
+    def take(self) -> bytes: ...
+
+
+class _OpusVoice:
+    code = _OPUS
+    duration_ms = opus.FRAME_MS
+    clock = opus.CLOCK
+
+    def __init__(self, frequency: float) -> None:
+        self._tone = Tone(frequency, rate=opus.RATE)
+        self._encoder = opus.Encoder()
+
+    def take(self) -> bytes:
+        return self._encoder.encode(self._tone.take(opus.SAMPLES))
+
+
+class _PcmaVoice:
+    code = _PCMA
+    duration_ms = _PCMA_MS
+    clock = RATE
+
+    def __init__(self, frequency: float) -> None:
+        self._tone = Tone(frequency)
+
+    def take(self) -> bytes:
+        return pcma.encode(self._tone.take(RATE * _PCMA_MS // 1000))
+
+
+_VOICES: dict[str, Callable[[float], _Voice]] = {"opus": _OpusVoice, "pcma": _PcmaVoice}
 
 
 class Radio:
@@ -32,7 +73,9 @@ class Radio:
 
     def __init__(self, options: Namespace) -> None:
         self._group: str = options.group
-        self._tone = Tone(options.tone)
+        self._voice = _VOICES[options.codec](options.tone)
+        self._opus = opus.Decoder()
+        self._heard_talk: int | None = None
         self._listens_for: list[float] = options.listen
         self._meter = ToneMeter()
         self.telemetry = Telemetry(options)
@@ -53,7 +96,7 @@ class Radio:
             {
                 "model": "SIM-R1",
                 "capabilities": ["ptt", "tele", "text"],
-                "codecs": ["PCMA"],
+                "codecs": ["OPUS", "PCMA"],
                 "groups": [self._group],
             },
             listens_to=(
@@ -133,15 +176,33 @@ class Radio:
             self._commands.take(json.loads(payload))
 
     def _hear_frame(self, data: bytes) -> None:
-        if len(data) != _HEADER.size + SAMPLES:
+        if len(data) <= _HEADER.size:
             self._bad += 1
             return
-        version, codec, _, _, talk_id, _, _ = _HEADER.unpack_from(data)
-        if (version & 0x0F, codec) != (_VERSION, _PCMA):
+        version, codec, duration_ms, _, talk_id, _, _ = _HEADER.unpack_from(data)
+        if talk_id == self._talk_id:
+            return
+        try:
+            heard = self._decode(version & 0x0F, codec, duration_ms, talk_id, data[_HEADER.size :])
+        except ValueError:
             self._bad += 1
-        elif talk_id != self._talk_id:
-            self._received += 1
-            self._meter.hear(pcma.decode(data[_HEADER.size :]))
+            return
+        self._received += 1
+        self._meter.hear(heard)
+
+    def _decode(
+        self, version: int, codec: int, duration_ms: int, talk_id: int, payload: bytes
+    ) -> NDArray[np.int16]:
+        """Raises ValueError for a frame that is none."""
+        if version != _VERSION:
+            raise ValueError("another version")
+        if codec == _OPUS:
+            if talk_id != self._heard_talk:
+                self._heard_talk, self._opus = talk_id, opus.Decoder()
+            return self._opus.decode(payload)
+        if codec != _PCMA or len(payload) != RATE * duration_ms // 1000:
+            raise ValueError("no codec of ours")
+        return pcma.decode(payload)
 
     def _known_floor(self) -> Mapping[str, Any]:
         """The group's floor; a talker whose time is long over was forgotten by somebody."""
@@ -182,20 +243,20 @@ class Radio:
             self._talking = None
 
     async def _talk(self, talk_id: int) -> None:
-        """One frame every 20 ms on the grid of the clock, so that lateness does not add up."""
+        """Frame after frame on the grid of the clock, so that lateness does not add up."""
         loop = asyncio.get_running_loop()
+        voice = self._voice
         due = loop.time()
         sequence = 0
         while True:
+            stamp = sequence * voice.duration_ms * voice.clock // 1000
             header = _HEADER.pack(
-                _VERSION, _PCMA, FRAME_MS, 0, talk_id, sequence, sequence * SAMPLES
+                _VERSION, voice.code, voice.duration_ms, 0, talk_id, sequence, stamp
             )
-            self.device.say_bytes(
-                f"ptt/{self._group}", header + pcma.encode(self._tone.take(SAMPLES))
-            )
+            self.device.say_bytes(f"ptt/{self._group}", header + voice.take())
             self._sent += 1
             sequence += 1
-            due += FRAME_MS / 1000
+            due += voice.duration_ms / 1000
             await asyncio.sleep(due - loop.time())
 
 
@@ -220,6 +281,7 @@ def main() -> None:
     parser = base_parser("A simulated radio")
     parser.add_argument("--group", required=True, help="the selected talk group")
     parser.add_argument("--tone", type=float, required=True, help="what it speaks with, in Hz")
+    parser.add_argument("--codec", choices=sorted(_VOICES), default="opus")
     parser.add_argument(
         "--listen", type=_frequencies, default=[], help="frequencies to measure, by commas"
     )

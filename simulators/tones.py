@@ -18,13 +18,13 @@ _FULL_SCALE = 32767 * _WINDOW.sum() / 2
 class Tone:
     """An endless sine, handed out in pieces without a jump between them."""
 
-    def __init__(self, frequency: float, level_dbfs: float = -12.0) -> None:
-        self._step = 2 * np.pi * frequency / RATE
+    def __init__(self, frequency: float, level_dbfs: float = -12.0, rate: int = RATE) -> None:
+        self._step = 2 * np.pi * frequency / rate
         self._amplitude = 32767 * 10 ** (level_dbfs / 20)
         self._phase = 0.0
 
     def take(self, samples: int) -> NDArray[np.int16]:
-        """The next `samples` samples at 8 kHz."""
+        """The next `samples` samples."""
         phases = self._phase + self._step * np.arange(samples)
         self._phase = float((self._phase + self._step * samples) % (2 * np.pi))
         return np.asarray(self._amplitude * np.sin(phases), np.int16)

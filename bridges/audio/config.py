@@ -42,7 +42,7 @@ class AudioConfig:
     max_legs: int = 2048
     depth: int = 1
     radio_depth: int = 2
-    radio_codec: RadioCodec = RadioCodec.PCMA
+    radio_codec: RadioCodec = RadioCodec.OPUS
     silent_after_s: float = 10.0
     talk_limit_s: float = 60.0
     talker_silence_s: float = 4.0

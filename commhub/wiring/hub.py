@@ -136,7 +136,8 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     )
     standings.connect(media)
     sip = SipGateway(sip_config(settings), core.store, media, core.calls, core.presence, core.clock)
-    radio = await stack.enter_async_context(RadioLegs(core.store, media, core.calls))
+    codec = settings.media.radio_codec.upper()
+    radio = await stack.enter_async_context(RadioLegs(core.store, media, core.calls, codec))
     webrtc = WebRtcConfig(token_secret=own_secret(settings.data_dir, "leg-tokens").encode())
     desks = await stack.enter_async_context(
         DeskLegs(webrtc, core.store, media, core.calls, core.clock)

@@ -86,7 +86,7 @@ async def test_a_radio_is_reached_by_its_selected_group(
     await legs.place(order("radio:r12"))
     await eventually(lambda: calls.heard)
     assert media.joined == [("c1", "l1", "north")]
-    assert calls.heard == [("connected", "l1", "PCMA")]
+    assert calls.heard == [("connected", "l1", "OPUS")]
 
 
 async def test_a_group_is_on_the_air_whether_anybody_listens_or_not(
@@ -130,7 +130,7 @@ async def test_no_worker_ends_the_leg_as_unreachable_and_a_fault_leaves_the_othe
     await legs.place(order("radio:r12", "l2"))
     await eventually(lambda: calls.heard[1:] == [("ended", "l2", Cause.FAILED)])
     await legs.place(order("radio:r12", "l3"))
-    await eventually(lambda: calls.heard[2:] == [("connected", "l3", "PCMA")])
+    await eventually(lambda: calls.heard[2:] == [("connected", "l3", "OPUS")])
 
 
 async def test_hanging_up_while_joining_never_connects(
