@@ -1,7 +1,7 @@
 /** Calls of the fake hub: legs ring, answer or fail by themselves, radios take the floor now and then. */
 
-import type { NewCall } from '../src/api/bodies.ts'
-import type { CallView, Cause, LegState, LegView } from '../src/api/types.ts'
+import type { FloorCommand, LegChange, NewCall, NewLeg } from '../src/api/bodies.ts'
+import type { CallView, Cause, LegState, LegView, RecordingView } from '../src/api/types.ts'
 
 import { FakeHub, isoNow, newId } from './hub.ts'
 import { Refusal } from './refusal.ts'
@@ -30,6 +30,7 @@ export class FakeCalls {
       incident_id: body.incident ?? null,
       title: body.title ?? null,
       recording: body.record ?? false,
+      recording_legs: false,
       ended_at: null,
       legs: [],
     }
@@ -39,7 +40,7 @@ export class FakeCalls {
     return call
   }
 
-  addLeg(id: string, endpoint: string): LegView {
+  addLeg(id: string, endpoint: string, entry: Omit<NewLeg, 'endpoint'> = {}): LegView {
     const call = this.live(id)
     if (!/^(sip|radio|tel|cam|wecom|room|desk):\S+$/.test(endpoint)) {
       throw new Refusal(
@@ -58,32 +59,60 @@ export class FakeCalls {
       name: null,
       codec: null,
       muted: false,
+      held: false,
+      listen_only: false,
+      whispers_to: [],
+      gain_db: 0,
+      auto_gain: false,
       connected_at: null,
       ended_at: null,
       cause: null,
       detail: null,
     }
+    leg.listen_only = entry.mode === 'listen'
+    leg.whispers_to = entry.whispers_to ?? []
     call.legs.push(leg)
     this.hub.put('calls', id, call)
     this.ring(leg)
     return leg
   }
 
-  change(
-    id: string,
-    legId: string,
-    body: { muted?: boolean; key?: boolean },
-    actor: string,
-  ): LegView {
+  /** A leg goes to another call; an emptied one ends. */
+  transfer(id: string, legId: string, to: string): LegView {
     const leg = this.leg(id, legId)
-    if (body.muted !== undefined) leg.muted = body.muted
-    if (body.key !== undefined) {
+    const [from, target] = [this.live(id), this.live(to)]
+    from.legs = from.legs.filter((one) => one !== leg)
+    Object.assign(leg, { call_id: to, held: false, listen_only: false, whispers_to: [] })
+    target.legs.push(leg)
+    this.hub.put('calls', to, target)
+    if (from.legs.some((one) => one.state !== 'ended')) this.hub.put('calls', id, from)
+    else this.end(id, 'system')
+    return leg
+  }
+
+  merge(id: string, into: string): CallView {
+    for (const leg of this.live(id).legs.filter((one) => one.state !== 'ended')) {
+      this.transfer(id, leg.id, into)
+    }
+    return this.live(into)
+  }
+
+  command(group: string, body: FloorCommand): void {
+    const isGrant = body.action === 'grant'
+    const talker = isGrant ? (body.participant ?? null) : null
+    this.hub.floor({ group, event: isGrant ? 'taken' : 'idle', talker, call_id: null })
+  }
+
+  change(id: string, legId: string, { key, ...shape }: LegChange, actor: string): LegView {
+    const leg = this.leg(id, legId)
+    Object.assign(leg, shape)
+    if (key !== undefined) {
       const group = this.groupOf(leg.endpoint)
-      const talker = body.key ? `call:${id}` : null
-      this.hub.floor({ group, event: body.key ? 'taken' : 'idle', talker, call_id: id })
+      const talker = key ? `call:${id}` : null
+      this.hub.floor({ group, event: key ? 'taken' : 'idle', talker, call_id: id })
       this.tell(this.live(id), 'floor_moved', actor, {
         group,
-        event: body.key ? 'taken' : 'idle',
+        event: key ? 'taken' : 'idle',
         talker,
         call_id: id,
       })
@@ -111,12 +140,21 @@ export class FakeCalls {
     const seconds = (Date.parse(call.ended_at) - Date.parse(call.created_at)) / 1000
     this.tell(call, 'call_ended', actor, { call_id: id, duration_s: seconds })
     if (call.recording) {
-      const recording = {
+      const recording: RecordingView = {
         id: newId(),
         call_id: id,
+        incident_id: call.incident_id,
+        kind: 'mixed',
+        leg_id: null,
+        started_at: call.created_at,
         seconds,
+        rate: 8000,
+        size: Math.round(seconds * 16_000) + 44,
         sha256: newId().replaceAll('-', ''),
         stored_at: isoNow(),
+        retention: call.incident_id === null ? 'other' : 'incident',
+        held: false,
+        deleted_at: null,
       }
       this.hub.recordings[id] = [recording]
       this.tell(call, 'recording_stored', 'system', { ...recording, recording_id: recording.id })
@@ -138,6 +176,11 @@ export class FakeCalls {
       name,
       codec: null,
       muted: false,
+      held: false,
+      listen_only: false,
+      whispers_to: [],
+      gain_db: 0,
+      auto_gain: false,
       connected_at: null,
       ended_at: null,
       cause: null,
@@ -150,6 +193,7 @@ export class FakeCalls {
       incident_id: null,
       title: null,
       recording: false,
+      recording_legs: false,
       ended_at: null,
       legs: [leg],
     })

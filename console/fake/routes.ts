@@ -2,7 +2,15 @@
 
 import { Buffer } from 'node:buffer'
 
-import type { ActionBody, DryRunBody, NewCall, NewMessage, NewReport } from '../src/api/bodies.ts'
+import type {
+  ActionBody,
+  DryRunBody,
+  FloorCommand,
+  NewCall,
+  NewLeg,
+  NewMessage,
+  NewReport,
+} from '../src/api/bodies.ts'
 import type { DeliveryView, PrincipalView, Role } from '../src/api/types.ts'
 
 import type { FakeCalls } from './calls.ts'
@@ -190,7 +198,28 @@ export class FakeRoutes {
       [
         'POST',
         /^\/calls\/([^/]+)\/legs$/,
-        ({ body }, id = '') => made(calls.addLeg(id, (body as { endpoint: string }).endpoint)),
+        ({ body }, id = '') => {
+          const { endpoint, ...entry } = body as NewLeg
+          return made(calls.addLeg(id, endpoint, entry))
+        },
+      ],
+      [
+        'POST',
+        /^\/calls\/([^/]+)\/legs\/([^/]+)\/move$/,
+        ({ body }, id = '', leg = '') => ok(calls.transfer(id, leg, (body as { to: string }).to)),
+      ],
+      [
+        'POST',
+        /^\/calls\/([^/]+)\/merge$/,
+        ({ body }, id = '') => ok(calls.merge(id, (body as { into: string }).into)),
+      ],
+      [
+        'POST',
+        /^\/calls\/floors\/([^/]+)$/,
+        ({ body }, group = '') => {
+          calls.command(group, body as FloorCommand)
+          return gone
+        },
       ],
       [
         'PATCH',

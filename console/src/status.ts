@@ -59,13 +59,18 @@ const LEG_LOOK: Record<LegState, Look> = {
   ended: look('grey', 'cross'),
 }
 
+/** In the call, and not heard by all of it. */
+const ASIDE: Look = look('sky', 'half')
+
 const QUIET_CAUSES: readonly Cause[] = ['hung_up', 'desk', 'call_ended', 'cancelled']
 
 /** A leg that ended because somebody hung up is quiet; one that failed is not. */
-export function lookOfLeg(leg: Pick<LegView, 'state' | 'cause'>): Look {
+export function lookOfLeg(leg: Pick<LegView, 'state' | 'cause'> & Partial<LegView>): Look {
   if (leg.state === 'ended' && leg.cause !== null && !QUIET_CAUSES.includes(leg.cause)) {
     return look('vermillion', 'cross')
   }
+  if (leg.state === 'connected' && leg.held) return LEG_LOOK.held
+  if (leg.state === 'connected' && (leg.listen_only || leg.whispers_to?.length)) return ASIDE
   return LEG_LOOK[leg.state]
 }
 

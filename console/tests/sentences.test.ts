@@ -234,9 +234,56 @@ const EXAMPLES: Record<
       en: 'The floor of 巡防组 is idle',
     },
     {
-      data: { group: 'patrol-1', event: 'revoked', talker: 'sip:1001' },
-      zh: '被收回',
-      en: 'revoked',
+      data: { group: 'patrol-1', event: 'revoked', talker: 'sip:1001', cause: 'talk_limit' },
+      zh: '巡防组 组收回 值班台 的话权',
+      en: 'The floor of 巡防组 was taken from 值班台',
+    },
+    {
+      data: { group: 'patrol-1', event: 'released', talker: null },
+      zh: '释放',
+      en: 'released',
+    },
+  ],
+  floor_commanded: [
+    {
+      data: { group: 'patrol-1', action: 'revoke', participant: 'sip:1001' },
+      actor: 'user:chen',
+      zh: '陈晨 收回话权：巡防组 组 值班台',
+      en: '陈晨 took away the floor of 巡防组: 值班台',
+    },
+  ],
+  leg_shaped: [
+    {
+      data: { endpoint: 'sip:1001', change: { muted: true, gain_db: -6 } },
+      actor: 'user:chen',
+      zh: '陈晨 对 值班台：静音, 音量 -6 dB',
+      en: '陈晨 changed 值班台: muted, volume -6 dB',
+    },
+    {
+      data: { endpoint: 'sip:1001', change: { held: false, whispers_to: ['radio:patrol-1'] } },
+      actor: 'user:chen',
+      zh: '恢复通话, 密语给 巡防组',
+      en: 'taken off hold, whispers to 巡防组',
+    },
+    {
+      data: { endpoint: 'sip:1001', change: { whispers_to: [] } },
+      actor: 'user:chen',
+      zh: '结束密语',
+      en: 'no longer whispers',
+    },
+    {
+      data: { endpoint: 'sip:1001', change: { entry: 'listen', whispers_to: [] } },
+      actor: 'user:chen',
+      zh: '陈晨 安排 值班台 以“监听”方式加入',
+      en: '陈晨 had 值班台 join to listen',
+    },
+  ],
+  leg_transferred: [
+    {
+      data: { endpoint: 'sip:1001', from_call: 'a', to_call: 'b' },
+      actor: 'user:chen',
+      zh: '陈晨 将 值班台 移到另一通话',
+      en: '陈晨 moved 值班台 to another call',
     },
   ],
   recording_stored: [

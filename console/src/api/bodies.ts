@@ -37,7 +37,28 @@ export interface NewCall {
 
 export interface LegChange {
   muted?: boolean
+  /** The leg hears the hold prompt, and nobody hears it. */
+  held?: boolean
+  listen_only?: boolean
+  /** Ids of the legs that alone hear it; none: everybody. */
+  whispers_to?: string[]
+  gain_db?: number
+  auto_gain?: boolean
   key?: boolean
+}
+
+/** How somebody enters a call: 通话 · 强插 · 监听 · 密语. */
+export type Entry = 'talk' | 'barge_in' | 'listen' | 'whisper'
+
+export interface NewLeg {
+  endpoint: string
+  mode?: Entry
+  whispers_to?: string[]
+}
+
+export interface FloorCommand {
+  action: 'revoke' | 'grant'
+  participant?: string
 }
 
 export interface NewMessage {

@@ -5,9 +5,11 @@ import type {
   Candidates,
   DryRun,
   DryRunBody,
+  FloorCommand,
   LegChange,
   NewCall,
   NewCommand,
+  NewLeg,
   NewMessage,
   NewReport,
   RuleSet,
@@ -108,8 +110,11 @@ export interface paths {
     post: Send<NewCall, CallView>
   }
   '/calls/{id}': { get: Read<CallView, never, Id>; delete: Drop<Id> }
-  '/calls/{id}/legs': { post: Send<{ endpoint: string }, LegView, Id> }
+  '/calls/{id}/legs': { post: Send<NewLeg, LegView, Id> }
   '/calls/{call}/legs/{leg}': { patch: Send<LegChange, LegView, LegPath>; delete: Drop<LegPath> }
+  '/calls/{call}/legs/{leg}/move': { post: Send<{ to: string }, LegView, LegPath> }
+  '/calls/{id}/merge': { post: Send<{ into: string }, CallView, Id> }
+  '/calls/floors/{group}': { post: Send<FloorCommand, null, { group: string }> }
   '/calls/{id}/recordings': { get: Read<RecordingView[], never, Id> }
   '/messages': {
     get: Read<Page<MessageView>, Cursor & { incident?: string }>

@@ -24,6 +24,9 @@ export interface FloorEvent {
   event: string
   talker: string | null
   call_id: string | null
+  cause?: string | null
+  /** Who waits for the floor, the next one first. */
+  queue?: string[]
 }
 
 export type Op =

@@ -4,11 +4,13 @@ import { defineStore } from 'pinia'
 import { computed, ref } from 'vue'
 
 import { api, ask } from '@/api/client'
-import type { LegChange, NewCall } from '@/api/bodies'
-import type { CallView, LegView } from '@/api/types'
+import type { FloorCommand, LegChange, NewCall, NewLeg } from '@/api/bodies'
+import type { CallView, LegState, LegView } from '@/api/types'
 import { useLive } from './live'
 
 export const isLiveLeg = (leg: LegView): boolean => leg.state !== 'ended'
+
+const MOVABLE: readonly LegState[] = ['ringing', 'connected', 'held']
 
 /** The call that a phone placed and that still waits for somebody of ours. */
 export function waitingCaller(call: CallView): LegView | undefined {
@@ -38,8 +40,13 @@ export const useBench = defineStore('bench', () => {
     await ask(api.DELETE('/calls/{id}', { params: { path: { id } } }))
   }
 
-  async function addLeg(id: string, endpoint: string): Promise<LegView> {
-    return await ask(api.POST('/calls/{id}/legs', { params: { path: { id } }, body: { endpoint } }))
+  async function addLeg(
+    id: string,
+    endpoint: string,
+    entry: Omit<NewLeg, 'endpoint'> = {},
+  ): Promise<LegView> {
+    const body = { endpoint, ...entry }
+    return await ask(api.POST('/calls/{id}/legs', { params: { path: { id } }, body }))
   }
 
   async function change(leg: LegView, body: LegChange): Promise<void> {
@@ -52,11 +59,38 @@ export const useBench = defineStore('bench', () => {
     await ask(api.DELETE('/calls/{call}/legs/{leg}', { params: { path } }))
   }
 
-  /** Bring a leg of one call into another: it rings there, and leaves here. */
+  /** Bring a leg of one call into another, without ringing it again. One that does not ring yet is called anew. */
   async function moveLeg(leg: LegView, to: string): Promise<void> {
-    await hangUp(leg)
-    await addLeg(to, leg.endpoint)
+    if (!MOVABLE.includes(leg.state)) {
+      await hangUp(leg)
+      await addLeg(to, leg.endpoint)
+      return
+    }
+    const path = { call: leg.call_id, leg: leg.id }
+    await ask(api.POST('/calls/{call}/legs/{leg}/move', { params: { path }, body: { to } }))
   }
 
-  return { calls, current, currentId, place, end, addLeg, change, hangUp, moveLeg }
+  /** Bring everybody of one call into another. */
+  async function merge(id: string, into: string): Promise<void> {
+    await ask(api.POST('/calls/{id}/merge', { params: { path: { id } }, body: { into } }))
+  }
+
+  /** Take a group's floor away from whoever it is named, or give it. */
+  async function commandFloor(group: string, body: FloorCommand): Promise<void> {
+    await ask(api.POST('/calls/floors/{group}', { params: { path: { group } }, body }))
+  }
+
+  return {
+    calls,
+    current,
+    currentId,
+    place,
+    end,
+    addLeg,
+    change,
+    hangUp,
+    moveLeg,
+    merge,
+    commandFloor,
+  }
 })

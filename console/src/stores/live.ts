@@ -18,10 +18,14 @@ import { hubNow } from '@/live/time'
 
 type Listener<T> = (value: T) => void
 
+/** The events whose talker has the floor. */
+const TALKING: readonly string[] = ['taken', 'queue']
+
 export interface FloorState {
   talker: string | null
   event: string
   callId: string | null
+  queue: string[]
 }
 
 export const useLive = defineStore('live', () => {
@@ -48,7 +52,13 @@ export const useLive = defineStore('live', () => {
   }
 
   function takeFloor(event: FloorEvent): void {
-    floors[event.group] = { talker: event.talker, event: event.event, callId: event.call_id }
+    floors[event.group] = {
+      // After a revoke the one who lost it is named; whoever has it next is told of at once.
+      talker: TALKING.includes(event.event) ? event.talker : null,
+      event: event.event,
+      callId: event.call_id,
+      queue: event.queue ?? [],
+    }
   }
 
   function takeOps(ops: Op[]): void {

@@ -2,7 +2,7 @@
 
 import type { Tone } from '@/status'
 
-import { flag, number, text, texts } from './data'
+import { flag, number, object, text, texts, type Data } from './data'
 import { actorOf, chips, fact, type Context, type Renderer, type Sentence } from './sentence'
 
 function recipientName(recipient: string, { names }: Context): string {
@@ -111,17 +111,100 @@ const legMoved: Renderer = (data, context) => {
   }
 }
 
+/** What was made of a leg, one phrase a change. */
+function changesOf(change: Data, { words, names }: Context): string[] {
+  const either = (key: string, on: string, off: string): string[] =>
+    key in change ? [words.term('legChange', flag(change, key) ? on : off)] : []
+  const hearers = texts(change, 'whispers_to').map((one) => names.endpoint(one))
+  return [
+    ...either('muted', 'muted', 'unmuted'),
+    ...either('held', 'held', 'unheld'),
+    ...either('listen_only', 'listening', 'speaking'),
+    ...('whispers_to' in change
+      ? [
+          hearers.length > 0
+            ? words.term('legChange', 'whisper', { names: words.list(hearers) })
+            : words.term('legChange', 'aloud'),
+        ]
+      : []),
+    ...('gain_db' in change
+      ? [words.term('legChange', 'gain', { db: number(change, 'gain_db') })]
+      : []),
+    ...either('auto_gain', 'autoGain', 'fixedGain'),
+  ]
+}
+
+const legShaped: Renderer = (data, context, entry) => {
+  const change = object(data, 'change')
+  const how = text(change, 'entry')
+  const actor = actorOf(entry, context)
+  const endpoint = context.names.endpoint(text(data, 'endpoint'))
+  return {
+    text:
+      how === ''
+        ? fact(context, 'leg_shaped', {
+            actor,
+            endpoint,
+            changes: context.words.list(changesOf(change, context)),
+          })
+        : fact(context, 'leg_entered', {
+            actor,
+            endpoint,
+            entry: context.words.term('entry', how),
+          }),
+    icon: how === '' ? 'mic' : 'headset',
+    tone: how === '' ? 'grey' : 'purple',
+    theme: 'contact',
+    minor: how === '',
+  }
+}
+
+const legTransferred: Renderer = (data, context, entry) => ({
+  text: fact(context, 'leg_transferred', {
+    actor: actorOf(entry, context),
+    endpoint: context.names.endpoint(text(data, 'endpoint')),
+  }),
+  icon: 'swap',
+  tone: 'grey',
+  theme: 'contact',
+  minor: true,
+})
+
+function talkerName(talker: string, { words, names }: Context): string {
+  return talker.startsWith('call:') ? words.t('timeline.bridgedCall') : names.endpoint(talker)
+}
+
+const floorCommanded: Renderer = (data, context, entry) => ({
+  text: fact(context, 'floor_commanded', {
+    actor: actorOf(entry, context),
+    deed: context.words.term('floorDeed', text(data, 'action')),
+    group: context.names.endpoint(`radio:${text(data, 'group')}`),
+    participant: talkerName(text(data, 'participant'), context),
+  }).trim(),
+  icon: 'radio',
+  tone: 'purple',
+  theme: 'contact',
+})
+
 const floorMoved: Renderer = (data, context) => {
   const { names, words } = context
   const group = names.endpoint(`radio:${text(data, 'group')}`)
   const event = text(data, 'event')
   const talker = text(data, 'talker')
   const isTaken = event === 'taken' || event === 'granted'
-  const key = isTaken && talker !== '' ? 'floor_taken' : event === 'idle' ? 'floor_idle' : ''
+  const named = talker !== ''
+  const key =
+    isTaken && named
+      ? 'floor_taken'
+      : event === 'revoked' && named
+        ? 'floor_revoked'
+        : event === 'idle'
+          ? 'floor_idle'
+          : ''
   return {
     text: fact(context, key || 'floor_other', {
       group,
-      talker: talker.startsWith('call:') ? words.t('timeline.bridgedCall') : names.endpoint(talker),
+      talker: talkerName(talker, context),
       event: words.term('floorEvent', event),
     }),
     icon: 'radio',
@@ -129,6 +212,7 @@ const floorMoved: Renderer = (data, context) => {
     theme: 'contact',
     minor: true,
     passing: event === 'idle',
+    chips: chips(context, ['error', words.term('floorCause', text(data, 'cause'))]),
   }
 }
 
@@ -161,6 +245,9 @@ export const CONTACT: Record<string, Renderer> = {
     tone: 'grey',
     theme: 'contact',
   }),
+  leg_shaped: legShaped,
+  leg_transferred: legTransferred,
+  floor_commanded: floorCommanded,
   floor_moved: floorMoved,
   recording_stored: (data, context) => ({
     text: fact(context, 'recording_stored', {
