@@ -77,6 +77,13 @@ class Dialog:
             changed = replace(changed, target=checked_target(contacts[0].uri))
         return changed
 
+    def answered(self, response: Response, source: Hop) -> "Dialog":
+        """The dialog after a 2xx to our re-INVITE, which may name a new target (§12.2.1.2). Raises MalformedError."""
+        changed = replace(self, learned=str(source))
+        if contacts := response.addresses("Contact"):
+            changed = replace(changed, target=checked_target(contacts[0].uri))
+        return changed
+
     def to_json(self) -> dict[str, object]:
         return asdict(self)
 

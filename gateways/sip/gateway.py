@@ -16,7 +16,7 @@ from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
 from commhub.kit.supervise import run_forever
 from commhub.ports.inward import CallsIn, PresenceIn
-from commhub.ports.media import MediaEngine
+from commhub.ports.media import MediaEngine, RtpAddress
 from commhub.ports.store import Store
 from commhub.ports.telephony import LegOrder
 from gateways.sip import metrics
@@ -26,7 +26,17 @@ from gateways.sip.digest import Authenticator
 from gateways.sip.errors import MalformedError
 from gateways.sip.guard import SourceErrors
 from gateways.sip.ledger import Chapter, Page, UnreadablePageError
-from gateways.sip.legs import Acknowledged, Answer, Asked, Cancelled, HangUp, LateAnswer, Leg, Stage
+from gateways.sip.legs import (
+    Acknowledged,
+    Answer,
+    Asked,
+    Cancelled,
+    HangUp,
+    LateAnswer,
+    Leg,
+    Readdressed,
+    Stage,
+)
 from gateways.sip.message import Request, Response, check_request, check_response, parse
 from gateways.sip.methods import answer_plainly, judge, malformed_answer, refuse
 from gateways.sip.registrar import Registrar
@@ -43,7 +53,8 @@ _GOODBYE_WITHIN_S = 3.0
 
 
 class SipGateway:
-    """Registrar and user agent on one UDP port. Implements `commhub.ports.telephony.LegDriver`.
+    """Registrar and user agent on one UDP port. Implements `LegDriver` and `Readdressing` of
+    `commhub.ports.telephony`.
 
     Entering takes up the dialogs of a former process before it returns. Leaving keeps calls as they are (their
     audio is in the media worker, their dialogs in the store) unless `hang_up_on_stop` is set.
@@ -205,6 +216,10 @@ class SipGateway:
     async def hang_up(self, leg_id: str, cause: Cause) -> None:
         if leg := self._legs.get(leg_id):
             leg.post(HangUp(cause))
+
+    async def readdress(self, leg_id: str, address: RtpAddress) -> None:
+        if leg := self._legs.get(leg_id):
+            leg.post(Readdressed(address))
 
     # --- from the wire -------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import Protocol
 import structlog
 
 from commhub.domain.call import Cause
+from commhub.ports.media import RtpAddress
 from gateways.sip import metrics
 from gateways.sip.core import Core, Routes
 from gateways.sip.dialogs import Dialog
@@ -75,6 +76,13 @@ class HangUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Readdressed:
+    """The media engine receives the leg at another address now."""
+
+    address: RtpAddress
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The core wants an inbound leg answered."""
 
@@ -95,6 +103,7 @@ Event = (
     | LateAnswer
     | HangUp
     | Answer
+    | Readdressed
     | Expired
 )
 

@@ -1,5 +1,6 @@
 """What every request is judged by before anybody acts on it (RFC 3261 §8.2), and the answers that need no state."""
 
+from commhub.domain.errors import InvalidError
 from gateways.sip.core import ALLOW, Core, respond_ok
 from gateways.sip.errors import MalformedError, SdpError
 from gateways.sip.grammar import quote_string, read_uri, scheme_of
@@ -54,10 +55,13 @@ def refuse(
     transaction.respond(response)
 
 
-def refuse_description(core: Core, transaction: ServerTransaction, error: SdpError) -> None:
+def refuse_description(
+    core: Core, transaction: ServerTransaction, error: SdpError | InvalidError
+) -> None:
     """400 or 488 with the reason in words, for the log of whoever set the phone up (§20.43)."""
+    status = error.status if isinstance(error, SdpError) else 488
     warning = f"399 {core.authority} {quote_string(str(error))}"
-    refuse(core, transaction, error.status, {"Warning": warning, "Accept": ACCEPT})
+    refuse(core, transaction, status, {"Warning": warning, "Accept": ACCEPT})
 
 
 def answer_plainly(core: Core, transaction: ServerTransaction) -> None:

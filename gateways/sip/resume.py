@@ -11,9 +11,11 @@ from commhub.domain.call import Cause
 from gateways.sip import sdp
 from gateways.sip.farewell import GivenUp
 from gateways.sip.keeper import AnswerKeeper
+from gateways.sip.leaving import Leaving
 from gateways.sip.ledger import Chapter, Page
 from gateways.sip.legs import Event, Expired, Leg, Stage
-from gateways.sip.talking import Leaving, Talk, Talking, answer_200
+from gateways.sip.talk import Talk, answer_200
+from gateways.sip.talking import Talking
 from gateways.sip.transactions import ServerTransaction
 from gateways.sip.uac import FORK_QUIET, Withdrawing
 

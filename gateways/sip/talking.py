@@ -4,19 +4,18 @@ A phone holds and resumes by re-INVITE (RFC 3264 §8.4). The media engine keeps 
 agreed. The row is always written before the peer is told, so a new process knows what the peer knows.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import structlog
 
 from commhub.domain.call import Cause
 from commhub.domain.errors import InvalidError, UnavailableError
-from commhub.ports.media import RtpAddress
 from gateways.sip import sdp
 from gateways.sip.core import respond_ok
-from gateways.sip.dialogs import Dialog
-from gateways.sip.errors import MalformedError, SdpError, SipError, TransactionError
+from gateways.sip.errors import MalformedError, SdpError, TransactionError
 from gateways.sip.keeper import NO_ACK, AnswerKeeper
-from gateways.sip.ledger import Chapter, Page, StoredInvite
+from gateways.sip.leaving import Leaving
+from gateways.sip.ledger import Chapter
 from gateways.sip.legs import (
     Acknowledged,
     Asked,
@@ -25,43 +24,18 @@ from gateways.sip.legs import (
     HangUp,
     LateAnswer,
     Leg,
+    Readdressed,
     Responded,
     Unanswered,
 )
 from gateways.sip.message import Response
 from gateways.sip.methods import answer_plainly, refuse_description
+from gateways.sip.renewal import RENEW, Renewal
+from gateways.sip.talk import Talk, answer_200, say_bye
 from gateways.sip.transactions import ServerTransaction
 from gateways.sip.transport import Hop
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Talk:
-    """What is agreed; the descriptions may hold keys of SRTP, so no repr shows them. `invite` is the caller's
-    INVITE as long as its 200 has no ACK."""
-
-    dialog: Dialog
-    address: RtpAddress
-    local: sdp.Local
-    local_sdp: bytes = field(repr=False)
-    remote_sdp: bytes = field(repr=False)
-    held: bool = False
-    invite: StoredInvite | None = None
-
-    def page(self, leg: Leg, chapter: Chapter) -> Page:
-        return Page(
-            leg_id=leg.id,
-            call_id=leg.call_id,
-            chapter=chapter,
-            dialog=self.dialog,
-            invites=(self.invite,) if self.invite else (),
-            address=self.address,
-            local=self.local,
-            local_sdp=self.local_sdp,
-            remote_sdp=self.remote_sdp,
-            held=self.held,
-        )
 
 
 class Talking:
@@ -86,6 +60,7 @@ class Talking:
         self._keeper = keeper
         self._offered_in_200 = False
         self._ack: tuple[bytes, Hop] | None = None
+        self._renewal = Renewal(leg)
 
     async def begin(self) -> None:
         self._leg.know(self._talk.dialog)
@@ -113,11 +88,18 @@ class Talking:
             await self._acknowledged(event.request.body)
         elif isinstance(event, HangUp):
             await self._hang_up(event.cause, None)
+        elif isinstance(event, Readdressed):
+            self._renewal.want(event.address, self._talk)
+            await self._renew()
+        elif isinstance(event, Responded | Unanswered) and self._renewal.asked(event.transaction):
+            await self._renewed(event)
         elif isinstance(event, Responded | LateAnswer):
             await self._answered_again(event.response)
         elif isinstance(event, Expired) and event.what == NO_ACK:
             self._stop_keeping()
             await self._hang_up(Cause.FAILED, "the phone never acknowledged our answer")
+        elif isinstance(event, Expired) and event.what == RENEW:
+            await self._renew()
 
     async def abandon(self) -> None:
         await say_bye(self._leg, self._talk.dialog)
@@ -150,6 +132,10 @@ class Talking:
             # Our last answer is not acknowledged yet (§14.2).
             transaction.refuse(500, Retry_After="1")
             return
+        if self._renewal.is_under_way:
+            # Both ask at once: both will ask again, one of them first (§14.2).
+            transaction.refuse(491)
+            return
         request = transaction.request
         try:
             dialog = self._talk.dialog.heard(request, transaction.source)
@@ -169,11 +155,8 @@ class Talking:
                 self._talk.local_sdp,
             )
             await self._core.media.connect(self._leg.id, agreement.remote)
-        except SdpError as error:
+        except (SdpError, InvalidError) as error:
             refuse_description(self._core, transaction, error)
-            return
-        except InvalidError as error:
-            refuse_description(self._core, transaction, SdpError(str(error)))
             return
         except UnavailableError:
             transaction.refuse(500, Retry_After="5")
@@ -212,6 +195,7 @@ class Talking:
             await self._answered_in_ack(body)
         elif first:
             await self._write()
+        await self._renew()
 
     async def _answered_in_ack(self, body: bytes) -> None:
         self._offered_in_200 = False
@@ -240,6 +224,35 @@ class Talking:
 
     # --- our wishes ------------------------------------------------------------------------------------------
 
+    async def _renew(self) -> None:
+        """Ask the phone to send elsewhere, once nothing else is being agreed on."""
+        if self._keeper is not None or not self._renewal.is_due:
+            return
+        self._talk = self._renewal.prepare(self._talk)
+        await self._write()
+        try:
+            await self._renewal.ask(self._talk)
+        except TransactionError as error:
+            await self._hang_up(Cause.MEDIA_LOST, str(error))
+
+    async def _renewed(self, event: Responded | Unanswered) -> None:
+        outcome = self._renewal.outcome_of(event, self._talk)
+        if outcome is None:
+            return
+        if isinstance(outcome, str):
+            await self._hang_up(Cause.MEDIA_LOST, outcome)
+            return
+        self._talk, agreement = outcome
+        await self._write()
+        try:
+            self._ack = await self._core.acknowledge(self._talk.dialog)
+            await self._core.media.connect(self._leg.id, agreement.remote)
+        except (InvalidError, UnavailableError, TransactionError) as error:
+            await self._hang_up(Cause.MEDIA_LOST, str(error))
+            return
+        await self._tell_state(agreement)
+        await self._renew()
+
     async def _hang_up(self, cause: Cause, detail: str | None) -> None:
         await self._leg.become(Leaving(self._leg, self._talk, self._keeper, cause, detail))
 
@@ -258,94 +271,3 @@ class Talking:
         if self._keeper is not None:
             self._keeper.stop()
             self._keeper = None
-
-
-class Leaving:
-    """The leg has ended for the core; the row stays until the phone has answered our BYE. While our 200 is not
-    acknowledged no BYE may be sent (§15), so it waits for the ACK or its timeout."""
-
-    def __init__(
-        self,
-        leg: Leg,
-        talk: Talk,
-        keeper: AnswerKeeper | None = None,
-        cause: Cause | None = None,
-        detail: str | None = None,
-    ) -> None:
-        self._leg = leg
-        self._core = leg.core
-        self._talk = talk
-        self._keeper = keeper
-        self._cause = cause
-        self._detail = detail
-
-    async def begin(self) -> None:
-        """`cause` None: a former process has told the core already."""
-        self._leg.know(self._talk.dialog)
-        if self._cause is not None:
-            page = self._talk.page(self._leg, Chapter.LEAVING)
-            await self._core.tell("row", lambda: self._leg.write(page))
-        if self._keeper is None:
-            await self._say_bye()
-        if self._cause is not None:
-            await self._core.release(self._leg.id)
-            await self._core.tell_ended(self._leg.id, self._cause, self._detail)
-
-    async def _say_bye(self) -> None:
-        self._keeper = None
-        if not await say_bye(self._leg, self._talk.dialog):
-            await self._leave()
-
-    async def handle(self, event: Event) -> None:
-        if isinstance(event, Asked):
-            await self._asked(event.transaction)
-        elif isinstance(event, Acknowledged) and self._keeper is not None:
-            self._keeper.stop()
-            await self._say_bye()
-        elif isinstance(event, Expired) and event.what == NO_ACK:
-            await self._say_bye()
-        elif isinstance(event, Responded):
-            is_bye = event.transaction.request.method == "BYE"
-            if is_bye and event.response.is_final:
-                await self._leave()
-        elif isinstance(event, Unanswered):
-            await self._leave()
-
-    async def _asked(self, transaction: ServerTransaction) -> None:
-        """Their BYE crossed ours: both are done (§15)."""
-        if transaction.request.method != "BYE":
-            transaction.refuse(481)
-            return
-        respond_ok(self._core, transaction)
-        await self._leave()
-
-    async def _leave(self) -> None:
-        if self._keeper is not None:
-            self._keeper.stop()
-        await self._core.tell("row", lambda: self._core.ledger.delete(self._leg.id))
-        self._leg.finish()
-
-    async def abandon(self) -> None:
-        await say_bye(self._leg, self._talk.dialog)
-
-
-async def say_bye(leg: Leg, dialog: Dialog) -> bool:
-    """Send the BYE of a leg; its outcome comes to the inbox. False when it could not be sent."""
-    _, bye = dialog.request("BYE")
-    try:
-        await leg.core.send_request(bye, dialog.hop, leg)
-    except (SipError, ValueError) as error:
-        log.warning("sip_bye_not_sent", leg_id=leg.id, error=str(error))
-        return False
-    return True
-
-
-def answer_200(leg: Leg, transaction: ServerTransaction, body: bytes) -> Response:
-    """The 200 to an INVITE with our description; Record-Route is what makes the dialog's route (§12.1.1)."""
-    routes = transaction.request.headers.getlist("Record-Route")
-    headers = [
-        *(("Record-Route", route) for route in routes),
-        *leg.core.call_headers(),
-        ("Content-Type", "application/sdp"),
-    ]
-    return transaction.request.response(200, to_tag=transaction.to_tag, headers=headers, body=body)

@@ -22,10 +22,20 @@ from gateways.sip.errors import MalformedError, SdpError
 from gateways.sip.farewell import GivenUp
 from gateways.sip.grammar import quote_string
 from gateways.sip.ledger import Chapter, Page, StoredInvite
-from gateways.sip.legs import Asked, Event, Expired, HangUp, Leg, Responded, Unanswered
+from gateways.sip.legs import (
+    Asked,
+    Event,
+    Expired,
+    HangUp,
+    Leg,
+    Readdressed,
+    Responded,
+    Unanswered,
+)
 from gateways.sip.message import Request, Response
 from gateways.sip.registrar import Registrar
-from gateways.sip.talking import Talk, Talking
+from gateways.sip.talk import Talk
+from gateways.sip.talking import Talking
 from gateways.sip.transactions import ClientTransaction, TimerHandle, new_tag
 from gateways.sip.transport import Hop
 
@@ -98,6 +108,7 @@ class Ringing:
         self._failures: list[_Failure] = []
         self._has_rung = False
         self._deadline: TimerHandle | None = None
+        self._readdressed: Readdressed | None = None
 
     async def begin(self) -> None:
         invites = [
@@ -153,6 +164,9 @@ class Ringing:
             await self._give_up(event.cause, None)
         elif isinstance(event, Expired) and event.what == RING_OVER:
             await self._give_up(Cause.NO_ANSWER, "nobody answered in time")
+        elif isinstance(event, Readdressed):
+            # The offer is out with the old address; whoever answers is told the new one at once.
+            self._readdressed = event
         elif isinstance(event, Asked):
             event.transaction.refuse(481)
 
@@ -208,6 +222,8 @@ class Ringing:
             held=agreement.held,
         )
         await self._leg.become(Talking(self._leg, talk, accepted=agreement))
+        if self._readdressed is not None:
+            self._leg.post(self._readdressed)
 
     def _stop_ringing(self, except_for: ClientTransaction | None = None) -> int:
         """Hand every other INVITE to a farewell of its own; how many there are."""

@@ -25,7 +25,8 @@ from gateways.sip.ledger import Chapter, Page, StoredInvite
 from gateways.sip.legs import Answer, Asked, Cancelled, Event, Expired, HangUp, Leg
 from gateways.sip.message import clean_text
 from gateways.sip.methods import refuse, refuse_description
-from gateways.sip.talking import Talk, Talking, answer_200
+from gateways.sip.talk import Talk, answer_200
+from gateways.sip.talking import Talking
 from gateways.sip.transactions import ServerTransaction, State, TimerHandle
 
 log = structlog.get_logger(__name__)

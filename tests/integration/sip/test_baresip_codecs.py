@@ -1,6 +1,6 @@
 """Two baresips in one call through the real gateway and a real media worker: every codec, and SRTP, both ways."""
 
-import subprocess
+import asyncio
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -68,9 +68,8 @@ async def hub_with(edge, tmp_path):
     """Makes a hub with these settings; the edge starts again with them."""
     first_port = 27_000 + free_port() % 20 * 100
     control = f"unix:{tmp_path}/worker.sock"
-    command = [sys.executable, str(worker_process.__file__)]
-    worker = subprocess.Popen(
-        [*command, control, str(tmp_path), str(first_port)],
+    worker = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(worker_process.__file__), control, str(tmp_path), str(first_port)),
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT)},
     )
@@ -94,7 +93,7 @@ async def hub_with(edge, tmp_path):
         await stack.aclose()
         edge.media = fake
         worker.kill()
-        worker.wait()
+        await worker.wait()
 
 
 @asynccontextmanager

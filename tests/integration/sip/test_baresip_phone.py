@@ -1,12 +1,14 @@
 """baresip from the distribution at the real gateway: a strict, independent SIP stack."""
 
 import asyncio
+import socket
 
 import pytest
 from fakes.baresip import baresip
 from fakes.waiting import eventually
 
 from commhub.domain.call import Cause
+from commhub.ports.media import RtpAddress
 from simulators.tones import ToneMeter
 
 PASSWORD = "kept-between-us"
@@ -60,6 +62,27 @@ async def test_a_held_call_is_resumed_after_a_restart_of_the_hub(edge):
         assert edge.media.connected[leg].receives
         await phone.command("hangup")
         await eventually(lambda: edge.calls.end_of(leg))
+
+
+async def test_it_sends_elsewhere_when_the_hub_says_so_by_re_invite(edge):
+    async with baresip("1001", PASSWORD, edge.port) as phone:
+        await phone.until_registered()
+        leg = await edge.call("1001")
+        await phone.until("CALL_ESTABLISHED")
+        await eventually(lambda: edge.calls.told("connected", leg))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as elsewhere:
+            elsewhere.bind(("127.0.0.1", 0))
+            elsewhere.setblocking(False)
+            address = RtpAddress(*elsewhere.getsockname())
+            await edge.gateway.readdress(leg, address)
+
+            loop = asyncio.get_running_loop()
+            packet = await asyncio.wait_for(loop.sock_recv(elsewhere, 2048), 5)
+            assert packet[0] >> 6 == 2
+        await eventually(lambda: len(edge.calls.told("connected", leg)) == 2)
+        await phone.command("hangup")
+        await eventually(lambda: edge.calls.end_of(leg))
+    assert edge.calls.end_of(leg) == (Cause.HUNG_UP, None)
 
 
 @pytest.mark.audio

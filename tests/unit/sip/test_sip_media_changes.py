@@ -1,5 +1,6 @@
 """What a re-INVITE changes in the voice of a leg: codec, address, direction, keys; and what a restart keeps."""
 
+import asyncio
 import base64
 
 import pytest
@@ -109,6 +110,116 @@ async def test_a_description_we_cannot_take_is_refused_in_words_and_changes_noth
     assert answer.status == status
     assert words in answer.get("Warning")
     assert wire.gateway._core.media.connected[leg] is before
+
+
+NEW = RtpAddress("127.0.0.1", 31_000)
+RENEWED = SDP.replace("m=audio 4000", "m=audio 4002")
+
+
+async def our_reinvite(phones, leg, address=NEW, count=2):
+    """Tell the gateway of another address; the re-INVITE it sends."""
+    await phones.wire.gateway.readdress(leg, address)
+    return await phones.until("INVITE", count=count)
+
+
+async def test_a_new_address_of_ours_is_told_by_a_re_invite(wire, phones, talking):
+    leg, invite = talking
+    again = await our_reinvite(phones, leg)
+    phones.answer(again, 200, body=RENEWED)
+
+    (media,) = read(again.body).media
+    assert (media.host, media.port) == (NEW.host, NEW.port)
+    assert again.cseq.sequence == invite.cseq.sequence + 1
+    assert again.recipient.tag == "far5062"
+    ack = await phones.until("ACK", count=2)
+    assert ack.cseq.sequence == again.cseq.sequence
+    connected = wire.gateway._core.media.connected
+    await eventually(lambda: connected[leg].address.port == 4002)
+    await eventually(lambda: wire.calls.states(leg)[-1] == "connected")
+
+    await wire.gateway.hang_up(leg, Cause.DESK)
+    bye = await phones.until("BYE")
+    assert bye.cseq.sequence == again.cseq.sequence + 1
+
+
+async def test_a_200_to_our_re_invite_that_comes_again_is_acknowledged_again(phones, talking):
+    leg, _ = talking
+    again = await our_reinvite(phones, leg)
+    phones.answer(again, 200, body=RENEWED)
+    await phones.until("ACK", count=2)
+    phones.answer(again, 200, body=RENEWED)
+
+    third = await phones.until("ACK", count=3)
+    assert third.cseq.sequence == again.cseq.sequence
+
+
+async def test_the_address_the_phone_knows_is_not_told_again(wire, phones, talking):
+    leg, _ = talking
+    page = (await wire.rows())[leg].state
+    await wire.gateway.readdress(leg, RtpAddress(*page["address"]))
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+    assert len(phones.got("INVITE")) == 1
+
+
+async def test_two_re_invites_at_once_are_told_491_and_ours_goes_again(
+    wire, phones, talking, monkeypatch
+):
+    leg, invite = talking
+    quick = {True: (0.05, 0.1), False: (0.0, 0.05)}
+    monkeypatch.setattr("gateways.sip.renewal._AGAIN_AFTER_S", quick)
+    ours = await our_reinvite(phones, leg)
+    theirs = await wire.ask(phones.ask("INVITE", invite, 2, body=SDP))
+    wire.say(phones.ask("ACK", invite, 2))
+    assert theirs.status == 491
+
+    phones.answer(ours, 491)
+    again = await phones.until("INVITE", count=3)
+    phones.answer(again, 200, body=RENEWED)
+    connected = wire.gateway._core.media.connected
+    await eventually(lambda: connected[leg].address.port == 4002)
+
+
+async def test_an_address_that_changes_twice_is_told_twice(wire, phones, talking):
+    leg, _ = talking
+    first = await our_reinvite(phones, leg)
+    await wire.gateway.readdress(leg, RtpAddress("127.0.0.1", 31_002))
+    phones.answer(first, 200, body=RENEWED)
+
+    second = await phones.until("INVITE", count=3)
+    assert read(second.body).media[0].port == 31_002
+
+
+@pytest.mark.parametrize("status", [481, 488, 500])
+async def test_a_phone_that_refuses_our_re_invite_has_lost_its_voice(wire, phones, talking, status):
+    leg, _ = talking
+    phones.answer(await our_reinvite(phones, leg), status)
+
+    await phones.until("BYE")
+    await eventually(lambda: wire.calls.end_of(leg))
+    cause, detail = wire.calls.end_of(leg)
+    assert cause is Cause.MEDIA_LOST
+    assert str(status) in detail
+
+
+async def test_a_phone_that_is_still_ringing_is_told_when_it_answers(wire, phones):
+    await phones.register(5062)
+    leg = await phones.call()
+    invite = await phones.until("INVITE")
+    await wire.gateway.readdress(leg, NEW)
+    phones.answer(invite, 200, body=SDP)
+
+    again = await phones.until("INVITE", count=2)
+    assert read(again.body).media[0].port == NEW.port
+
+
+async def test_a_secure_leg_keeps_its_key_at_another_address(wire, phones, talking):
+    leg, invite = talking
+    (ours,) = keys_in(await reinvite(wire, phones, invite, 2, secure(KEY)))
+
+    again = await our_reinvite(phones, leg)
+    assert ours in keys_in(again)
 
 
 async def test_a_codec_the_worker_cannot_mix_is_488_and_the_leg_goes_on(wire, phones, talking):

@@ -1,0 +1,78 @@
+"""The end of an established leg that we hang up: our BYE, and the row until the phone has answered it."""
+
+from commhub.domain.call import Cause
+from gateways.sip.core import respond_ok
+from gateways.sip.keeper import NO_ACK, AnswerKeeper
+from gateways.sip.ledger import Chapter
+from gateways.sip.legs import Acknowledged, Asked, Event, Expired, Leg, Responded, Unanswered
+from gateways.sip.talk import Talk, say_bye
+from gateways.sip.transactions import ServerTransaction
+
+
+class Leaving:
+    """The leg has ended for the core; the row stays until the phone has answered our BYE. While our 200 is not
+    acknowledged no BYE may be sent (§15), so it waits for the ACK or its timeout."""
+
+    def __init__(
+        self,
+        leg: Leg,
+        talk: Talk,
+        keeper: AnswerKeeper | None = None,
+        cause: Cause | None = None,
+        detail: str | None = None,
+    ) -> None:
+        self._leg = leg
+        self._core = leg.core
+        self._talk = talk
+        self._keeper = keeper
+        self._cause = cause
+        self._detail = detail
+
+    async def begin(self) -> None:
+        """`cause` None: a former process has told the core already."""
+        self._leg.know(self._talk.dialog)
+        if self._cause is not None:
+            page = self._talk.page(self._leg, Chapter.LEAVING)
+            await self._core.tell("row", lambda: self._leg.write(page))
+        if self._keeper is None:
+            await self._say_bye()
+        if self._cause is not None:
+            await self._core.release(self._leg.id)
+            await self._core.tell_ended(self._leg.id, self._cause, self._detail)
+
+    async def _say_bye(self) -> None:
+        self._keeper = None
+        if not await say_bye(self._leg, self._talk.dialog):
+            await self._leave()
+
+    async def handle(self, event: Event) -> None:
+        if isinstance(event, Asked):
+            await self._asked(event.transaction)
+        elif isinstance(event, Acknowledged) and self._keeper is not None:
+            self._keeper.stop()
+            await self._say_bye()
+        elif isinstance(event, Expired) and event.what == NO_ACK:
+            await self._say_bye()
+        elif isinstance(event, Responded):
+            is_bye = event.transaction.request.method == "BYE"
+            if is_bye and event.response.is_final:
+                await self._leave()
+        elif isinstance(event, Unanswered):
+            await self._leave()
+
+    async def _asked(self, transaction: ServerTransaction) -> None:
+        """Their BYE crossed ours: both are done (§15)."""
+        if transaction.request.method != "BYE":
+            transaction.refuse(481)
+            return
+        respond_ok(self._core, transaction)
+        await self._leave()
+
+    async def _leave(self) -> None:
+        if self._keeper is not None:
+            self._keeper.stop()
+        await self._core.tell("row", lambda: self._core.ledger.delete(self._leg.id))
+        self._leg.finish()
+
+    async def abandon(self) -> None:
+        await say_bye(self._leg, self._talk.dialog)

@@ -1,0 +1,107 @@
+"""A re-INVITE of ours (RFC 3261 §14.1): the media engine has another address for a leg that talks, and the phone must
+send there. What the phone says to it is judged here; the stage acts on it.
+"""
+
+import random
+from dataclasses import replace
+
+from commhub.ports.media import RtpAddress
+from gateways.sip import sdp
+from gateways.sip.causes import detail_of
+from gateways.sip.errors import MalformedError, SdpError
+from gateways.sip.legs import Expired, Leg, Responded, Unanswered
+from gateways.sip.message import Response
+from gateways.sip.talk import Talk
+from gateways.sip.transactions import ClientTransaction
+from gateways.sip.transport import Hop
+
+RENEW = "renew"
+_REQUEST_PENDING = 491
+_AGAIN_AFTER_S = {True: (2.1, 4.0), False: (0.0, 2.0)}
+"""How long to wait after a 491, by whether the Call-ID is ours (§14.1)."""
+
+
+class Renewal:
+    """At most one is under way; an address that changes meanwhile is told by the next."""
+
+    def __init__(self, leg: Leg) -> None:
+        self._leg = leg
+        self._core = leg.core
+        self._transaction: ClientTransaction | None = None
+        self._wanted: RtpAddress | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        return self._transaction is not None
+
+    @property
+    def is_due(self) -> bool:
+        return self._wanted is not None and not self.is_under_way
+
+    def want(self, address: RtpAddress, talk: Talk) -> None:
+        """The engine receives the leg at `address`; nothing is to be done where the phone knows."""
+        self._wanted = address if address != talk.address or self.is_under_way else None
+
+    def asked(self, transaction: ClientTransaction) -> bool:
+        """Whether this is the transaction of our re-INVITE."""
+        return transaction is self._transaction
+
+    def prepare(self, talk: Talk) -> Talk:
+        """The talk as our re-INVITE will have it, to be written down before it leaves."""
+        address = self._wanted or talk.address
+        local = talk.local.next()
+        sequence = talk.dialog.local_seq + 1
+        return replace(
+            talk,
+            address=address,
+            local=local,
+            local_sdp=sdp.offer(self._core.config.terms, address, local, talk.local_sdp),
+            dialog=replace(talk.dialog, local_seq=sequence, invite_seq=sequence),
+        )
+
+    async def ask(self, talk: Talk) -> None:
+        """Send the re-INVITE of a prepared talk. Raises TransactionError."""
+        before = replace(talk.dialog, local_seq=talk.dialog.local_seq - 1)
+        _, request = before.request("INVITE")
+        for name, value in self._core.call_headers():
+            request.headers.set(name, value)
+        request.headers.set("Content-Type", "application/sdp")
+        request.body = talk.local_sdp
+        self._transaction = await self._core.send_request(request, talk.dialog.hop, self._leg)
+
+    def outcome_of(
+        self, event: Responded | Unanswered, talk: Talk
+    ) -> tuple[Talk, sdp.Agreement] | str | None:
+        """What came of it: the talk to go on with, why the leg cannot go on, or None while it is not settled."""
+        if isinstance(event, Unanswered):
+            self._transaction = None
+            return "the phone did not answer our re-INVITE"
+        response = event.response
+        if not response.is_final:
+            return None
+        self._transaction = None
+        if response.status == _REQUEST_PENDING:
+            self._ask_again_later(talk)
+            return None
+        if response.status >= 300:
+            return f"our re-INVITE was refused: {detail_of(response)}"
+        return self._accepted(response, event.source, talk)
+
+    def _accepted(
+        self, response: Response, source: Hop, talk: Talk
+    ) -> tuple[Talk, sdp.Agreement] | str:
+        try:
+            agreement = sdp.accept(response.body, self._core.config.terms, talk.local_sdp)
+            dialog = talk.dialog.answered(response, source)
+        except (SdpError, MalformedError) as error:
+            return f"our re-INVITE was answered strangely: {error}"
+        if self._wanted == talk.address:
+            self._wanted = None
+        talk = replace(talk, dialog=dialog, remote_sdp=response.body, held=agreement.held)
+        return talk, agreement
+
+    def _ask_again_later(self, talk: Talk) -> None:
+        is_ours = talk.dialog.call_id.endswith(f"@{self._core.config.uri_host}")
+        low, high = _AGAIN_AFTER_S[is_ours]
+        delay = random.uniform(low, high)  # noqa: S311 - spreads two parties, keeps no secret
+        self._core.layer.scheduler.call_later(delay, lambda: self._leg.post(Expired(RENEW)))

@@ -1,0 +1,66 @@
+"""What an established leg has agreed on, and the two messages every stage of it may have to send."""
+
+from dataclasses import dataclass, field
+
+import structlog
+
+from commhub.ports.media import RtpAddress
+from gateways.sip import sdp
+from gateways.sip.dialogs import Dialog
+from gateways.sip.errors import SipError
+from gateways.sip.ledger import Chapter, Page, StoredInvite
+from gateways.sip.legs import Leg
+from gateways.sip.message import Response
+from gateways.sip.transactions import ServerTransaction
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Talk:
+    """What is agreed; the descriptions may hold keys of SRTP, so no repr shows them. `invite` is the caller's
+    INVITE as long as its 200 has no ACK."""
+
+    dialog: Dialog
+    address: RtpAddress
+    local: sdp.Local
+    local_sdp: bytes = field(repr=False)
+    remote_sdp: bytes = field(repr=False)
+    held: bool = False
+    invite: StoredInvite | None = None
+
+    def page(self, leg: Leg, chapter: Chapter) -> Page:
+        return Page(
+            leg_id=leg.id,
+            call_id=leg.call_id,
+            chapter=chapter,
+            dialog=self.dialog,
+            invites=(self.invite,) if self.invite else (),
+            address=self.address,
+            local=self.local,
+            local_sdp=self.local_sdp,
+            remote_sdp=self.remote_sdp,
+            held=self.held,
+        )
+
+
+async def say_bye(leg: Leg, dialog: Dialog) -> bool:
+    """Send the BYE of a leg; its outcome comes to the inbox. False when it could not be sent."""
+    _, bye = dialog.request("BYE")
+    try:
+        await leg.core.send_request(bye, dialog.hop, leg)
+    except (SipError, ValueError) as error:
+        log.warning("sip_bye_not_sent", leg_id=leg.id, error=str(error))
+        return False
+    return True
+
+
+def answer_200(leg: Leg, transaction: ServerTransaction, body: bytes) -> Response:
+    """The 200 to an INVITE with our description; Record-Route is what makes the dialog's route (§12.1.1)."""
+    routes = transaction.request.headers.getlist("Record-Route")
+    headers = [
+        *(("Record-Route", route) for route in routes),
+        *leg.core.call_headers(),
+        ("Content-Type", "application/sdp"),
+    ]
+    return transaction.request.response(200, to_tag=transaction.to_tag, headers=headers, body=body)
