@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from fakes.worker_process import Deaf
 
 from bridges.client import ClientConfig, MediaClient
 from commhub.domain.call import Cause
+from commhub.domain.errors import UnavailableError
 from commhub.domain.people import Endpoint
 from commhub.kit.clock import SystemClock
 from commhub.kit.ids import new_id
@@ -63,6 +64,12 @@ class Hub:
         return self.edge.calls.told("connected", leg)[-1][2]
 
 
+async def answers(client):
+    """Whether the worker is up."""
+    with suppress(UnavailableError):
+        return await client.status()
+
+
 @pytest.fixture
 async def hub_with(edge, tmp_path):
     """Makes a hub with these settings; the edge starts again with them."""
@@ -80,6 +87,7 @@ async def hub_with(edge, tmp_path):
         client = MediaClient(ClientConfig(address=control), inward, SystemClock())
         await edge.stop()
         edge.media = await stack.enter_async_context(client)
+        await eventually(lambda: answers(client), within_s=20)
         edge.config = replace(edge.config, **settings)
         await edge.start()
         for name in ("1001", "1002"):
