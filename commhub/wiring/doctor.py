@@ -17,7 +17,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from commhub.settings import Settings
+from bridges.protocol import ControlAddress
+from commhub.settings import Settings, SettingsError
+from commhub.wiring.shared import worker_names, worker_ports, worker_socket
 
 WANTED_SOCKET_BUFFER = 4 << 20
 
@@ -48,6 +50,7 @@ async def examine(settings: Settings) -> list[Finding]:
         _broker,
         _hub,
         _sip_port,
+        _media,
         _socket_buffer,
         _console,
     ]
@@ -175,6 +178,46 @@ async def _sip_port(settings: Settings) -> Finding:
                 "another SIP program may hold the port: set COMMHUB_SIP__PORT",
             )
     return Finding("sip", Verdict.OK, f"port {sip.port} is free")
+
+
+async def _media(settings: Settings) -> Finding:
+    """The workers' shares of the ports, and which of them answer when the hub runs."""
+    names, remote = worker_names(settings), settings.media.remote_workers
+    try:
+        ports = [worker_ports(settings, name) for name in names]
+        sockets = {name: f"unix:{worker_socket(settings, name)}" for name in names}
+    except SettingsError as error:
+        return Finding("media", Verdict.FAILED, str(error), "widen the range, or fewer workers")
+    addresses = sockets | {one.name: one.address for one in remote}
+    answers = {name: await _answers(address) for name, address in addresses.items()}
+    away = [name for name, there in answers.items() if not there]
+    shares = ", ".join(
+        f"{name} {first}–{last}" for name, (first, last) in zip(names, ports, strict=True)
+    )
+    if len(away) == len(addresses):
+        return Finding("media", Verdict.OK, f"not running; {shares}")
+    if away:
+        return Finding(
+            "media",
+            Verdict.WARNING,
+            f"{', '.join(away)} of {', '.join(addresses)} do not answer",
+            "see the hub's log; a remote worker is started by hand on its machine",
+        )
+    return Finding("media", Verdict.OK, f"{len(addresses)} running; {shares}")
+
+
+async def _answers(address: str) -> bool:
+    """Whether somebody listens at a worker's address."""
+    where = ControlAddress.parse(address)
+    if where.path is None:
+        return await _listens(where.host, where.port)
+    try:
+        async with asyncio.timeout(2):
+            _, writer = await asyncio.open_unix_connection(where.path)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
 
 
 async def _socket_buffer(settings: Settings) -> Finding:
