@@ -66,7 +66,7 @@ from commhub.wiring.shared import (
     mqtt_address,
 )
 from commhub.wiring.sound import recording_rule, recording_service, sound_routers
-from commhub.wiring.telephone import twilio_gateway
+from commhub.wiring.telephone import open_telephone
 from devices.broker_files import CONTROL_USER
 from devices.connection import DeviceGateway, GatewayConfig
 from devices.credentials import BrokerCredentials
@@ -76,7 +76,6 @@ from gateways.sip.config import SipConfig
 from gateways.sip.digest import hash_account
 from gateways.sip.gateway import SipGateway
 from gateways.sip.sdes import SrtpPolicy
-from gateways.twilio.routes import build_router as build_twilio_router
 from gateways.webrtc.config import WebRtcConfig
 from gateways.webrtc.legs import DeskLegs
 from gateways.webrtc.routes import build_router as build_webrtc_router
@@ -147,9 +146,9 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         Scheme.RADIO: radio,
         Scheme.DESK: desks,
     }
-    twilio = twilio_gateway(settings, core.store, media, core.calls, core.clock)
-    if twilio is not None:
-        drivers[Scheme.TEL] = twilio
+    telephone = open_telephone(settings, core.store, media, core.calls, core.clock)
+    if telephone is not None:
+        drivers[Scheme.TEL] = telephone[0]
     core.calls.connect(media, drivers)
     devices = await stack.enter_async_context(_device_gateway(settings, core))
     core.health.watch("mqtt", lambda: devices.is_up)
@@ -170,8 +169,8 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     routers[:0] = sound_routers(settings, core.store, core.clock, media, recordings)
     routers.append(build_token_router(desks, webrtc, core.clock))
     edges.append(build_webrtc_router(desks, webrtc, core.clock))
-    if twilio is not None:
-        edges.append(build_twilio_router(twilio))
+    if telephone is not None:
+        edges.append(telephone[1])
     app = create_app(
         routers=routers,
         edge_routers=edges,
@@ -182,8 +181,8 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         clock=core.clock,
     )
     await stack.enter_async_context(sip)
-    if twilio is not None:
-        await stack.enter_async_context(twilio)
+    if telephone is not None:
+        await stack.enter_async_context(telephone[0])
     core.health.watch("sip", lambda: True)
     if settings.database_url is None:
         # Nobody else can share the embedded database, so whoever held a lease is dead.

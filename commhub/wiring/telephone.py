@@ -1,6 +1,9 @@
 """The public telephone network, when the settings name an account there."""
 
+from typing import TYPE_CHECKING
+
 import structlog
+from fastapi import APIRouter
 
 from commhub.kit.clock import Clock
 from commhub.ports.inward import CallsIn
@@ -8,20 +11,27 @@ from commhub.ports.media import MediaEngine
 from commhub.ports.store import Store
 from commhub.settings import Settings, SettingsError
 from gateways.twilio.config import TwilioConfig
-from gateways.twilio.gateway import TwilioGateway
+
+if TYPE_CHECKING:
+    from gateways.twilio.gateway import TwilioGateway
 
 log = structlog.get_logger(__name__)
 
 
-def twilio_gateway(
+def open_telephone(
     settings: Settings, store: Store, media: MediaEngine, calls: CallsIn, clock: Clock
-) -> TwilioGateway | None:
-    """The driver of `tel:` legs, not entered yet; None when it is off. Raises SettingsError."""
+) -> "tuple[TwilioGateway, APIRouter] | None":
+    """The driver of `tel:` legs, not entered yet, with its routes; None when it is off. Raises SettingsError."""
     config = twilio_config(settings)
     if config is None:
         log.info("twilio_off", reason="setting twilio.account_sid is not set")
         return None
-    return TwilioGateway(config, store, media, calls, clock)
+    # A hub without a telephone need not wait for twilio's and requests' imports at every restart.
+    from gateways.twilio.gateway import TwilioGateway  # noqa: PLC0415
+    from gateways.twilio.routes import build_router  # noqa: PLC0415
+
+    gateway = TwilioGateway(config, store, media, calls, clock)
+    return gateway, build_router(gateway)
 
 
 def twilio_config(settings: Settings) -> TwilioConfig | None:

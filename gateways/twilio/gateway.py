@@ -216,6 +216,8 @@ class TwilioGateway:
         leg = Leg(self._desk, page)
         self._legs[leg.id] = leg
         try:
+            if await self._is_over(sid):
+                raise ForgeryError("replayed")
             # Without a row a crash after the core's commit would leave its leg ringing for ever.
             await self._desk.ledger.put(page)
             outcome = await self._desk.calls.call_offered(
@@ -229,8 +231,12 @@ class TwilioGateway:
                     display_name=_clean(fields.get("CallerName", "")),
                 )
             )
+        except ForgeryError:
+            del self._legs[leg.id]
+            raise
         except BaseException:
             del self._legs[leg.id]
+            self._spawn(self._forget(leg.id), f"twilio-forget-{leg.id}")
             raise
         if isinstance(outcome, IncomingRefused):
             del self._legs[leg.id]
@@ -238,6 +244,20 @@ class TwilioGateway:
             return twiml.reject(busy=outcome.cause is Cause.BUSY)
         self._launch(leg)
         return await leg.what_now(sid, None)
+
+    async def _is_over(self, sid: str) -> bool:
+        """Whether a call that says it comes in has ended: a signed request that somebody kept, or a late repeat."""
+        try:
+            return await self._desk.api.status(sid) in FINAL
+        except TwilioError as error:
+            # A caller counts more than a doubt that only whoever reads our traffic could use.
+            log.warning("twilio_not_asked", reason=str(error))
+            return False
+
+    async def _forget(self, leg_id: str) -> None:
+        """A caller that could not be taken in: the core may know it all the same."""
+        await self._desk.tell_ended(leg_id, Cause.FAILED, "the hub could not take the call")
+        await self._desk.tell("row", lambda: self._desk.ledger.delete(leg_id))
 
     async def status(self, fields: Mapping[str, str], leg_id: str | None) -> None:
         """A call's progress. Raises ForgeryError."""

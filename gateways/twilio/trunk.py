@@ -20,6 +20,9 @@ from gateways.twilio.voice import PCMU, TELEPHONE_EVENT, voice_of
 
 log = structlog.get_logger(__name__)
 
+# RFC 5761 §4: the engine's reports come here too, and are of no use to Twilio.
+_RTCP_TYPES = (bytes([192]), bytes([223]))
+
 AUDIO = AudioFormat(encoding="PCMU", payload_type=PCMU, dtmf_payload_type=TELEPHONE_EVENT)
 
 
@@ -119,10 +122,10 @@ class Trunk(asyncio.DatagramProtocol):
         del addr
         self._heard_at = self._clock.monotonic()
         voice = voice_of(data)
-        if voice is None:
-            DROPPED.labels("no_voice").inc()
-        else:
+        if voice is not None:
             self._hear(voice)
+        elif not _RTCP_TYPES[0] <= data[1:2] <= _RTCP_TYPES[1]:
+            DROPPED.labels("no_voice").inc()
 
     def error_received(self, exc: Exception) -> None:
         """The engine's port is closed: `keep` will ask where the leg is now."""

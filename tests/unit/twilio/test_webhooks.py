@@ -1,5 +1,7 @@
 """Twilio's requests: signed by Twilio, good once, answered with the right document."""
 
+from contextlib import suppress
+
 import httpx
 import pytest
 from fakes.twilio import FAR, NUMBER, SID, Edge, resume_path, sign, ticket_of
@@ -128,6 +130,29 @@ async def test_a_call_to_us_is_offered_once_however_often_twilio_asks(edge):
     await edge.gateway.answer(offer.leg_id)
     answer = await edge.post(resume_path(first), fields)
     assert ticket_of(answer)
+
+
+async def test_a_call_in_that_is_over_already_is_a_replay_and_rings_nobody(edge):
+    fields = edge.fields("ringing", From=FAR, To=NUMBER)
+    edge.api.statuses[edge.api.sid] = "completed"
+    answer = await edge.post("/twilio/voice", fields)
+    assert (answer.status_code, answer.json()["reason"]) == (403, "replayed")
+    assert edge.calls.offers == []
+    edge.api.failing = NoAnswerError("timeout")
+    assert (await edge.post("/twilio/voice", fields)).status_code == 200
+    assert len(edge.calls.offers) == 1
+
+
+async def test_a_caller_the_core_could_not_take_in_is_forgotten_and_may_try_again(edge):
+    fields = edge.fields("ringing", From=FAR, To=NUMBER)
+    edge.calls.failures = 1
+    with suppress(ConnectionError):
+        assert (await edge.post("/twilio/voice", fields)).status_code >= 500
+    await eventually(lambda: edge.calls.told("ended"))
+    await eventually(lambda: not edge.gateway._running)
+    assert (edge.gateway.legs, await edge.rows()) == (0, [])
+    assert (await edge.post("/twilio/voice", fields)).status_code == 200
+    assert edge.gateway.legs == 1
 
 
 async def test_a_withheld_number_is_nobody_in_particular(edge):
