@@ -5,27 +5,25 @@ Time is an argument. A test calls `tick(now)` as often as it likes; `thread.Engi
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bridges.audio import packet_times
 from bridges.audio.bands import TICK_MS, WIDE
 from bridges.audio.calls import CallBook, CallState
 from bridges.audio.codecs.book import CodecBook, usual_codecs
+from bridges.audio.codings import Codings
 from bridges.audio.config import AudioConfig
 from bridges.audio.counts import Counts
 from bridges.audio.digits import Digits
 from bridges.audio.events import LegSilent, Output
-from bridges.audio.g711 import DECODE_BOTH, RATE, Law
+from bridges.audio.g711 import DECODE_BOTH, RATE
 from bridges.audio.groups import RadioGroups
 from bridges.audio.inbox import PacketInbox, RadioInbox
-from bridges.audio.lanes import Lane, Lanes
+from bridges.audio.lanes import Lanes
 from bridges.audio.legs import NONE, LegTable, Rows
-from bridges.audio.mixer import levels_dbov
+from bridges.audio.mixdown import Mixdown, Parts
 from bridges.audio.outbox import Outbox
-from bridges.audio.plan import make_plans
 from bridges.audio.prompts import Prompts
 from bridges.audio.quality import Quality
 from bridges.audio.receiver import Receiver
@@ -33,12 +31,11 @@ from bridges.audio.recorder import Recorder
 from bridges.audio.reports import Reports
 from bridges.audio.resample import Downsampler, Upsampler
 from bridges.audio.rings import Rings, Units
-from bridges.audio.sender import Sender
 from bridges.audio.shaping import Shapes, check
+from bridges.audio.snapshot import Snapshot
 from bridges.audio.sockets import PortPool, UdpPair, source_key
 from bridges.audio.sounds import SoundLibrary
-from bridges.audio.speakers import Speakers, Streams
-from bridges.audio.stages import NarrowStage, Stage, WideStage, hand_over
+from bridges.audio.speakers import Streams
 from bridges.audio.taps import RecordTaps
 from bridges.audio.vault import Vault
 from commhub.domain.device import is_safe_id
@@ -46,7 +43,6 @@ from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.ports.media import (
     AudioFormat,
     FloorAction,
-    LegMeter,
     LegShape,
     MediaOrder,
     Playback,
@@ -57,46 +53,6 @@ from commhub.ports.media import (
 
 TICK_S = TICK_MS / 1000
 _TICKS_PER_SECOND = round(1 / TICK_S)
-_LAWS = {"PCMU": Law.PCMU, "PCMA": Law.PCMA}
-_LEVEL_ROUNDS = 10
-"""Ticks in which every leg's level is measured once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The meters' raw columns, copied within the tick; `meters` makes them readable outside of it."""
-
-    legs: tuple[tuple[str, str], ...]
-    received: NDArray[np.int64]
-    sent: NDArray[np.int64]
-    lost: NDArray[np.int64]
-    jitter_ms: NDArray[np.float64]
-    concealed: NDArray[np.int64]
-    depth_ms: NDArray[np.float64]
-    told: tuple[tuple[float | None, float | None], ...]
-    level: NDArray[np.float64]
-    silent_ticks: NDArray[np.int64]
-    radio: tuple[LegMeter, ...]
-
-    def meters(self) -> list[LegMeter]:
-        phones = [
-            LegMeter(
-                leg_id=leg_id,
-                call_id=call_id,
-                received=int(self.received[i]),
-                sent=int(self.sent[i]),
-                lost=int(self.lost[i]),
-                jitter_ms=round(float(self.jitter_ms[i]), 1),
-                concealed=int(self.concealed[i]),
-                depth_ms=round(float(self.depth_ms[i]), 1),
-                round_trip_ms=self.told[i][0],
-                far_lost_pct=self.told[i][1],
-                level_dbov=round(float(self.level[i]), 1),
-                silent_s=round(float(self.silent_ticks[i]) * TICK_S, 2),
-            )
-            for i, (leg_id, call_id) in enumerate(self.legs)
-        ]
-        return [*phones, *self.radio]
 
 
 class AudioEngine:
@@ -118,7 +74,7 @@ class AudioEngine:
         sounds: SoundLibrary | None = None,
     ) -> None:
         self._config = config
-        self._codecs = codecs or usual_codecs()
+        codecs = codecs or usual_codecs()
         self._packets = packets or PacketInbox(counts)
         self._recorder = recorder
         self.counts = counts
@@ -132,33 +88,52 @@ class AudioEngine:
         self._call_of_leg: dict[str, CallState] = {}
         self._legs = LegTable(config.max_legs)
         self._rings = Rings(config.max_legs, config.depth, counts)
-        self._linear_rings = Rings(
+        linear_rings = Rings(
             config.max_legs, config.depth, counts, frame=WIDE.frame, dtype=np.int16
         )
         self._coded = Quality(self._legs, self._rings, counts, RATE, self._decode)
         self._linear = Quality(
-            self._legs, self._linear_rings, counts, WIDE.rate, lambda _, samples: samples
+            self._legs, linear_rings, counts, WIDE.rate, lambda _, samples: samples
         )
         self._shapes = Shapes(config.max_legs)
         self._taps = RecordTaps(recorder, self._calls, self._legs)
         self._prompts = Prompts(sounds or SoundLibrary(config.prompts), self._legs)
         self._up, self._down = Upsampler(config.max_legs), Downsampler(config.max_legs)
-        self._lanes = Lanes(config.max_legs)
-        self._streams = Streams()
         self._digits = Digits(self._legs)
         self._vault = Vault(self._legs, counts)
-        self._outbox = Outbox(self._legs, self._vault, counts, self._shared.rtp.fileno())
         self._reports = Reports(self._legs, self._vault, counts, self._shared)
+        lanes, streams = Lanes(config.max_legs), Streams()
+        self._codings = Codings(
+            self._legs, codecs, self._rings, linear_rings, lanes, streams
+        )  # fmt: skip
+        fd = self._shared.rtp.fileno()
         self._receiver = Receiver(
-            self._legs, self._coded, self._linear, self._lanes, self._vault,
-            self._reports, counts, self._shared.rtp.fileno(),
+            self._legs, self._coded, self._linear, lanes, self._vault, self._reports, counts, fd
         )  # fmt: skip
         self._inbox = inbox
         self._groups = RadioGroups(
-            config, self._legs, self._calls, self._linear_rings, counts, first_talk_id,
-            self._codecs,
+            config, self._legs, self._calls, linear_rings, counts, first_talk_id, codecs
         )  # fmt: skip
-        self._arrange()
+        self._mixdown = Mixdown(
+            Parts(
+                legs=self._legs,
+                counts=counts,
+                coded=self._coded,
+                linear=self._linear,
+                up=self._up,
+                down=self._down,
+                shapes=self._shapes,
+                groups=self._groups,
+                prompts=self._prompts,
+                taps=self._taps,
+                digits=self._digits,
+                lanes=lanes,
+                streams=streams,
+                vault=self._vault,
+                outbox=Outbox(self._legs, self._vault, counts, fd),
+                shared_fd=fd,
+            )
+        )
 
     @property
     def leg_count(self) -> int:
@@ -211,10 +186,10 @@ class AudioEngine:
     def connect(self, leg_id: str, remote: RtpRemote) -> None:
         legs = self._legs
         row = legs.row_of(leg_id)
-        coding = self._coding(remote.audio)
+        coding = self._codings.find(remote.audio)
         key, reachable = _key_of(remote.address)
         self._vault.agree(row, remote.srtp)
-        self._set_coding(row, coding, remote.audio)
+        self._codings.give(row, coding, remote.audio)
         if reachable and key != legs.expected[row]:
             self._receiver.expect(row, key)
             legs.goal[row] = key
@@ -227,7 +202,7 @@ class AudioEngine:
     ) -> None:
         """Make or change a leg without a socket: its packets come by the `PacketInbox` and leave as `PacketOut`.
         `sends`/`receives` are the far end's direction."""
-        coding = self._coding(audio)
+        coding = self._codings.find(audio)
         known = self._call_of_leg.get(order.leg_id)
         if known is None:
             row = self._seat(order, None)
@@ -237,46 +212,14 @@ class AudioEngine:
         row = self._legs.row_of(order.leg_id)
         if not self._legs.plugged[row]:
             raise ConflictError("this leg has a socket", leg=order.leg_id)
-        self._set_coding(row, coding, audio)
+        self._codings.give(row, coding, audio)
         self._reports.expect(row, None, NONE, True, self._tick)
         self._turn(row, sends=sends, receives=receives)
-
-    def _coding(self, audio: AudioFormat) -> Law | Lane:
-        """What turns the format's packets into samples and back. Raises InvalidError."""
-        if not 0 <= audio.payload_type <= 127:
-            raise InvalidError("an RTP payload type is 0 to 127")
-        law = _LAWS.get(audio.encoding.upper())
-        if law is not None and audio.clock_rate == RATE:
-            return law
-        codec = self._codecs.find(audio.encoding, audio.clock_rate)
-        return Lane(codec, audio.ptime_ms, audio.fmtp)
-
-    def _set_coding(self, row: int, coding: Law | Lane, audio: AudioFormat) -> None:
-        """Change the leg's codec, unless it is the one it has."""
-        legs = self._legs
-        kind, dtmf = audio.payload_type, audio.dtmf_payload_type
-        if isinstance(coding, Law):
-            if not legs.connected[row] or legs.linear[row] or coding != legs.law[row]:
-                self._forget_lane(row)
-                self._rings.reset(row, coding)
-            ptime_ms = packet_times.fitting(audio.ptime_ms, packet_times.G711_PTIMES)
-            legs.set_codec(row, coding, kind, dtmf, ptime_ms=ptime_ms)
-            return
-        lane = self._lanes.find(row)
-        if lane is None or lane.kind != coding.kind:
-            self._streams.forget(row)
-            self._linear_rings.reset(row)
-            self._lanes.put(row, coding)
-        legs.set_codec(row, Law.PCMU, kind, dtmf, lane_clock=coding.codec.clock_rate)
 
     def send_digits(self, leg_id: str, digits: str) -> None:
         if self._groups.find_leg(leg_id) is not None:
             raise InvalidError("a radio group has no keys", leg=leg_id)
         self._digits.send(self._legs.row_of(leg_id), digits)
-
-    def _forget_lane(self, row: int) -> None:
-        self._lanes.remove(row)
-        self._streams.forget(row)
 
     def _turn(self, row: int, *, sends: bool, receives: bool) -> None:
         """Set the far end's direction."""
@@ -370,7 +313,7 @@ class AudioEngine:
             self._digits.forget(row)
             self._reports.forget(row)
             self._reports.jitter.begin(row)
-            self._forget_lane(row)
+            self._codings.forget(row)
             self._vault.forget(row)
             self._legs.remove(leg_id)
             if (pair := self._pairs.pop(leg_id, None)) is not None:
@@ -414,9 +357,8 @@ class AudioEngine:
             self._take_plugged(leg_id, packet)
         for item in self._inbox.take():
             self._groups.take_in(item, now, tick, out)
-        if self._legs.changed:
-            self._arrange(self._stages)
-        self._mix(tick, now, out)
+        self._mixdown.run(tick, now, out)
+        self._reports.send(tick, now, out)
         if tick % _TICKS_PER_SECOND == 0:
             self._watch_silence(tick, out)
         self._out = []
@@ -426,57 +368,6 @@ class AudioEngine:
         """Time passed without ticks: timestamps and playout go on as if they had been."""
         self._tick += ticks
         self.counts.missed_ticks += ticks
-
-    def _mix(self, tick: int, now: float, out: list[Output]) -> None:
-        """The steps of a tick; `bridges.audio` says what each may change."""
-        for voices in (self._coded, self._linear):
-            voices.prepare(tick)
-        for stage in self._stages:
-            stage.listen(tick)
-            if stage.shaper is not None:
-                stage.shaper.speak()
-            stage.mixer.total()
-        _, wide = self._stages
-        self._groups.mix(wide.plan, wide.mixer.totals, now, out, wide.shaper)
-        self._prompts.to_calls()
-        self._taps.take(tick, self._groups.said())
-        for stage in self._stages:
-            stage.mixer.subtract()
-            if stage.shaper is not None:
-                stage.shaper.hear(self._groups.said())
-        self._prompts.to_legs(out)
-        self._digits.sound(self._stages)
-        for stage in self._stages:
-            stage.mixer.clip()
-        coded = self._sender.voice
-        for stage in self._stages:
-            count = len(stage.plan.coded)
-            stage.speak(coded[:count])
-            coded = coded[count:]
-            self._measure(stage, tick)
-        self._speakers.speak(wide.mixer, tick, self._outbox)
-        self._sender.send(tick, out)
-        self._digits.tell(tick, self._outbox)
-        self._outbox.flush(out)
-        self._reports.send(tick, now, out)
-
-    def _arrange(self, before: tuple[Stage, ...] = ()) -> None:
-        legs = self._legs
-        narrow, wide = make_plans(legs, self._groups.calls())
-        self._stages: tuple[NarrowStage, WideStage] = (
-            NarrowStage(narrow, legs, self._coded),
-            WideStage(wide, legs, self._coded, self._linear, self._up, self._down),
-        )
-        hand_over(before, self._stages)
-        for stage in self._stages:
-            stage.shaper = self._shapes.shaper(stage.plan, stage.mixer, legs)
-        self._taps.arrange(self._stages)
-        self._prompts.arrange(self._stages)
-        coded = np.concatenate((narrow.rows[narrow.coded], wide.rows[wide.coded]))
-        fd = self._shared.rtp.fileno()
-        self._sender = Sender(legs, coded, self._vault, self.counts, fd)
-        self._speakers = Speakers(legs, self._lanes, self._streams, wide)
-        legs.changed = False
 
     def _decode(self, rows: Rows, units: Units) -> NDArray[np.int16]:
         """What coded rows say in their rings."""
@@ -489,14 +380,6 @@ class AudioEngine:
             self.counts.strangers += 1
             return
         self._receiver.take_plugged(row, packet, self._tick, self._out)
-
-    def _measure(self, stage: Stage, tick: int) -> None:
-        count = len(stage.plan)
-        part = tick % _LEVEL_ROUNDS
-        start, end = count * part // _LEVEL_ROUNDS, count * (part + 1) // _LEVEL_ROUNDS
-        if start < end:
-            levels = levels_dbov(stage.mixer.voice[start:end])
-            self._legs.level[stage.plan.rows[start:end]] = levels
 
     def _watch_silence(self, tick: int, out: list[Output]) -> None:
         legs = self._legs

@@ -107,10 +107,10 @@ def test_a_call_is_narrow_again_when_its_last_wideband_leg_left(tmp_path):
             for number, end in enumerate(ends):
                 end.join(bench, f"leg{number}", "c")
             bench.tick()
-            assert [len(stage.plan) for stage in bench.engine._stages] == [0, 2]
+            assert [len(stage.plan) for stage in bench.engine._mixdown.stages] == [0, 2]
             bench.engine.release("leg1")
             bench.tick()
-            assert [len(stage.plan) for stage in bench.engine._stages] == [1, 0]
+            assert [len(stage.plan) for stage in bench.engine._mixdown.stages] == [1, 0]
         finally:
             for end in ends:
                 end.close()
