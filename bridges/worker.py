@@ -32,6 +32,7 @@ from bridges.audio.inbox import PacketInbox, RadioInbox
 from bridges.audio.recorder import Recorder
 from bridges.audio.thread import EngineThread
 from bridges.control import ControlServer
+from bridges.journal import KeptArgs
 from bridges.journal_file import JournalFile
 from bridges.protocol import ControlAddress
 from bridges.restoring import restore
@@ -186,14 +187,14 @@ class MediaWorker:
             case protocol.JournalArgs():
                 return self._orders_kept()
             case protocol.AnswerArgs(order, offer):
-                return self._browsers.answer(order, offer)
+                return self._kept(args, self._browsers.answer(order, offer))
             case protocol.ReleaseArgs(leg_id):
                 self._browsers.release(leg_id)
                 return self._kept(args, self._order(lambda engine: engine.release(leg_id)))
             case _:
                 return self._kept(args, self._order(lambda engine: carry_out(engine, args)))
 
-    async def _kept(self, args: protocol.EngineArgs, work: Awaitable[object]) -> object:
+    async def _kept(self, args: KeptArgs, work: Awaitable[object]) -> object:
         """The result of an order that is in the journal before anybody hears of it."""
         result = await work
         if self._journal is not None:

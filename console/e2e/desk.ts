@@ -12,7 +12,54 @@ import { chromium, type Page } from 'playwright-core'
 const [hub = 'http://127.0.0.1:8000'] = process.argv.slice(2)
 const PATIENCE_MS = 15_000
 
+/** A WAV file that is this browser's microphone; it plays again and again. */
+const MICROPHONE = process.env.MICROPHONE
+
 type Command = Record<string, string>
+
+declare global {
+  interface Window {
+    heard: MediaStream | null
+    ear: AnalyserNode | null
+  }
+}
+
+/** In the page: remember what every connection hears, so that a step can listen to it. */
+function eavesdrop(): void {
+  window.heard = null
+  window.ear = null
+  window.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(...args: ConstructorParameters<typeof RTCPeerConnection>) {
+      super(...args)
+      this.addEventListener('track', ({ streams, track }) => {
+        window.heard = streams[0] ?? new MediaStream([track])
+        window.ear = null
+      })
+    }
+  }
+}
+
+/** In the page: whether a tone stands 20 dB out of what is heard now, measured from the median of the spectrum. */
+function isHeard(tone: number): boolean {
+  if (window.heard === null) return false
+  if (window.ear === null) {
+    const context = new AudioContext()
+    const ear = context.createAnalyser()
+    ear.fftSize = 32768
+    ear.smoothingTimeConstant = 0
+    context.createMediaStreamSource(window.heard).connect(ear)
+    window.ear = ear
+  }
+  const bins = new Float32Array(window.ear.frequencyBinCount)
+  window.ear.getFloatFrequencyData(bins)
+  const width = window.ear.context.sampleRate / window.ear.fftSize
+  const near = Math.round(tone / width)
+  const speech = [...bins.slice(Math.round(200 / width), Math.round(3400 / width))].sort(
+    (a, b) => a - b,
+  )
+  const floor = speech[Math.floor(speech.length / 2)] ?? 0
+  return Math.max(...bins.slice(near - 3, near + 4)) >= Math.max(floor, -120) + 20
+}
 
 const steps: Record<string, (page: Page, command: Command) => Promise<unknown>> = {
   async signIn(page, { name, password }) {
@@ -49,12 +96,21 @@ const steps: Record<string, (page: Page, command: Command) => Promise<unknown>> 
       .waitFor()
   },
 
+  /** The tone is heard in what arrives by WebRTC: at least 20 dB over the floor. */
+  async hears(page, { tone }) {
+    await page.waitForFunction(isHeard, Number(tone), { polling: 100 })
+  },
+
   async picture(page, { file }) {
     await page.screenshot({ path: file })
   },
 
   async text(page, { selector }) {
     return page.locator(selector).first().innerText()
+  },
+
+  async reload(page) {
+    await page.reload()
   },
 
   async press(page, { key }) {
@@ -77,6 +133,13 @@ async function main(): Promise<void> {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...(MICROPHONE
+        ? [
+            '--use-fake-device-for-media-stream',
+            '--use-fake-ui-for-media-stream',
+            `--use-file-for-fake-audio-capture=${MICROPHONE}`,
+          ]
+        : []),
     ],
   })
   const page = await browser.newPage({
@@ -85,6 +148,7 @@ async function main(): Promise<void> {
     timezoneId: 'Asia/Shanghai',
   })
   page.setDefaultTimeout(PATIENCE_MS)
+  if (MICROPHONE) await page.addInitScript(eavesdrop)
   const errors: string[] = []
   page.on('pageerror', (error) => errors.push(error.message))
   for await (const line of createInterface({ input: process.stdin })) {

@@ -12,7 +12,13 @@ from types import TracebackType
 import structlog
 
 from commhub.domain.call import TALKING, Call, Cause, Leg, LegState
-from commhub.domain.errors import ConflictError, DomainError, InvalidError, NotFoundError
+from commhub.domain.errors import (
+    ConflictError,
+    DomainError,
+    InvalidError,
+    NotFoundError,
+    UnavailableError,
+)
 from commhub.domain.people import Scheme
 from commhub.kit.clock import Clock
 from commhub.ports.inward import CallsIn
@@ -157,8 +163,17 @@ class DeskLegs(AbstractAsyncContextManager["DeskLegs"]):
 
     async def _give_up_returning(self, leg_id: str) -> None:
         await asyncio.sleep(self._config.return_within_s)
+        if await self._is_in_the_engine(leg_id):
+            # The news of its loss was older than its return.
+            return
         RETURNS.labels("lost").inc()
         await self._end(leg_id, Cause.MEDIA_LOST, "the browser did not come back")
+
+    async def _is_in_the_engine(self, leg_id: str) -> bool:
+        try:
+            return any(meter.leg_id == leg_id for meter in (await self._media.status()).legs)
+        except UnavailableError:
+            return False
 
     async def _end(self, leg_id: str, cause: Cause, detail: str | None) -> None:
         try:

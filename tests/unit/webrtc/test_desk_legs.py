@@ -10,7 +10,7 @@ from commhub.domain.account import Principal, User
 from commhub.domain.call import Cause, LegState
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.domain.people import Role, Scheme
-from commhub.ports.media import EngineStatus
+from commhub.ports.media import EngineStatus, LegMeter
 from gateways.webrtc.config import WebRtcConfig
 from gateways.webrtc.legs import DeskLegs
 
@@ -141,6 +141,24 @@ async def test_a_browser_that_does_not_come_back_loses_its_leg(store, clock, cal
     ended = await eventually(lambda: _ended(calls, leg))
     assert ended.cause is Cause.MEDIA_LOST
     await eventually(lambda: leg.id in media.released)
+
+
+async def test_old_news_of_a_loss_does_not_end_a_leg_that_is_back(calls, desks, media, monkeypatch):
+    (leg,) = await place(calls, "desk:li")
+    await desks.connect(leg.id, OFFER, talks=True)
+    asked = []
+
+    async def status():
+        asked.append(leg.id)
+        meter = LegMeter(
+            leg_id=leg.id, call_id=leg.call_id, received=0, sent=0, lost=0, level_dbov=0, silent_s=0
+        )
+        return EngineStatus(worker="w0", boot_id="2", legs=(meter,))
+
+    monkeypatch.setattr(media, "status", status)
+    assert await desks.recover(leg.id)
+    await eventually(lambda: asked and not desks._waiting)
+    assert (await leg_now(calls, leg)).state is LegState.CONNECTED
 
 
 async def test_a_browser_that_vanished_ends_its_leg(store, clock, calls, desks, media):
