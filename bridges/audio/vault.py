@@ -72,7 +72,7 @@ class Vault:
         """Close line `i` of `data`, which has ROOM behind it; its new size. REFUSED (and counted): it must not be
         sent, because it may still be in the clear."""
         closed = self._srtp[row].outward.protect(data.ctypes.data + i * data.strides[0], size)
-        self._counts.srtp_failed += closed == REFUSED
+        self._counts.send_errors += closed == REFUSED
         return closed
 
     def close_report(self, row: int, report: bytes) -> bytes | None:
@@ -80,7 +80,7 @@ class Vault:
         paper = np.zeros(len(report) + ROOM, np.uint8)
         paper[: len(report)] = np.frombuffer(report, np.uint8)
         size = self._srtp[row].outward.protect_rtcp(paper.ctypes.data, len(report))
-        self._counts.srtp_failed += size == REFUSED
+        self._counts.send_errors += size == REFUSED
         return paper[:size].tobytes() if size != REFUSED else None
 
     def open_report(self, row: int, report: bytes) -> bytes | None:

@@ -44,7 +44,7 @@ class SipConfig:
     codecs: tuple[str, ...] = ("PCMA", "PCMU", "G722", "opus")
     srtp: SrtpPolicy = SrtpPolicy.ACCEPT
     comfort_noise: bool = False
-    rtcp_mux: bool = False
+    rtcp_mux: bool = True
 
     # Challenges in this order; a phone takes the first it knows (RFC 8760 §2.4). Without «MD5» it is refused.
     digest_algorithms: tuple[str, ...] = ("SHA-256", "MD5")

@@ -191,15 +191,14 @@ def _remote(media: Media, audio: AudioFormat, terms: Terms, keys: SrtpKeys | Non
 
 
 def _rtcp(media: Media) -> RtpAddress | None:
-    """Where they want reports, when it is not the usual place (RFC 3605)."""
+    """Where they want reports, when it is not the usual place (RFC 3605). Only on the host of their voice: a
+    description must not make us send to somebody else."""
     if media.rtcp is None:
         return None
     host, port = media.rtcp
-    try:
-        address = RtpAddress(str(ipaddress.ip_address(host or media.host)), port)
-    except ValueError:
+    if host not in ("", media.host) or port == media.port + 1:
         return None
-    return None if address == RtpAddress(media.host, media.port + 1) else address
+    return RtpAddress(str(_address(media)), port)
 
 
 # By what the far end (sends, receives): our direction in the answer (RFC 3264 §6.1).

@@ -76,6 +76,14 @@ class SecurePhone(Phone):
         self.secure = SecureSocket(self._bare, self.suite, own, theirs)
         self.socket = self.secure  # type: ignore[assignment]  # the part of a socket that a Phone uses
 
+    def rtcp_sessions(self) -> tuple[pylibsrtp.Session, pylibsrtp.Session]:
+        """Sessions of its own for reports: what it sends, and what it gets."""
+        keys = self.keys
+        return (
+            _session(self.suite, keys.remote_key, pylibsrtp.Policy.SSRC_ANY_OUTBOUND),
+            _session(self.suite, keys.local_key, pylibsrtp.Policy.SSRC_ANY_INBOUND),
+        )
+
     def remote(self, *, sends: bool = True, receives: bool = True) -> RtpRemote:
         return replace(super().remote(sends=sends, receives=receives), srtp=self.keys)
 

@@ -1,5 +1,7 @@
 """Legs with keys in the engine: nothing crosses in the clear, nothing forged is heard, and nobody else pays for it."""
 
+import socket
+import struct
 from dataclasses import replace
 
 import pytest
@@ -9,7 +11,7 @@ from fakes.secure_phone import PROFILES, SUITE, SecurePhone, new_key
 from bridges.audio.events import DtmfReceived
 from bridges.audio.g711 import Law
 from commhub.domain.errors import InvalidError
-from commhub.ports.media import SrtpKeys
+from commhub.ports.media import RtpAddress, SrtpKeys
 
 TICKS = 70
 
@@ -135,6 +137,54 @@ def test_digits_of_a_secure_phone_arrive(bench):
         bench.tick()
 
     assert [output.digit for output in bench.told(DtmfReceived)] == ["5"]
+
+
+@pytest.mark.parametrize("muxed", [False, True])
+def test_reports_cross_as_srtcp_only(bench, muxed):
+    secure = SecurePhone(500)
+    bench.add("a", secure)
+    bench.add("b", Phone(900))
+    out, back = secure.rtcp_sessions()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as odd:
+        odd.bind((secure.host, 0))
+        odd.setblocking(False)
+        there = RtpAddress(secure.host, odd.getsockname()[1])
+        remote = replace(secure.remote(), rtcp=None if muxed else there, rtcp_mux=muxed)
+        bench.engine.connect("a", remote)
+        raw = []
+        for _ in range(300):
+            bench.run(1)
+            raw += drained(odd)
+        raw += secure.secure.raw if muxed else []
+        reports = [packet for packet in raw if 192 <= packet[1] <= 223]
+        assert reports
+        opened = back.unprotect_rtcp(reports[0])
+        assert opened[1] == 200
+        assert opened[8:28] != reports[0][8:28]
+
+        report = struct.pack("!BBHI", 0x80, 201, 1, secure.ssrc)
+        report += struct.pack("!BBHI", 0x81, 202, 3, secure.ssrc) + b"\x01\x03abc\x00\x00\x00"
+        host, port = secure.goal
+        goal = (host, port if muxed else port + 1)
+        before, taken = bench.counts.srtp_failed, bench.counts.reports_received
+        sender = secure._bare if muxed else odd
+        sender.sendto(report, goal)
+        bench.tick()
+        assert bench.counts.reports_received == taken
+        assert bench.counts.srtp_failed + bench.counts.strangers > before
+        sender.sendto(out.protect_rtcp(report), goal)
+        bench.tick()
+        assert bench.counts.reports_received == taken + 1
+
+
+def drained(sock):
+    """What waits at a socket."""
+    packets = []
+    while True:
+        try:
+            packets.append(sock.recv(2048))
+        except BlockingIOError:
+            return packets
 
 
 def test_a_secure_leg_whose_address_was_wrong_is_learnt_by_its_keys(bench):
