@@ -14,6 +14,7 @@ from commhub.wiring.shared import (
     mqtt_address,
     voice_secret,
     worker_journal,
+    worker_names,
     worker_ports,
     worker_socket,
 )
@@ -28,7 +29,7 @@ def worker_config(settings: Settings, name: str) -> WorkerConfig:
     first_port, last_port = worker_ports(settings, name)
     return WorkerConfig(
         name=name,
-        control=media.listen or f"unix:{worker_socket(settings, name)}",
+        control=_control_address(settings, name),
         secret=media.secret.get_secret_value() if media.secret else None,
         journal=worker_journal(settings, name),
         audio=AudioConfig(
@@ -46,6 +47,14 @@ def worker_config(settings: Settings, name: str) -> WorkerConfig:
             port=media.webrtc_port and media.webrtc_port + _place_of(name),
         ),
     )
+
+
+def _control_address(settings: Settings, name: str) -> str:
+    """Where control finds the worker: those of this machine by a socket, another at the address it is to listen at."""
+    listen = settings.media.listen
+    if listen is not None and name not in worker_names(settings):
+        return listen
+    return f"unix:{worker_socket(settings, name)}"
 
 
 def _place_of(name: str) -> int:

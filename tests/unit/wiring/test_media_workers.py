@@ -58,6 +58,11 @@ def test_a_worker_for_another_machine_listens_with_a_secret(settings):
     assert (config.control, config.secret) == ("tcp:0.0.0.0:7000", "s3cret")
 
 
+def test_the_workers_of_this_machine_stay_on_their_sockets(settings):
+    config = worker_config(settings(workers=2, listen="tcp:0.0.0.0:7000", secret="s"), "w1")
+    assert config.control.startswith("unix:")
+
+
 FAR = RemoteWorker(name="far", address="tcp:192.0.2.7:7000", secret="s3cret")
 
 
