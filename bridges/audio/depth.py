@@ -14,6 +14,7 @@ from bridges.audio.legs import Rows
 CEILING = 10
 """Ticks: 200 ms, the longest a first packet in time may wait."""
 _EARLIEST, _BINS = -8, 32
+"""Waits from −8 to 23: packets wait less than `rings.SLOTS`, and what was seen moves with the time line."""
 _REVIEW_TICKS = 25
 _STRIPES = 5
 """Parts of the table that are reviewed in turn."""
@@ -49,8 +50,8 @@ class Waits:
         return max(int(self._least[row]), round(float(self.mean(np.array([row]))[0])))
 
     def note(self, rows: Rows, waits: Rows) -> None:
-        """Packets came. One of several of a leg may go unnoticed."""
-        self._seen[rows, np.clip(waits - _EARLIEST, 0, _BINS - 1)] += 1
+        """Packets came in time, less than 16 ticks before their turn. One of several of a leg may go unnoticed."""
+        self._seen[rows, waits - _EARLIEST] += 1
         self._in_use = True
 
     def late(self, row: int, lateness: int, tick: int) -> int:

@@ -68,7 +68,8 @@ class Playout:
 
     def grown(self) -> Rows:
         """The rows whose delay has grown by a frame."""
-        return np.flatnonzero((self._wish > 0) & (self._shift >= self._frame))
+        busy = np.flatnonzero(self._busy)
+        return busy[(self._wish[busy] > 0) & (self._shift[busy] >= self._frame)]
 
     def settle(self, rows: Rows) -> Samples:
         """The rings took over a frame of delay of rows that are `grown`: returns the frames that are current in this
@@ -87,7 +88,9 @@ class Playout:
         line = self._history.line(mine).astype(np.float32)
         start = PAST * self._frame - self._shift[mine]
         said = _read(line, start, self._steps)
-        due = np.flatnonzero((self._wish[mine] != 0) & (self._next[mine] <= tick))
+        # Who has grown by a frame waits for the rings to take it over.
+        room = (self._wish[mine] < 0) | (self._shift[mine] < self._frame)
+        due = np.flatnonzero((self._wish[mine] != 0) & (self._next[mine] <= tick) & room)
         if len(due):
             said[due] = self._jump(mine[due], line[due], start[due], said[due], tick)
         voice[at] = said

@@ -48,7 +48,6 @@ _CONTROL_SIZE = 32
 _BUFFER_BYTES = 8 << 20
 _OWN_BUFFER_BYTES = 64 << 10
 _LONGEST_AGE_S = 1.0
-"""The wall clock may be set while a packet waits."""
 _DSCP_EF = 46 << 2
 """Expedited forwarding (RFC 3246), in the TOS byte."""
 
@@ -123,7 +122,8 @@ class ReceiveArena:
         stamps = self._control.view(np.int64)[:count]
         known = self._messages["control_size"][:count] == _CONTROL_SIZE
         waited = time.time() - (stamps[:, 2] + stamps[:, 3] * 1e-9)
-        return np.where(known, waited.clip(0.0, _LONGEST_AGE_S), 0.0)
+        # The wall clock may be set while a packet waits.
+        return np.where(known & (waited > 0) & (waited < _LONGEST_AGE_S), waited, 0.0)
 
     def sizes(self, count: int) -> NDArray[np.int64]:
         return self._messages["size"][:count].astype(np.int64)

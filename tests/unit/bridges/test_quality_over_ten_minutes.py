@@ -19,6 +19,8 @@ from fakes.rtp import EngineBench, Phone
 
 from bridges.audio.g711 import DECODE, ENCODE, FRAME, Law
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
 SECOND = 50
 TICKS = 600 * SECOND
 SPEECH_S = 60
