@@ -163,6 +163,16 @@ export class FakeCalls {
     this.hub.drop('calls', id)
   }
 
+  record(id: string, wish: { on?: boolean; per_leg?: boolean }, actor: string): object {
+    const call = this.hub.state.calls[id]
+    if (!call) return {}
+    call.recording = wish.on ?? true
+    call.recording_legs = call.recording && (wish.per_leg ?? false)
+    const how = { on: call.recording, per_leg: call.recording_legs }
+    this.tell(call, 'recording_switched', actor, { call_id: id, ...how })
+    return how
+  }
+
   /** A phone dials the hub. */
   offer(endpoint: string, name: string): void {
     const id = newId()
@@ -212,6 +222,13 @@ export class FakeCalls {
     const call_id = call?.id ?? null
     this.hub.floor({ group, event: 'taken', talker, call_id })
     if (call) this.tell(call, 'floor_moved', talker, { group, event: 'taken', talker, call_id })
+    const queue = Object.values(this.hub.state.fleet)
+      .filter((one) => one.groups[0] === group && `radio:${one.id}` !== talker)
+      .map((one) => `radio:${one.id}`)
+      .slice(0, 2)
+    setTimeout(() => {
+      this.hub.floor({ group, event: 'queue', talker, call_id, queue })
+    }, ms / 4)
     setTimeout(() => {
       this.hub.floor({ group, event: 'idle', talker: null, call_id })
     }, ms)

@@ -47,6 +47,17 @@ async function desk(page: Page): Promise<void> {
   await page.waitForTimeout(1200)
 }
 
+/** One leg listens, one is on hold, a radio talks while another waits; the menu of a leg is open. */
+async function control(page: Page): Promise<void> {
+  await desk(page)
+  await page.locator('.leg').first().locator('.leg-more').click()
+  await page.locator('.leg-menu:visible li').first().click()
+  await page.locator('.floor .key').first().waitFor()
+  await page.locator('.queue .waiting').first().waitFor()
+  await page.locator('.leg').nth(1).locator('.leg-more').click()
+  await page.waitForTimeout(400)
+}
+
 async function incident(page: Page): Promise<void> {
   await desk(page)
   await page.locator('.call .number').first().click()
@@ -76,6 +87,8 @@ const SHOTS: Shot[] = [
   { name: 'desk-4k', size: [3840, 2160], scene: desk },
   { name: 'incident-dark-zh', size: [1920, 1080], scene: incident },
   { name: 'incident-light-en', size: [1920, 1080], theme: 'light', locale: 'en', scene: incident },
+  { name: 'call-control', size: [1920, 1080], scene: control },
+  { name: 'call-control-en', size: [1366, 768], theme: 'light', locale: 'en', scene: control },
   {
     name: 'desk-incident-1366',
     size: [1366, 768],
