@@ -13,7 +13,6 @@ import structlog
 
 from commhub.calls import moves
 from commhub.calls.orders import Orderly, Orders
-from commhub.calls.shapes import shape_of
 from commhub.domain.account import Principal
 from commhub.domain.call import TALKING, Call, Direction, Leg, LegState
 from commhub.domain.errors import ConflictError, DomainError, InvalidError
@@ -22,6 +21,7 @@ from commhub.domain.people import Scheme
 from commhub.kit.clock import Clock
 from commhub.ports.media import PLAIN, EngineStatus, FloorAction
 from commhub.ports.store import Store, UnitOfWork
+from commhub.ports.telephony import shape_of
 
 log = structlog.get_logger(__name__)
 

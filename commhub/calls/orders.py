@@ -8,12 +8,18 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from commhub.calls.shapes import hold_prompt, shape_of
+from commhub.calls.shapes import hold_prompt
 from commhub.domain.call import Call, Cause, Leg
 from commhub.domain.errors import DomainError, InvalidError, UnavailableError
 from commhub.domain.people import Endpoint, Scheme
 from commhub.ports.media import PLAIN, MediaEngine, RtpAddress
-from commhub.ports.telephony import LegDriver, LegOrder, Readdressing, Recovering
+from commhub.ports.telephony import (
+    LegDriver,
+    LegOrder,
+    Readdressing,
+    Recovering,
+    shape_of,
+)
 
 log = structlog.get_logger(__name__)
 

@@ -1,19 +1,8 @@
-"""What a leg's row means to the media engine."""
+"""What a leg on hold means to the media engine (its shape is `ports.telephony.shape_of`)."""
 
 from commhub.domain.call import Leg
 from commhub.domain.recording import BuiltInPrompt
-from commhub.ports.media import LegShape, Playback
-
-
-def shape_of(leg: Leg) -> LegShape:
-    """How the engine is to treat the leg. On hold it neither hears nor is heard, whatever else was said of it."""
-    return LegShape(
-        muted=leg.muted or leg.listen_only or leg.held,
-        deaf=leg.held,
-        gain_db=leg.gain_db,
-        limit=leg.auto_gain,
-        whispers_to=leg.whispers_to,
-    )
+from commhub.ports.media import Playback
 
 
 def hold_prompt(leg: Leg) -> Playback:

@@ -7,7 +7,7 @@ return value, because it may come after a restart.
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from commhub.domain.call import Cause
+from commhub.domain.call import Cause, Leg
 from commhub.domain.people import Endpoint
 from commhub.ports.media import PLAIN, LegShape, RtpAddress
 
@@ -23,6 +23,17 @@ class LegOrder:
     caller: str = "commhub"
     ring_for_s: float = 45.0
     shape: LegShape = PLAIN
+
+
+def shape_of(leg: Leg) -> LegShape:
+    """How the engine is to treat the leg. On hold it neither hears nor is heard, whatever else was said of it."""
+    return LegShape(
+        muted=leg.muted or leg.listen_only or leg.held,
+        deaf=leg.held,
+        gain_db=leg.gain_db,
+        limit=leg.auto_gain,
+        whispers_to=leg.whispers_to,
+    )
 
 
 class LegDriver(Protocol):

@@ -22,9 +22,9 @@ from commhub.domain.errors import (
 from commhub.domain.people import Scheme
 from commhub.kit.clock import Clock
 from commhub.ports.inward import CallsIn
-from commhub.ports.media import LegShape, MediaEngine, WebRtcOrder
+from commhub.ports.media import MediaEngine, WebRtcOrder
 from commhub.ports.store import Store
-from commhub.ports.telephony import LegOrder
+from commhub.ports.telephony import LegOrder, shape_of
 from gateways.webrtc.config import WebRtcConfig
 from gateways.webrtc.metrics import RETURNS
 
@@ -109,11 +109,7 @@ class DeskLegs(AbstractAsyncContextManager["DeskLegs"]):
         ConflictError when the leg ended meanwhile, UnavailableError without a worker.
         """
         call, leg = await self.find(leg_id)
-        # Nobody hears for a moment whom nobody is to hear; the rest of the leg's shape follows its connection.
-        silent = leg.muted or leg.held or leg.listen_only
-        order = WebRtcOrder(
-            call_id=call.id, leg_id=leg_id, talks=talks, shape=LegShape(muted=silent)
-        )
+        order = WebRtcOrder(call_id=call.id, leg_id=leg_id, talks=talks, shape=shape_of(leg))
         answer = await self._media.answer(order, offer)
         if leg_id in self._waiting and leg.state in TALKING:
             RETURNS.labels("returned").inc()

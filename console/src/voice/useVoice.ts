@@ -59,8 +59,10 @@ export const useVoice = defineStore('voice', () => {
     const stream = await prepare(as)
     if (stream === false) return
     const known = mine.value.find((one) => one.call.id === call.id)?.leg.id
+    // Listening in is an intervention: the hub asks for the right to it, and puts it on record.
+    const entry = as === 'listen' ? { mode: 'listen' as const } : {}
     try {
-      const id = known ?? (await bench.addLeg(call.id, 'desk:me')).id
+      const id = known ?? (await bench.addLeg(call.id, 'desk:me', entry)).id
       await connect(id, as, stream)
     } catch (error) {
       refuse(error, stream)

@@ -4,13 +4,14 @@ import pytest
 from fakes.media import FakeMedia
 from fakes.waiting import eventually
 
+from commhub.calls.control import LegWish
 from commhub.calls.media_events import MediaEvents
 from commhub.calls.service import CallRequest, CallService
 from commhub.domain.account import Principal, User
 from commhub.domain.call import Cause, LegState
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.domain.people import Role, Scheme
-from commhub.ports.media import EngineStatus, LegMeter
+from commhub.ports.media import EngineStatus, LegMeter, LegShape
 from gateways.webrtc.config import WebRtcConfig
 from gateways.webrtc.legs import DeskLegs
 
@@ -92,6 +93,15 @@ async def test_a_listener_is_ordered_as_one(calls, desks, media):
     (leg,) = await place(calls, "desk:li")
     await desks.connect(leg.id, OFFER, talks=False)
     assert not media.answered[leg.id].talks
+
+
+async def test_a_leg_comes_back_in_the_shape_it_had(calls, desks, media):
+    (leg,) = await place(calls, "desk:li")
+    await desks.connect(leg.id, OFFER, talks=True)
+    await calls.control.change_leg(leg.call_id, leg.id, LegWish(muted=True, gain_db=6.0), LI)
+    await desks.connect(leg.id, OFFER, talks=True)
+    assert media.answered[leg.id].talks
+    assert media.answered[leg.id].shape == LegShape(muted=True, gain_db=6.0)
 
 
 async def test_a_desk_that_nobody_answers_stops_ringing(store, clock, media, calls):
