@@ -216,8 +216,7 @@ class TwilioGateway:
         leg = Leg(self._desk, page)
         self._legs[leg.id] = leg
         try:
-            if await self._is_over(sid):
-                raise ForgeryError("replayed")
+            await self._refuse_replay(sid)
             # Without a row a crash after the core's commit would leave its leg ringing for ever.
             await self._desk.ledger.put(page)
             outcome = await self._desk.calls.call_offered(
@@ -245,14 +244,16 @@ class TwilioGateway:
         self._launch(leg)
         return await leg.what_now(sid, None)
 
-    async def _is_over(self, sid: str) -> bool:
-        """Whether a call that says it comes in has ended: a signed request that somebody kept, or a late repeat."""
+    async def _refuse_replay(self, sid: str) -> None:
+        """Raises ForgeryError when the call that comes in has ended: somebody kept a signed request, or it is late."""
         try:
-            return await self._desk.api.status(sid) in FINAL
+            status = await self._desk.api.status(sid)
         except TwilioError as error:
             # A caller counts more than a doubt that only whoever reads our traffic could use.
             log.warning("twilio_not_asked", reason=str(error))
-            return False
+            return
+        if status in FINAL:
+            raise ForgeryError("replayed")
 
     async def _forget(self, leg_id: str) -> None:
         """A caller that could not be taken in: the core may know it all the same."""

@@ -60,6 +60,7 @@ class Exchange:
             "stall": self.stall,
             "raw": self.raw,
             "fault": self.fault,
+            "reset": self.reset,
         }
 
     async def behave(self, body: Json) -> Any:
@@ -126,6 +127,16 @@ class Exchange:
         except TypeError as error:
             raise ValueError(f"unknown fault: {error}") from error
         return {"faults": body}
+
+    async def reset(self, _: Json) -> Any:
+        """End and forget every call, behaviour and fault."""
+        for call in self.calls.values():
+            call.finish()
+        self.calls = {}
+        self._memory.behaviours.clear()
+        self._memory.webhooks.clear()
+        self._memory.faults = Faults()
+        return {}
 
     def _call(self, body: Json) -> Call:
         sid = body.get("sid") or next(reversed(self.calls), None)

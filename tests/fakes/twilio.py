@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -200,12 +201,12 @@ async def serving(app, port):
 class Hub:
     """The hub's pieces around a telephone leg: calls on SQLite, a worker process, the edge on a real server."""
 
-    def __init__(self, store, media, control, port, api_base, **changes):
+    def __init__(self, store, media, control, port, api_base):
         self.store = store
         self.media = media
         self.control = control
         self.port = port
-        self.config = config_at(f"http://127.0.0.1:{port}", api_base, **changes)
+        self.config = config_at(f"http://127.0.0.1:{port}", api_base)
         self.gateway = None
         self.clock = SystemClock()
         self.calls = CallService(store, self.clock)
@@ -267,26 +268,46 @@ class Hub:
                 return
 
 
-@asynccontextmanager
-async def hub_with_worker(store, folder, **changes):
-    """A hub, its worker and the stand-in, all of this test alone: (hub, stand-in)."""
+@dataclass(frozen=True)
+class Places:
+    """A worker and a stand-in that run: the worker's address, the stand-in's, and the hub's port."""
+
+    control: str
+    api: str
+    port: int
+
+
+@contextmanager
+def running_places(folder):
+    """A worker and a stand-in, for the tests of one file."""
     port, first_port = free_port(), 27_000 + free_port() % 20 * 100
     control = f"unix:{folder}/worker.sock"
-    heard = Control()
     with (
         worker(control, folder / "recordings", first_port),
         stand_in_process(f"http://127.0.0.1:{port}") as api,
     ):
-        client_config = ClientConfig(address=control, first_delay_s=0.05, request_timeout_s=10)
-        async with (
-            MediaClient(client_config, heard, SystemClock()) as media,
-            httpx.AsyncClient(base_url=api, timeout=30, trust_env=False) as client,
-        ):
-            hub = Hub(store, media, heard, port, api, **changes)
-            try:
-                yield hub, StandIn(api, client)
-            finally:
-                hub.phones.close()
+        yield Places(control, api, port)
+
+
+@asynccontextmanager
+async def hub_at(places, store):
+    """A hub of one test, and the stand-in as if it were new: (hub, stand-in)."""
+    heard = Control()
+    client_config = ClientConfig(address=places.control, first_delay_s=0.05, request_timeout_s=10)
+    async with (
+        MediaClient(client_config, heard, SystemClock()) as media,
+        httpx.AsyncClient(base_url=places.api, timeout=30, trust_env=False) as client,
+    ):
+        hub = Hub(store, media, heard, places.port, places.api)
+        stand_in = StandIn(places.api, client)
+        await stand_in.do("reset")
+        try:
+            yield hub, stand_in
+        finally:
+            await stand_in.do("reset")
+            for meter in (await media.status()).legs:
+                await media.release(meter.leg_id)
+            hub.phones.close()
 
 
 class FakeApi:

@@ -1,15 +1,23 @@
 """Telephone legs end to end: the real edge, calls on SQLite and a real worker, against the stand-in."""
 
+from dataclasses import replace
+
 import pytest
-from fakes.twilio import FAR, NUMBER, OURS, TONE, hub_with_worker
+from fakes.twilio import FAR, NUMBER, OURS, TONE, hub_at, running_places
 from fakes.waiting import eventually
 
 pytestmark = pytest.mark.audio
 
 
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    with running_places(tmp_path_factory.mktemp("telephone")) as places:
+        yield places
+
+
 @pytest.fixture
-async def town(store, tmp_path):
-    async with hub_with_worker(store, tmp_path) as town:
+async def town(places, store):
+    async with hub_at(places, store) as town:
         yield town
 
 
@@ -142,10 +150,7 @@ async def test_control_restarts_and_the_telephone_call_goes_on(town):
 
 async def test_a_telephone_that_hung_up_while_control_was_away_is_noticed(town):
     hub, twilio = town
-    hub.config = type(hub.config)(
-        **{name: getattr(hub.config, name) for name in hub.config.__dataclass_fields__}
-        | {"resume_within_s": 2.0}
-    )
+    hub.config = replace(hub.config, resume_within_s=2.0)
     async with hub.running():
         call = await hub.place("sip:1001", f"tel:{FAR}")
         await hub.until(call, "connected")

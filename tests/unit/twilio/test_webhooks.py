@@ -351,3 +351,42 @@ async def test_what_we_ask_of_twilio_names_the_leg_and_asks_for_retries(edge):
     assert httpx.URL(url).params["leg"] == leg == httpx.URL(status_url).params["leg"]
     assert "rc=5" in httpx.URL(url).fragment
     assert SID not in url
+
+
+async def test_a_goodbye_that_a_crash_cut_short_is_said_by_the_next_process(edge):
+    leg = await edge.place()
+    await edge.answered(leg)
+    edge.api.failing = ApiError(503, 20503, "away")
+    await edge.gateway.hang_up(leg, Cause.DESK)
+    await eventually(lambda: edge.api.completed)
+    [row] = await edge.rows()
+    assert row.state["chapter"] == "leaving"
+    edge.api.failing = None
+    edge.api.completed.clear()
+    await edge.restart()
+    await eventually(lambda: edge.api.completed == [edge.api.sid])
+    await eventually(lambda: edge.gateway.legs == 0)
+    assert await edge.rows() == []
+    # The core heard of the end when it happened, once.
+    assert edge.calls.states(leg) == ["ended"]
+
+
+async def test_a_stream_is_good_once_across_a_restart_too(edge):
+    leg = await edge.place()
+    path = resume_path(await edge.answered(leg))
+    await edge.restart()
+    assert ticket_of(await edge.post(path, edge.fields()))
+    await edge.restart()
+    # The same question again before its stream began is a repeat of Twilio's.
+    assert ticket_of(await edge.post(path, edge.fields()))
+    edge.gateway._legs[leg].page = _used(edge.gateway._legs[leg].page)
+    assert (await edge.post(path, edge.fields())).status_code == 403
+
+
+async def test_a_ringing_call_is_known_after_a_restart_and_goes_on(edge):
+    leg = await edge.place()
+    await eventually(lambda: edge.gateway._legs[leg].page.call_sid)
+    await edge.restart()
+    await edge.reports(leg, "ringing", SequenceNumber="1")
+    assert ticket_of(await edge.answered(leg))
+    assert edge.calls.states(leg) == ["ringing"]
