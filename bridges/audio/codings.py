@@ -46,19 +46,21 @@ class Codings:
         """Change the leg's codec, unless it is the one it has."""
         legs = self._legs
         kind, dtmf = audio.payload_type, audio.dtmf_payload_type
+        dtmf_clock = audio.dtmf_clock_rate
         if isinstance(coding, Law):
             if not legs.connected[row] or legs.linear[row] or coding != legs.law[row]:
                 self.forget(row)
                 self._rings.reset(row, coding)
             ptime_ms = packet_times.fitting(audio.ptime_ms, packet_times.G711_PTIMES)
-            legs.set_codec(row, coding, kind, dtmf, ptime_ms=ptime_ms)
+            legs.set_codec(row, coding, kind, dtmf, ptime_ms=ptime_ms, dtmf_clock=dtmf_clock)
             return
         lane = self._lanes.find(row)
         if lane is None or lane.kind != coding.kind:
             self._streams.forget(row)
             self._linear_rings.reset(row)
             self._lanes.put(row, coding)
-        legs.set_codec(row, Law.PCMU, kind, dtmf, lane_clock=coding.codec.clock_rate)
+        lane_clock = coding.codec.clock_rate
+        legs.set_codec(row, Law.PCMU, kind, dtmf, dtmf_clock=dtmf_clock, lane_clock=lane_clock)
 
     def forget(self, row: int) -> None:
         """The leg goes, or becomes one of G.711."""

@@ -84,11 +84,11 @@ class Digits:
                 # Put on hold in the middle: the rest would come out of nowhere when it is taken off.
                 del self._dialling[row]
                 continue
-            frame = int(legs.clock[row]) * TICK_MS // 1000
             if dialling.age == 0:
-                dialling.stamp = int(legs.out_zero[row]) + tick * frame
+                since = tick * int(legs.clock[row]) * TICK_MS // 1000
+                dialling.stamp = int(legs.out_zero[row]) + since
             if legs.dtmf_type[row] != NONE:
-                self._tell(row, dialling, frame, outbox)
+                self._tell(row, dialling, outbox)
             dialling.age += 1
             if dialling.age == _TONE_TICKS + _PAUSE_TICKS:
                 dialling.waiting.popleft()
@@ -96,11 +96,12 @@ class Digits:
                 if not dialling.waiting:
                     del self._dialling[row]
 
-    def _tell(self, row: int, dialling: _Dialling, frame: int, outbox: Outbox) -> None:
+    def _tell(self, row: int, dialling: _Dialling, outbox: Outbox) -> None:
         if dialling.age >= _TONE_TICKS + _END_REPEATS:
             return
         lasted = min(dialling.age + 1, _TONE_TICKS)
         flags = (0x80 if lasted == _TONE_TICKS else 0) | _VOLUME
+        frame = int(self._legs.dtmf_clock[row]) * TICK_MS // 1000
         code = DIGITS.index(dialling.waiting[0])
         payload = struct.pack("!BBH", code, flags, lasted * frame)
         outbox.put_event(row, payload, dialling.stamp, marked=dialling.age == 0)

@@ -30,6 +30,7 @@ class LegTable:
     `radio` rows hold the voice on the air of a group: their call is the group's own, and nothing is sent.
     `secured` legs have keys: nothing of theirs crosses in the clear (`vault`).
     `plugged` legs have no socket: somebody else carries their packets. `clock` is that of the RTP timestamps,
+    `dtmf_clock` that of telephone-events' durations,
     `ptime` the packet time sent in ms, `pending` the G.711 of a packet that is not whole yet.
     `linear` rows wait in the wide ring as samples, the others in the narrow one as bytes of their `law`.
     """
@@ -46,6 +47,7 @@ class LegTable:
         self.plugged = np.zeros(capacity, bool)
         self.secured = np.zeros(capacity, bool)
         self.clock = np.full(capacity, RATE, np.int64)
+        self.dtmf_clock = np.full(capacity, RATE, np.int64)
         self.ptime = np.full(capacity, TICK_MS, np.int64)
         self.pending = np.zeros((capacity, LONGEST_TICKS * FRAME), np.uint8)
         self.connected = np.zeros(capacity, bool)
@@ -127,6 +129,7 @@ class LegTable:
         dtmf_type: int | None,
         *,
         ptime_ms: int = TICK_MS,
+        dtmf_clock: int | None = None,
         lane_clock: int | None = None,
     ) -> None:
         """`lane_clock` is the RTP clock of a codec that is not G.711; `law` is then without meaning."""
@@ -136,6 +139,7 @@ class LegTable:
         self.ptime[row] = ptime_ms
         self.linear[row] = lane_clock is not None
         self.clock[row] = RATE if lane_clock is None else lane_clock
+        self.dtmf_clock[row] = self.clock[row] if dtmf_clock is None else dtmf_clock
         self.payload_type[row] = payload_type
         self.dtmf_type[row] = NONE if dtmf_type is None else dtmf_type
 

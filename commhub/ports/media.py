@@ -20,7 +20,8 @@ class RtpAddress:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioFormat:
     """One agreed RTP audio format (RFC 3551). `ptime_ms` is what the far end wants to receive, `fmtp` its format
-    parameters as it wrote them. `dtmf_payload_type` is telephone-event's, `comfort_noise` says that payload
+    parameters as it wrote them. `dtmf_payload_type` is telephone-event's, `dtmf_clock_rate` what its
+    durations count in (None: the voice's clock), `comfort_noise` says that payload
     type 13 (RFC 3389) may be used both ways."""
 
     encoding: str
@@ -28,6 +29,7 @@ class AudioFormat:
     clock_rate: int = 8000
     ptime_ms: int = 20
     dtmf_payload_type: int | None = None
+    dtmf_clock_rate: int | None = None
     comfort_noise: bool = False
     fmtp: str = ""
 

@@ -62,12 +62,15 @@ def choose(
     for codec in (CODECS[name] for name in codecs):
         for payload_type in media.formats:
             if _is_payload_type(payload_type) and _speaks(media, payload_type, codec):
+                dtmf = _dtmf(media, codec.clock_rate)
+                clock = None if dtmf is None else _clock_of(media, str(dtmf))
                 return AudioFormat(
                     encoding=codec.name,
                     payload_type=int(payload_type),
                     clock_rate=codec.clock_rate,
                     ptime_ms=_ptime(media),
-                    dtmf_payload_type=_dtmf(media, codec.clock_rate),
+                    dtmf_payload_type=dtmf,
+                    dtmf_clock_rate=None if clock in {0, codec.clock_rate} else clock,
                     comfort_noise=comfort_noise and _has_comfort_noise(media, codec),
                     fmtp=media.fmtp.get(payload_type, ""),
                 )

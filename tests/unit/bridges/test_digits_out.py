@@ -108,6 +108,27 @@ def test_a_wideband_leg_gets_events_at_its_own_clock(bench):
     end.close()
 
 
+def test_durations_count_in_the_clock_that_the_events_were_agreed_with(bench):
+    """A phone may have Opus and yet only telephone-event/8000."""
+    end = LaneEnd(400.0, Opus())
+    end.stream.audio = replace(end.stream.audio, dtmf_clock_rate=8000)
+    end.join(bench, "leg", "c1")
+    bench.tick(), end.listen()
+    bench.engine.send_digits("leg", "77")
+    packets = []
+    for _ in range(20):
+        bench.tick()
+        end.listen()
+        packets += end.packets
+    events = events_of(packets)
+    assert [struct.unpack_from("!H", packet, 14)[0] for packet in events][:5] == [
+        160, 320, 480, 640, 800,
+    ]  # fmt: skip
+    begins = list(dict.fromkeys(struct.unpack_from("!I", packet, 4)[0] for packet in events))
+    assert [(b - a) & 0xFFFFFFFF for a, b in itertools.pairwise(begins)] == [9 * 960]
+    end.close()
+
+
 @pytest.mark.parametrize("digit", "159D*0#")
 def test_without_telephone_events_the_tones_are_heard(bench, digit):
     low = {"1": 697, "5": 770, "9": 852, "D": 941, "*": 941, "0": 941, "#": 941}[digit]
