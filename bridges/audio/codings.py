@@ -47,6 +47,7 @@ class Codings:
         legs = self._legs
         kind, dtmf = audio.payload_type, audio.dtmf_payload_type
         dtmf_clock = audio.dtmf_clock_rate
+        legs.comfort[row] = audio.comfort_noise
         if isinstance(coding, Law):
             if not legs.connected[row] or legs.linear[row] or coding != legs.law[row]:
                 self.forget(row)

@@ -31,7 +31,7 @@ class LegTable:
     `secured` legs have keys: nothing of theirs crosses in the clear (`vault`).
     `plugged` legs have no socket: somebody else carries their packets. `clock` is that of the RTP timestamps,
     `dtmf_clock` that of telephone-events' durations,
-    `ptime` the packet time sent in ms, `pending` the G.711 of a packet that is not whole yet.
+    `comfort` that comfort noise was agreed, `ptime` the packet time sent in ms, `pending` the G.711 of a packet that is not whole yet.
     `linear` rows wait in the wide ring as samples, the others in the narrow one as bytes of their `law`.
     """
 
@@ -49,6 +49,7 @@ class LegTable:
         self.clock = np.full(capacity, RATE, np.int64)
         self.dtmf_clock = np.full(capacity, RATE, np.int64)
         self.ptime = np.full(capacity, TICK_MS, np.int64)
+        self.comfort = np.zeros(capacity, bool)
         self.pending = np.zeros((capacity, LONGEST_TICKS * FRAME), np.uint8)
         self.connected = np.zeros(capacity, bool)
         self.sends = np.zeros(capacity, bool)
@@ -167,6 +168,7 @@ class LegTable:
             column[row] = NONE
         self.first_sequence[row] = _NOT_BEGUN
         self.concealed[row] = 0
+        self.comfort[row] = False
         for column in (self.received, self.sent, self.octets, self.last_sequence):
             column[row] = 0
         self.set_codec(row, Law.PCMU, STATIC_PAYLOAD_TYPE[Law.PCMU], None)

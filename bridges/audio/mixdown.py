@@ -12,6 +12,7 @@ from bridges.audio.counts import Counts
 from bridges.audio.digits import Digits
 from bridges.audio.events import Output
 from bridges.audio.groups import RadioGroups
+from bridges.audio.hush import Hush
 from bridges.audio.lanes import Lanes
 from bridges.audio.legs import LegTable
 from bridges.audio.mixer import levels_dbov
@@ -50,6 +51,7 @@ class Parts:
     streams: Streams
     vault: Vault
     outbox: Outbox
+    hush: Hush
     shared_fd: int
 
 
@@ -118,7 +120,9 @@ class Mixdown:
         parts.taps.arrange(self._stages)
         parts.prompts.arrange(self._stages)
         coded = np.concatenate((narrow.rows[narrow.coded], wide.rows[wide.coded]))
-        self._sender = Sender(legs, coded, parts.vault, parts.counts, parts.shared_fd)
+        self._sender = Sender(
+            legs, coded, parts.vault, parts.hush, parts.counts, parts.shared_fd
+        )  # fmt: skip
         self._speakers = Speakers(legs, parts.lanes, parts.streams, wide)
         legs.changed = False
 

@@ -49,6 +49,11 @@ class Outbox:
         legs.marker[rows] = False
         self._put(rows, types, payload, stamps)
 
+    def put_noise(self, row: int, level: int, stamp: int) -> None:
+        """Comfort noise of −`level` dBov (RFC 3389) to one row."""
+        kind = np.array([rtp.COMFORT_NOISE], np.uint8)
+        self._put(np.array([row]), kind, bytes([level]), np.array([stamp]))
+
     def put_event(self, row: int, payload: bytes, stamp: int, *, marked: bool) -> None:
         """A telephone-event (RFC 4733) to one row."""
         kind = int(self._legs.dtmf_type[row]) | (_MARKER if marked else 0)

@@ -11,6 +11,7 @@ from bridges.audio import packet_times, rtp
 from bridges.audio.counts import Counts
 from bridges.audio.events import Output, PacketOut
 from bridges.audio.g711 import FRAME
+from bridges.audio.hush import Hush
 from bridges.audio.legs import LegTable
 from bridges.audio.plan import Index
 from bridges.audio.sockets import message_array, send_batch, write_addresses
@@ -18,6 +19,8 @@ from bridges.audio.vault import ROOM, Vault
 
 _MARKER = 0x80
 _PER_MS = 8
+_SHARED_SOCKET, _OWN_SOCKET, _NO_SOCKET = range(3)
+"""The ways of packets, in the order in which they are sent."""
 
 
 class PacketArena:
@@ -31,15 +34,15 @@ class PacketArena:
         self._vault = vault
         self._counts = counts
         self._shared_fd = shared_fd
-        # In this order: on the shared socket, on sockets of their own, without a socket.
-        way = np.where(legs.plugged[of[sending]], 2, np.where(legs.own_fd[of[sending]] < 0, 0, 1))
-        self._places = places = sending[np.argsort(way, kind="stable")]
-        self._shared_count = int(np.count_nonzero(way == 0))
-        self._socket_count = len(way) - int(np.count_nonzero(way == 2))
+        own = np.where(legs.own_fd[of[sending]] < 0, _SHARED_SOCKET, _OWN_SOCKET)
+        way = np.where(legs.plugged[of[sending]], _NO_SOCKET, own)
+        order = np.argsort(way, kind="stable")
+        self._way = way[order]
+        self._places = places = sending[order]
         self._rows = rows = of[places]
         self._size = rtp.HEADER_SIZE + size
-        self._secured = np.flatnonzero(legs.secured[rows]).tolist()
-        room = ROOM if self._secured else 0
+        self._has_secured = bool(legs.secured[rows].any())
+        room = ROOM if self._has_secured else 0
         self._packets = np.zeros((len(of), self._size + room), np.uint8)
         self._halves = self._packets.view(">u2")
         self._words = self._packets.view(">u4")
@@ -52,51 +55,69 @@ class PacketArena:
         messages, self._iov = message_array(self._packets, self._addresses)
         self._iov["size"] = self._size
         self._messages = np.ascontiguousarray(messages[places])
-        self._own_fds = legs.own_fd[rows[self._shared_count : self._socket_count]].tolist()
         self._marked = bool(legs.marker[rows].any())
         self._packets[:, 1] = self._types
         self.payload = self._packets[:, rtp.HEADER_SIZE : self._size]
         """What each place says next."""
 
-    def send(self, time: int, out: list[Output]) -> None:
-        """Send `payload` as the packets whose first sample is due at `time`, in samples."""
-        legs, places, rows = self._legs, self._places, self._rows
+    def send(self, time: int, out: list[Output], silent: NDArray[np.bool_] | None = None) -> None:
+        """Send `payload` as the packets whose first sample is due at `time`, in samples; nothing to the places that
+        are `silent`."""
+        if silent is None or not silent.any():
+            self._send(slice(None), self._messages, time, out)
+        else:
+            at = np.flatnonzero(~silent[self._places])
+            self._send(at, np.ascontiguousarray(self._messages[at]), time, out)
+
+    def mark(self) -> None:
+        """Somebody's next packet is the first one after a pause."""
+        self._marked = True
+
+    def _send(
+        self, at: Index | slice, messages: NDArray[np.void], time: int, out: list[Output]
+    ) -> None:
+        """Send to the `at`s of the sending places, whose messages those are."""
+        legs, places, rows = self._legs, self._places[at], self._rows[at]
         if not len(rows):
             return
         if self._marked:
-            self._mark()
+            self._mark(places, rows)
         self._halves[places, 1] = legs.out_sequence[rows]
         # The timestamp follows time even while nothing was sent (RFC 3550 §5.1).
         self._words[places, 1] = (legs.out_zero[rows] + time) & 0xFFFFFFFF
         legs.out_sequence[rows] += 1
         legs.sent[rows] += 1
         legs.octets[rows] += self._size - rtp.HEADER_SIZE
-        for i in self._secured:
+        if self._has_secured:
+            self._close(places, rows)
+        way = self._way[at]
+        shared, socketed = np.searchsorted(way, (_OWN_SOCKET, _NO_SOCKET)).tolist()
+        sent, unsent = send_batch(self._shared_fd, messages, 0, shared)
+        for i, fd in enumerate(legs.own_fd[rows[shared:socketed]].tolist(), shared):
+            one, none = send_batch(fd, messages, i, i + 1)
+            sent, unsent = sent + one, unsent + none
+        for place, row in zip(places[socketed:].tolist(), rows[socketed:].tolist(), strict=True):
+            sent += self._hand_out(place, row, out)
+        self._counts.sent += sent
+        self._counts.send_errors += unsent
+
+    def _close(self, places: Index, rows: Index) -> None:
+        for i in np.flatnonzero(self._legs.secured[rows]).tolist():
             place = int(places[i])
             # What could not be closed goes out as a packet of nothing.
             self._iov["size"][place] = self._vault.close(
                 self._packets, place, int(rows[i]), self._size
             )
-        shared = self._shared_count
-        sent, unsent = send_batch(self._shared_fd, self._messages, 0, shared)
-        for i, fd in enumerate(self._own_fds, shared):
-            one, none = send_batch(fd, self._messages, i, i + 1)
-            sent, unsent = sent + one, unsent + none
-        for i in range(self._socket_count, len(rows)):
-            sent += self._hand_out(i, out)
-        self._counts.sent += sent
-        self._counts.send_errors += unsent
 
-    def _hand_out(self, i: int, out: list[Output]) -> int:
-        leg_id = self._legs.id_of(int(self._rows[i]))
+    def _hand_out(self, place: int, row: int, out: list[Output]) -> int:
+        leg_id = self._legs.id_of(row)
         if leg_id is None:
             return 0
-        out.append(PacketOut(leg_id, self._packets[self._places[i]].tobytes()))
+        out.append(PacketOut(leg_id, self._packets[place].tobytes()))
         return 1
 
-    def _mark(self) -> None:
+    def _mark(self, places: Index, rows: Index) -> None:
         """The first packet after a pause carries the marker bit (RFC 3551 §4.1), the next ones do not."""
-        places, rows = self._places, self._rows
         marks = self._legs.marker[rows]
         self._packets[places, 1] = self._types[places] | (marks * np.uint8(_MARKER))
         self._marked = bool(marks.any())
@@ -130,12 +151,16 @@ class Sender:
     """The sending half of a tick, for the G.711 legs that stand at `of` in the table."""
 
     def __init__(
-        self, legs: LegTable, of: Index, vault: Vault, counts: Counts, shared_fd: int
+        self, legs: LegTable, of: Index, vault: Vault, hush: Hush, counts: Counts, shared_fd: int
     ) -> None:
+        self._legs = legs
+        self._hush = hush
         sends_to = legs.connected[of] & legs.receives[of]
         ptime = legs.ptime[of]
         plain = np.flatnonzero(sends_to & (ptime == packet_times.USUAL_MS))
         self._plain = PacketArena(legs, of, plain, FRAME, vault, counts, shared_fd)
+        self._of = of
+        self._may_hush = plain[legs.comfort[of[plain]]]
         self.voice = self._plain.payload
         """Where the stages write what each leg hears."""
         others = np.unique(ptime[sends_to & (ptime != packet_times.USUAL_MS)]).tolist()
@@ -148,6 +173,15 @@ class Sender:
 
     def send(self, tick: int, out: list[Output]) -> None:
         """Send `voice`, in the packets that are whole with this tick."""
-        self._plain.send(tick * FRAME, out)
+        self._plain.send(tick * FRAME, out, self._silent(tick) if len(self._may_hush) else None)
         for packetizer in self._others:
             packetizer.send(tick, self.voice, out)
+
+    def _silent(self, tick: int) -> NDArray[np.bool_]:
+        """The places that are sent nothing now."""
+        silent = np.zeros(len(self._of), bool)
+        rows = self._of[self._may_hush]
+        silent[self._may_hush] = self._hush.judge(rows, self.voice[self._may_hush], tick)
+        if self._legs.marker[rows].any():
+            self._plain.mark()
+        return silent
