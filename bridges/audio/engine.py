@@ -19,6 +19,7 @@ from bridges.audio.digits import Digits
 from bridges.audio.events import LegSilent, Output
 from bridges.audio.g711 import DECODE_BOTH, RATE
 from bridges.audio.groups import RadioGroups
+from bridges.audio.hush import Hush
 from bridges.audio.inbox import PacketInbox, RadioInbox
 from bridges.audio.lanes import Lanes
 from bridges.audio.legs import NONE, LegTable, Rows
@@ -114,6 +115,8 @@ class AudioEngine:
         self._groups = RadioGroups(
             config, self._legs, self._calls, linear_rings, counts, first_talk_id, codecs
         )  # fmt: skip
+        outbox = Outbox(self._legs, self._vault, counts, fd)
+        self._hush = Hush(self._legs, outbox)
         self._mixdown = Mixdown(
             Parts(
                 legs=self._legs,
@@ -130,7 +133,8 @@ class AudioEngine:
                 lanes=lanes,
                 streams=streams,
                 vault=self._vault,
-                outbox=Outbox(self._legs, self._vault, counts, fd),
+                outbox=outbox,
+                hush=self._hush,
                 shared_fd=fd,
             )
         )
@@ -312,6 +316,7 @@ class AudioEngine:
             self._receiver.forget(row)
             self._digits.forget(row)
             self._reports.forget(row)
+            self._hush.clear(row)
             self._reports.jitter.begin(row)
             self._codings.forget(row)
             self._vault.forget(row)
