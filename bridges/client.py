@@ -19,6 +19,7 @@ from bridges.audio.events import (
     DtmfReceived,
     Event,
     FloorMoved,
+    LegMeasured,
     LegSilent,
     LegVanished,
     PlaybackEnded,
@@ -252,6 +253,8 @@ class MediaClient(MediaOrders):
                 telling = self._inward.leg_silent(leg_id, seconds)
             case LegVanished(leg_id):
                 telling = self._inward.leg_vanished(leg_id)
+            case LegMeasured(meter):
+                telling = self._inward.leg_measured(meter)
             case FloorMoved():
                 telling = self._inward.floor_moved(
                     event.group, event.event, event.talker, event.calls, event.cause, event.queue

@@ -4,7 +4,8 @@ Time is an argument. A test calls `tick(now)` as often as it likes; `thread.Engi
 """
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from bridges.audio.codings import Codings
 from bridges.audio.config import AudioConfig
 from bridges.audio.counts import Counts
 from bridges.audio.digits import Digits
-from bridges.audio.events import LegSilent, Output
+from bridges.audio.events import LegMeasured, LegSilent, Output
 from bridges.audio.g711 import DECODE_BOTH, RATE
 from bridges.audio.groups import RadioGroups
 from bridges.audio.hush import Hush
@@ -313,6 +314,7 @@ class AudioEngine:
             self._groups.leave(leg_id, self._now, self._out)
         else:
             row = self._legs.row_of(leg_id)
+            self._out += map(LegMeasured, self._measured({leg_id: (row, call.call_id)}).meters())
             self._receiver.forget(row)
             self._digits.forget(row)
             self._reports.forget(row)
@@ -328,12 +330,20 @@ class AudioEngine:
         self._leave(leg_id, call)
 
     def snapshot(self) -> Snapshot:
+        table = {
+            leg: (row, self._call_of_leg[leg].call_id)
+            for leg, row in self._legs.rows().items()
+            if leg in self._call_of_leg
+        }
+        return replace(self._measured(table), radio=tuple(self._groups.meters()))
+
+    def _measured(self, table: Mapping[str, tuple[int, str]]) -> Snapshot:
+        """The meters of these legs: leg id to row and call id."""
         legs = self._legs
-        table = {leg: row for leg, row in legs.rows().items() if leg in self._call_of_leg}
-        rows = np.fromiter(table.values(), np.int64, len(table))
+        rows = np.array([row for row, _ in table.values()], np.int64)
         silent = np.where(legs.sends[rows], self._tick - legs.heard_at[rows], 0)
         return Snapshot(
-            legs=tuple((leg, self._call_of_leg[leg].call_id) for leg in table),
+            legs=tuple((leg, call_id) for leg, (_, call_id) in table.items()),
             received=legs.received[rows],
             sent=legs.sent[rows],
             lost=legs.lost(rows),
@@ -342,10 +352,9 @@ class AudioEngine:
             depth_ms=np.where(
                 legs.linear[rows], self._linear.depth_ms(rows), self._coded.depth_ms(rows)
             ),
-            told=tuple(self._reports.told(row) for row in table.values()),
+            told=tuple(self._reports.told(row) for row, _ in table.values()),
             level=legs.level[rows],
             silent_ticks=silent,
-            radio=tuple(self._groups.meters()),
         )
 
     # The tick ------------------------------------------------------------------------------------------------

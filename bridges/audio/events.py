@@ -6,7 +6,7 @@ A tick collects them; they leave the engine's thread together after it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from commhub.ports.media import RecordedFile
+from commhub.ports.media import LegMeter, RecordedFile
 from commhub.ports.voice import VoiceFrame
 
 
@@ -29,6 +29,13 @@ class LegVanished:
     """The browser of a leg shows no sign of life any more; the leg is not in its call any more."""
 
     leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegMeasured:
+    """What the meters of a leg showed when it was released."""
+
+    meter: LegMeter
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ Event = (
     DtmfReceived
     | LegSilent
     | LegVanished
+    | LegMeasured
     | FloorMoved
     | RecordedFile
     | RecordingFailed

@@ -23,7 +23,7 @@ class Snapshot:
     told: tuple[tuple[float | None, float | None], ...]
     level: NDArray[np.float64]
     silent_ticks: NDArray[np.int64]
-    radio: tuple[LegMeter, ...]
+    radio: tuple[LegMeter, ...] = ()
 
     def meters(self) -> list[LegMeter]:
         phones = [

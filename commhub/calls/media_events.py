@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import structlog
 
 from commhub.calls.metrics import RECORDINGS_FAILED
+from commhub.calls.quality import measured
 from commhub.calls.service import CallService
 from commhub.domain.call import Call
 from commhub.domain.errors import NotFoundError
@@ -14,7 +15,7 @@ from commhub.domain.facts import FloorMoved, RecordingFailed, RecordingStored
 from commhub.domain.recording import Recording, RecordingKind, retention_of
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
-from commhub.ports.media import EngineStatus, RecordedFile, RtpAddress
+from commhub.ports.media import EngineStatus, LegMeter, RecordedFile, RtpAddress
 from commhub.ports.store import Store, UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -53,6 +54,17 @@ class MediaEvents:
 
     async def leg_vanished(self, leg_id: str) -> None:
         await self._calls.lose_leg(leg_id, "its far end went without a word")
+
+    async def leg_measured(self, meter: LegMeter) -> None:
+        """A line on the leg's quality, unless nothing was ever heard of it."""
+        if not meter.received:
+            return
+        async with self._store.begin() as uow:
+            leg = await uow.calls.find_leg(meter.leg_id)
+            if leg is None:
+                return
+            call = await uow.calls.get(leg.call_id)
+            uow.record(measured(leg, call, meter, at=self._clock.now()))
 
     async def leg_readdressed(self, leg_id: str, address: RtpAddress) -> None:
         await self._calls.readdress(leg_id, address)

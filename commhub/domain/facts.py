@@ -227,6 +227,24 @@ class LegMoved(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LegMeasured(Fact):
+    """How well a leg that ended could be heard here: an opinion score from 1 to 4.5 (G.107), and what it was
+    estimated from. `concealed_pct` is what had to be made up of its voice; the last two are what its far end told
+    of our voice, None when it never did."""
+
+    call_id: str
+    leg_id: str
+    endpoint: str
+    codec: str | None
+    score: float
+    lost_pct: float
+    concealed_pct: float
+    jitter_ms: float
+    round_trip_ms: float | None = None
+    far_lost_pct: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LegShaped(Fact):
     """What the desk changed about how a leg takes part: `change` has the new values by name (muted, held,
     listen_only, whispers_to as endpoints, gain_db, auto_gain, entry)."""

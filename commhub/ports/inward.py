@@ -13,7 +13,7 @@ from commhub.domain.call import Cause
 from commhub.domain.geo import Point
 from commhub.domain.people import Endpoint
 from commhub.domain.report import Source
-from commhub.ports.media import EngineStatus, RecordedFile, RtpAddress
+from commhub.ports.media import EngineStatus, LegMeter, RecordedFile, RtpAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +168,10 @@ class MediaIn(Protocol):
 
     async def leg_vanished(self, leg_id: str) -> None:
         """A browser went without a word: the engine has taken its leg out of the call."""
+        ...
+
+    async def leg_measured(self, meter: LegMeter) -> None:
+        """A leg was released: what was measured of it to the end."""
         ...
 
     async def leg_readdressed(self, leg_id: str, address: RtpAddress) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from fakes.rtp import EngineBench, Phone
 
+from bridges.audio.events import LegMeasured
 from bridges.audio.sockets import PortPool
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from commhub.ports.media import PLAIN, AudioFormat, MediaOrder
@@ -169,3 +170,19 @@ def test_an_unsafe_group_is_invalid_and_leaves_no_call(bench):
         bench.engine.join_group("c1", "radio", "g/#")
     assert bench.engine.leg_count == 0
     assert bench.engine._calls.find("c1") is None
+
+
+def test_a_leg_that_is_released_leaves_its_meter_behind(bench):
+    bench.add("one", Phone(400))
+    bench.add("two", Phone(900))
+    bench.run(50)
+    bench.remove("one")
+    bench.tick()
+
+    (measured,) = bench.told(LegMeasured)
+    meter = measured.meter
+    assert (meter.leg_id, meter.call_id) == ("one", "c1")
+    assert (meter.received, meter.sent, meter.lost) == (50, 50, 0)
+    bench.engine.release("one")
+    bench.tick()
+    assert len(bench.told(LegMeasured)) == 1

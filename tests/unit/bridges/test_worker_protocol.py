@@ -91,6 +91,9 @@ class Inward:
     async def leg_vanished(self, leg_id):
         self._tell("leg_vanished", leg_id)
 
+    async def leg_measured(self, meter):
+        self._tell("leg_measured", meter)
+
     async def floor_moved(self, group, event, talker, calls, cause, queue):
         self._tell("floor_moved", group, event, talker, tuple(calls))
 
