@@ -1,13 +1,15 @@
 """The address book: every address there is, who is behind it, and whether it can be reached now.
 
-An address comes from three places: what a responder's entry says, the fleet (cameras and radios with their talk
-groups) and the phones' SIP accounts. The same address is one line; the equipment knows whether it is online.
+An address comes from four places: what a responder's entry says, the fleet (cameras and radios with their talk
+groups), the phones' SIP accounts and the desks. The same address is one line; the equipment knows whether it is
+online.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from commhub.domain.account import Permission, User, permissions_of
 from commhub.domain.device import Device, DeviceKind
 from commhub.domain.people import Endpoint, Responder, Scheme
 from commhub.ports.store import SipAccount, SipBinding
@@ -35,6 +37,7 @@ class Book:
     devices: Sequence[Device]
     accounts: Sequence[SipAccount]
     bindings: Sequence[SipBinding]
+    users: Sequence[User] = ()
 
     def entries(self, now: datetime) -> list[Entry]:
         """All lines, sorted by address."""
@@ -65,6 +68,9 @@ class Book:
         for account in self.accounts:
             if not account.disabled:
                 yield _of_phone(account, agents), account.responder_id
+        for user in self.users:
+            if not user.disabled and Permission.CALL in permissions_of(user.roles):
+                yield _of_desk(user), None
 
 
 def _of_device(device: Device, scheme: Scheme) -> Entry:
@@ -111,6 +117,10 @@ def _of_phone(account: SipAccount, agents: Mapping[str, str | None]) -> Entry:
         online=account.name in agents,
         detail=agents.get(account.name),
     )
+
+
+def _of_desk(user: User) -> Entry:
+    return Entry(endpoint=Endpoint(Scheme.DESK, user.name), name=user.display_name or user.name)
 
 
 def _merged(known: Entry | None, found: Entry, owner: Responder | None) -> Entry:

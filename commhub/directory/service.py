@@ -35,6 +35,7 @@ class DirectoryService:
                 devices=await uow.fleet.list(),
                 accounts=await uow.sip.accounts(),
                 bindings=await uow.sip.bindings(),
+                users=await uow.accounts.users(),
             )
         return book.entries(self._clock.now())
 

@@ -10,10 +10,11 @@ from fakes.web import app_of, client_of
 from commhub.db import SqlStore
 from commhub.directory.routes import build_router
 from commhub.directory.service import DirectoryService
+from commhub.domain.account import User
 from commhub.domain.device import Device, DeviceKind
 from commhub.domain.errors import ConflictError, InvalidError
 from commhub.domain.geo import Point, Position
-from commhub.domain.people import Endpoint, Unit
+from commhub.domain.people import Endpoint, Role, Unit
 from commhub.ports.store import SipAccount, SipBinding
 
 
@@ -81,6 +82,26 @@ async def test_the_book_merges_people_devices_groups_and_phones(
     assert by_address["radio:g1"].detail == "talk group, 1 of 1 online"
     assert by_address["sip:1001"].detail == "baresip"
     assert by_address["sip:1001"].unit_id == "u1"
+
+
+async def test_the_book_has_the_desks_of_those_who_place_calls(
+    store: SqlStore, directory: DirectoryService, clock: ScriptedClock
+) -> None:
+    people = {"li": Role.DISPATCHER, "zhao": Role.VIEWER, "qian": Role.COMMANDER}
+    async with store.begin() as uow:
+        for name, role in people.items():
+            await uow.accounts.add_user(
+                User(
+                    id=name,
+                    name=name,
+                    display_name="Li" if name == "li" else "",
+                    password_hash="",
+                    roles=frozenset({role}),
+                    created_at=clock.now(),
+                    disabled=name == "qian",
+                )
+            )
+    assert [(str(e.endpoint), e.name) for e in await directory.endpoints()] == [("desk:li", "Li")]
 
 
 async def test_two_people_may_not_share_a_wecom_user_in_any_case(
