@@ -56,10 +56,23 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What each row heard in the last ticks, and when it last heard something else than its whole call."""
+    """What each row heard in the last ticks, when it last heard something else than its whole call, since when it
+    has heard without a pause, and when it last did."""
 
     recent: NDArray[np.int16]
     apart_at: NDArray[np.int64]
+    since: NDArray[np.int64]
+    last_at: NDArray[np.int64]
+
+    def note(
+        self, rows: NDArray[np.int64], heard: Samples, apart: NDArray[np.bool_], tick: int
+    ) -> None:
+        """Remember a tick of these rows."""
+        self.recent[rows, tick % KEPT_TICKS] = heard
+        self.apart_at[rows[apart]] = tick
+        paused = rows[self.last_at[rows] != tick - 1]
+        self.since[paused] = tick
+        self.last_at[rows] = tick
 
 
 class Lanes:
@@ -68,13 +81,17 @@ class Lanes:
     def __init__(self, rows: int) -> None:
         self._lanes: dict[int, Lane] = {}
         self.sent = Sent(
-            np.zeros((rows, KEPT_TICKS, WIDE.frame), np.int16), np.full(rows, NEVER, np.int64)
+            recent=np.zeros((rows, KEPT_TICKS, WIDE.frame), np.int16),
+            apart_at=np.full(rows, NEVER, np.int64),
+            since=np.full(rows, NEVER, np.int64),
+            last_at=np.full(rows, NEVER, np.int64),
         )
 
     def put(self, row: int, lane: Lane) -> None:
         self._lanes[row] = lane
         self.sent.recent[row] = 0
         self.sent.apart_at[row] = NEVER
+        self.sent.last_at[row] = NEVER
 
     def remove(self, row: int) -> None:
         self._lanes.pop(row, None)

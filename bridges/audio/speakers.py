@@ -113,8 +113,7 @@ class Speakers:
             return
         sent = self._lanes.sent
         same = (mixer.mix[self._places] == mixer.totals[self._lines]).all(axis=1)
-        sent.recent[self._rows, tick % KEPT_TICKS] = mixer.heard[self._places]
-        sent.apart_at[self._rows[~same]] = tick
+        sent.note(self._rows, mixer.heard[self._places], ~same, tick)
         for alike in self._alike:
             phase = tick % packet_times.period(alike.ptime_ms)
             for start, _ in packet_times.due(alike.ptime_ms, phase, _PER_MS):
@@ -134,7 +133,9 @@ class Speakers:
             if stream is None:
                 stream = self._streams.shared[alike.key] = self._stream(alike)
             together = rows[shares]
-            payload = stream.encode(self._lanes.history(int(together[0]), tick), at, time)
+            # Who has listened longest remembers the whole packet and what was before it.
+            eldest = int(together[self._lanes.sent.since[together].argmin()])
+            payload = stream.encode(self._lanes.history(eldest, tick), at, time)
             outbox.put_voice(together, payload, stamps[shares])
             for row in together.tolist():
                 self._streams.own.pop(row, None)

@@ -136,6 +136,23 @@ def test_a_listener_who_speaks_now_and_then_hears_no_seam(tmp_path, gather, code
         assert moving.ear.level(2500) < -42
 
 
+def test_who_joins_in_the_middle_of_a_packet_takes_nothing_from_the_others(tmp_path, gather):
+    with EngineBench(tmp_path, max_legs=16) as bench:
+        gather(bench, LaneEnd(3000.0, Opus(), 60), "early")
+        talker = gather(bench, G711End(500.0, Law.PCMU), "talker")
+        steady = [gather(bench, LaneEnd(3000.0, Opus(), 60), f"steady{n}") for n in range(2)]
+        run(bench, [talker, *steady], [talker], 60)
+        for n in range(9):
+            # The first row of the table again.
+            bench.engine.release("early" if n == 0 else f"late{n - 1}")
+            bench.tick(), talker.speak()
+            late = gather(bench, LaneEnd(3000.0, Opus(), 60), f"late{n}")
+            run(bench, [talker, *steady, late], [talker], 9 + n % 3)
+        heard = np.concatenate(steady[0].ear.samples)[50 * 320 :].astype(float)
+        power = np.square(heard[: len(heard) // 320 * 320].reshape(-1, 320)).mean(axis=1)
+        assert power.min() > 0.5 * np.median(power)
+
+
 class L16:
     """Linear samples in network byte order (RFC 3551 §4.5.11): a whole codec, in one place."""
 
