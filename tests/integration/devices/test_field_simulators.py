@@ -3,17 +3,15 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from fakes.clock import ScriptedClock
 from fakes.field import FakePresence, FakeReports, FakeVoiceSink, Field, running_field
-from fakes.servers import free_port, listens, running
+from fakes.simulators import Simulator, start
 from fakes.waiting import eventually
 
 from commhub.kit.clock import SystemClock
@@ -24,31 +22,6 @@ from devices.connection import DeviceGateway, GatewayConfig
 from devices.voice import VoiceConfig, VoiceConnection
 from simulators import pcma
 from simulators.tones import Tone, ToneMeter
-
-
-class Simulator:
-    """A running simulator's page."""
-
-    def __init__(self, port: int, pid: int) -> None:
-        self.pid = pid
-        self._client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5)
-
-    async def state(self) -> dict:
-        return (await self._client.get("/state")).json()
-
-    async def do(self, command: str, **body: object) -> dict:
-        answer = await self._client.post(f"/do/{command}", json=body)
-        answer.raise_for_status()
-        return answer.json()
-
-    async def shows(self, **wanted: object) -> dict:
-        """Wait until the state has these values; the whole state."""
-
-        async def fits() -> dict | None:
-            state = await self.state()
-            return state if all(state[k] == v for k, v in wanted.items()) else None
-
-        return await eventually(fits, within_s=10)
 
 
 @pytest.fixture
@@ -62,21 +35,6 @@ async def site(tmp_path: Path) -> AsyncIterator[Field]:
 def processes() -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
-
-
-async def start(
-    processes: ExitStack, site: Field, name: str, device: str, *options: str
-) -> Simulator:
-    port = free_port()
-    command = [
-        *(sys.executable, "-m", f"simulators.{name}", "--id", device),
-        *("--secret", f"{device}-secret", "--mqtt-port", str(site.config.port)),
-        *("--tenant", "test", "--http-port", str(port), *options),
-    ]
-    process = await asyncio.to_thread(
-        processes.enter_context, running(command, lambda: listens(port))
-    )
-    return Simulator(port, process.pid)
 
 
 def camera_options() -> tuple[str, ...]:
