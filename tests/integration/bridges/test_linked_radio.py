@@ -137,17 +137,16 @@ async def stage(tmp_path):
                 port_max=ports + 99,
                 radio_codec=RadioCodec.PCMA,
             )
-            control = f"unix:{tmp_path}/{name}.sock"
-            config = WorkerConfig(name=name, control=control, audio=audio)
+            # The second is reached as if it were on another machine.
+            control = f"unix:{tmp_path}/{name}.sock" if n == 0 else f"tcp:127.0.0.1:{free_port()}"
+            secret = None if n == 0 else "between us"
+            config = WorkerConfig(name=name, control=control, secret=secret, audio=audio)
             worker = MediaWorker(config, stage.air if name == "w0" else None)
             if name == "w0":
                 stage.sink = worker.sink
             await stack.enter_async_context(worker)
-            addresses.append(
-                WorkerAddress(
-                    name=name, client=ClientConfig(address=control), has_radio=name == "w0"
-                )
-            )
+            client = ClientConfig(address=control, secret=secret)
+            addresses.append(WorkerAddress(name=name, client=client, has_radio=n == 0))
         stage.pool = MediaPool(
             addresses, stage.core, stage.placements, SystemClock(), PoolConfig(beat_s=0.2)
         )
