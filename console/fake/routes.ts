@@ -237,6 +237,11 @@ export class FakeRoutes {
       ],
       ['GET', /^\/calls\/([^/]+)\/recordings$/, (_, id = '') => ok(hub.recordings[id] ?? [])],
       [
+        'POST',
+        /^\/calls\/([^/]+)\/recordings$/,
+        (asked, id = '') => ok(calls.record(id, asked.body as object, this.actor(asked))),
+      ],
+      [
         'GET',
         /^\/calls\/([^/]+)\/recordings\/([^/]+)$/,
         () => ({ status: 200, binary: tone(440, 3) }),

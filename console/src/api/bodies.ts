@@ -33,6 +33,13 @@ export interface NewCall {
   incident?: string
   title?: string
   record?: boolean
+  /** Each leg in a file of its own as well. */
+  record_legs?: boolean
+}
+
+export interface RecordingSwitch {
+  on: boolean
+  per_leg?: boolean
 }
 
 export interface LegChange {

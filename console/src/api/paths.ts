@@ -12,6 +12,7 @@ import type {
   NewLeg,
   NewMessage,
   NewReport,
+  RecordingSwitch,
   RuleSet,
   RuleSetSummary,
   SignIn,
@@ -30,6 +31,7 @@ import type {
   PhoneView,
   PrincipalView,
   Problem,
+  RecordingSwitchView,
   RecordingView,
   ResponderView,
   TimelineEntryView,
@@ -115,7 +117,10 @@ export interface paths {
   '/calls/{call}/legs/{leg}/move': { post: Send<{ to: string }, LegView, LegPath> }
   '/calls/{id}/merge': { post: Send<{ into: string }, CallView, Id> }
   '/calls/floors/{group}': { post: Send<FloorCommand, null, { group: string }> }
-  '/calls/{id}/recordings': { get: Read<RecordingView[], never, Id> }
+  '/calls/{id}/recordings': {
+    get: Read<RecordingView[], never, Id>
+    post: Send<RecordingSwitch, RecordingSwitchView, Id>
+  }
   '/messages': {
     get: Read<Page<MessageView>, Cursor & { incident?: string }>
     post: Send<NewMessage, MessageView>

@@ -75,6 +75,11 @@ export const useBench = defineStore('bench', () => {
     await ask(api.POST('/calls/{id}/merge', { params: { path: { id } }, body: { into } }))
   }
 
+  /** Start or stop recording a call that goes on. */
+  async function record(id: string, on: boolean): Promise<void> {
+    await ask(api.POST('/calls/{id}/recordings', { params: { path: { id } }, body: { on } }))
+  }
+
   /** Take a group's floor away from whoever it is named, or give it. */
   async function commandFloor(group: string, body: FloorCommand): Promise<void> {
     await ask(api.POST('/calls/floors/{group}', { params: { path: { group } }, body }))
@@ -91,6 +96,7 @@ export const useBench = defineStore('bench', () => {
     hangUp,
     moveLeg,
     merge,
+    record,
     commandFloor,
   }
 })

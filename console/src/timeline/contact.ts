@@ -249,14 +249,6 @@ export const CONTACT: Record<string, Renderer> = {
   leg_transferred: legTransferred,
   floor_commanded: floorCommanded,
   floor_moved: floorMoved,
-  recording_stored: (data, context) => ({
-    text: fact(context, 'recording_stored', {
-      duration: context.words.span(number(data, 'seconds')),
-    }),
-    icon: 'record',
-    tone: 'grey',
-    theme: 'contact',
-  }),
   device_seen: deviceSeen,
   device_commanded: (data, context) => ({
     text: fact(context, 'device_commanded', {

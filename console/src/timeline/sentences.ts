@@ -9,8 +9,9 @@ import { CONTACT } from './contact'
 import { show } from './data'
 import { PROGRESS } from './progress'
 import type { Context, Renderer, Sentence } from './sentence'
+import { SOUND } from './sound'
 
-export const RENDERERS: Record<string, Renderer> = { ...PROGRESS, ...CONTACT }
+export const RENDERERS: Record<string, Renderer> = { ...PROGRESS, ...CONTACT, ...SOUND }
 
 function unknownKind(entry: TimelineEntryView): Sentence {
   return {

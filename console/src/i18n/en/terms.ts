@@ -248,6 +248,16 @@ const terms: Messages['terms'] = {
     expired: 'Expired',
   },
   op: { text: 'Text', 'sos.ack': 'SOS acknowledgement', snapshot: 'Snapshot', record: 'Record' },
+  prompt: {
+    ringback: 'Ringing tone',
+    busy: 'Busy tone',
+    hold: 'Music on hold',
+    beep: 'Beep',
+    join: 'Joining chime',
+    leave: 'Leaving chime',
+    recording: 'Recording tone',
+    attention: 'Attention chime',
+  },
   attention: {
     default_rule: 'No rule matched: please judge',
     not_decidable: 'The rules cannot decide: please judge',

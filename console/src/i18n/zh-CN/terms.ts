@@ -246,6 +246,16 @@ export default {
     expired: '已过期',
   },
   op: { text: '文字指令', 'sos.ack': '求助确认', snapshot: '抓拍', record: '录像' },
+  prompt: {
+    ringback: '回铃音',
+    busy: '忙音',
+    hold: '等待音乐',
+    beep: '提示音',
+    join: '入会提示音',
+    leave: '离会提示音',
+    recording: '录音提示音',
+    attention: '广播前奏音',
+  },
   attention: {
     default_rule: '规则未命中，请人工研判',
     not_decidable: '规则无法判定，请人工研判',

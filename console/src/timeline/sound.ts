@@ -1,0 +1,71 @@
+/** Sentences of recordings and of prompts played at calls. */
+
+import { flag, number, text, texts, type Data } from './data'
+import { actorOf, chips, fact, type Context, type Renderer } from './sentence'
+
+/** A leg's recording is one of several; the mixed one is the call's. */
+function keyOf(data: Data, kind: string): string {
+  return text(data, 'leg_id') === '' ? kind : `${kind}_leg`
+}
+
+const recordingSwitched: Renderer = (data, context, entry) => ({
+  text: fact(
+    context,
+    !flag(data, 'on')
+      ? 'recording_off'
+      : flag(data, 'per_leg')
+        ? 'recording_on_legs'
+        : 'recording_on',
+    { actor: actorOf(entry, context) },
+  ),
+  icon: 'record',
+  tone: flag(data, 'on') ? 'vermillion' : 'grey',
+  theme: 'contact',
+})
+
+const recordingStored: Renderer = (data, context) => ({
+  text: fact(context, keyOf(data, 'recording_stored'), {
+    duration: context.words.span(number(data, 'seconds')),
+  }),
+  icon: 'record',
+  tone: 'grey',
+  theme: 'contact',
+  minor: text(data, 'leg_id') !== '',
+})
+
+const recordingFailed: Renderer = (data, context) => ({
+  text: fact(context, keyOf(data, 'recording_failed')),
+  icon: 'record',
+  tone: 'vermillion',
+  theme: 'contact',
+  chips: chips(context, ['error', text(data, 'reason')]),
+})
+
+function toWhom(data: Data, { words, names }: Context): string {
+  const legs = texts(data, 'legs').map((one) => names.endpoint(one))
+  return legs.length === 0 ? words.t('timeline.wholeCall') : words.list(legs)
+}
+
+export const SOUND: Record<string, Renderer> = {
+  recording_switched: recordingSwitched,
+  recording_stored: recordingStored,
+  recording_failed: recordingFailed,
+  recording_deleted: (_, context) => ({
+    text: fact(context, 'recording_deleted'),
+    icon: 'record',
+    tone: 'grey',
+    theme: 'contact',
+    minor: true,
+  }),
+  prompt_played: (data, context, entry) => ({
+    text: fact(context, 'prompt_played', {
+      actor: actorOf(entry, context),
+      prompt: context.words.term('prompt', text(data, 'name')),
+      whom: toWhom(data, context),
+    }),
+    icon: 'wave',
+    tone: 'grey',
+    theme: 'contact',
+    minor: true,
+  }),
+}
