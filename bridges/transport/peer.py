@@ -21,6 +21,7 @@ _EARLY_LIMIT = 64
 _RECORD_LIMIT = 64
 _STREAM_LIMIT = 8
 """SSRCs one peer may use in its life: libsrtp keeps a state for each."""
+_HANDSHAKE_S = 30.0
 _PATH_LIMIT = 8
 """Addresses a peer may have proven: its networks, before and after it moved."""
 _HEADER = 12
@@ -72,7 +73,8 @@ class Peer:
 
     @property
     def has_failed(self) -> bool:
-        return self._closed or self._dtls.state in {"failed", "closed"}
+        gave_up = self._handshake is not None and self._handshake.done() and self._keys is None
+        return self._closed or gave_up or self._dtls.state in {"failed", "closed"}
 
     def restart(self) -> None:
         """Give new ICE credentials (RFC 8445 §2.4); media goes on by the old path until a new one is proven."""
@@ -161,10 +163,12 @@ class Peer:
     async def _shake_hands(self) -> None:
         self._counts.handshakes += 1
         try:
-            await self._dtls.start(self.remote)
-        except (
-            Exception
-        ):  # a library's assertion about one peer's records must not touch the others
+            async with asyncio.timeout(_HANDSHAKE_S):
+                await self._dtls.start(self.remote)
+        except TimeoutError:
+            log.info("dtls_handshake_too_slow")
+        except Exception:
+            # A library's assertion about one peer's records must not touch the others.
             log.exception("dtls_handshake_broke")
         if self._dtls.state != "connected":
             self._counts.failed_handshakes += 1

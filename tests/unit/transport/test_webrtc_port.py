@@ -1,8 +1,10 @@
 """The WebRTC port against aiortc's own client: what is said comes back encrypted, and strangers get nothing."""
 
+import asyncio
 import os
 import socket
 import struct
+from random import Random
 
 import pytest
 from aioice import stun
@@ -195,6 +197,31 @@ async def test_hostile_datagrams_are_counted_and_the_call_goes_on(echo, browser)
         await eventually(lambda: counts.refused_packets >= 40)
     assert echo.peer.is_connected
     await eventually(lambda: len(echo.heard) > heard + 10)
+
+
+async def test_no_flood_of_noise_breaks_the_port_or_grows_it(echo, browser):
+    """20,000 datagrams of every kind, from strangers and from a proven address, in process."""
+    await browser.accept(echo.answer(await browser.offer()))
+    await eventually(lambda: browser.is_connected)
+    random = Random(7)
+    insider = ("127.0.0.1", 9)
+    echo.port.datagram_received(check(echo.peer.credentials), insider)
+    for n in range(20_000):
+        noise = bytearray(random.randbytes(random.choice((0, 1, 11, 12, 20, 60, 200, 1400))))
+        if noise:
+            noise[0] = random.choice((0, 1, 3, 16, 20, 22, 63, 64, 127, 128, 144, 191, 192, 255))
+        echo.port.datagram_received(bytes(noise), insider if n % 2 else ("192.0.2.1", n))
+        if n % 500 == 0:
+            await asyncio.sleep(0)
+    counts = echo.port.counts
+    assert counts.strangers + counts.unknown_checks + counts.shapeless > 10_000
+    assert counts.refused_packets > 500
+    assert echo.peer.addresses.count(insider) == 1
+    assert len(echo.port._by_address) <= 8
+    await eventually(lambda: len(echo.peer._streams) == 1)
+    heard = len(echo.heard)
+    await eventually(lambda: len(echo.heard) > heard + 10)
+    assert echo.peer.is_connected
 
 
 async def test_media_before_the_handshake_is_kept_and_heard(echo, browser):
