@@ -43,7 +43,7 @@ class SipConfig:
     # call mix at 16 kHz, so HD voice is for those who put it first, and for phones that have nothing else.
     codecs: tuple[str, ...] = ("PCMA", "PCMU", "G722", "opus")
     srtp: SrtpPolicy = SrtpPolicy.ACCEPT
-    comfort_noise: bool = False
+    comfort_noise: bool = True
     rtcp_mux: bool = True
 
     # Challenges in this order; a phone takes the first it knows (RFC 8760 §2.4). Without «MD5» it is refused.
