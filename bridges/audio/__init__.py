@@ -14,7 +14,9 @@ array once, so that a leg costs microseconds. Where to look:
 - `codecs` (all but G.711), `codings` (which leg speaks which), `lanes` (a leg's codec on the way in), `speakers` (on the
   way out, one encoder for all who hear the same), `packet_times` (packets that are not one tick long), `outbox`
   (packets of any size), `digits` (keys pressed for a leg).
-- `groups` (radio groups and their floor, with `airwaves` between frames and samples), `vox`, `recorder` with `wav`.
+- `groups` (radio groups and their floor, with `airwaves` between frames and samples), `vox`.
+- `taps` (what is recorded of a tick), `recorder` with `tracks` and `wav` (how it gets to disk); `prompts` (what is
+  played, to whom), `sounds` with `tones` (where it comes from).
 
 **The steps of a tick.** A call is narrow while all its legs are G.711, wide as soon as one is not; the narrow and
 the wide calls are two `stages`, arrays of different width and nothing else. A stage has `band` (`rate`, `frame`),

@@ -36,6 +36,8 @@ class MediaEvents:
         self._store = store
         self._clock = clock
         self._engine_came = engine_came
+        self.recordings_work = True
+        """Not since the last one failed, until one is stored again."""
 
     async def engine_status(self, status: EngineStatus) -> None:
         if self._engine_came is not None:
@@ -99,7 +101,8 @@ class MediaEvents:
                 )
 
     async def recording_stored(self, file: RecordedFile) -> None:
-        """A row and a fact, once; what the engine tells of a call that is not known stays untold."""
+        """A row and a fact, once. Raises NotFoundError for a call that is not on record."""
+        self.recordings_work = True
         now = self._clock.now()
         async with self._store.begin() as uow:
             call = await uow.calls.get(file.call_id)
@@ -121,6 +124,7 @@ class MediaEvents:
 
     async def recording_failed(self, call_id: str, leg_id: str | None, reason: str) -> None:
         """The desk must know at once: a call that should be recorded is not."""
+        self.recordings_work = False
         RECORDINGS_FAILED.inc()
         log.error("recording_failed", call_id=call_id, leg_id=leg_id, reason=reason)
         async with self._store.begin() as uow:

@@ -27,6 +27,7 @@ def media_pool(
     events = MediaEvents(calls, store, clock, engine_came=standings.engine_came)
     pool = MediaPool(worker_addresses(settings), events, CallPlacements(store), clock)
     health.watch("media", lambda: pool.is_connected)
+    health.watch("recordings", lambda: events.recordings_work, needed=False)
     if len(pool.members) > 1:
         for member in pool.members:
             _watch(health, member)

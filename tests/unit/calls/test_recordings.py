@@ -195,13 +195,15 @@ async def test_a_recording_that_fails_is_told_to_the_desk_and_the_call_goes_on(c
     async with store.begin() as uow:
         await uow.incidents.add(incident)
     call = await connected(calls, "sip:1001", "sip:1002", incident_id=incident.id)
-    await MediaEvents(calls, store, clock).recording_failed(
-        call.id, None, "No space left on device"
-    )
+    events = MediaEvents(calls, store, clock)
+    await events.recording_failed(call.id, None, "No space left on device")
     async with store.read() as uow:
         lines = await uow.timeline.of_incident(incident.id)
     (line,) = [one for one in lines if one.kind == "recording_failed"]
     assert line.data["reason"] == "No space left on device"
+    assert not events.recordings_work
+    await events.recording_stored(RecordedFile(call.id, "d/a.wav", 3.25, "ab" * 32))
+    assert events.recordings_work
     assert (await calls.get(call.id)).call.is_live
 
 

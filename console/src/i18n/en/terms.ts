@@ -234,6 +234,7 @@ const terms: Messages['terms'] = {
     sip: 'SIP',
     mqtt: 'MQTT',
     media: 'Media',
+    recordings: 'Recordings',
     wecom: 'WeCom',
     database: 'Database',
     rules: 'Rules',

@@ -66,6 +66,10 @@ const timeline: Messages['timeline'] = {
     recording_failed: 'Recording failed; the call goes on',
     recording_failed_leg: 'The recording of a leg failed; the call goes on',
     recording_deleted: 'A recording’s time was up; its file was deleted',
+    leg_measured_good: '{endpoint} could be heard well (MOS {score})',
+    leg_measured_fair: '{endpoint} could be heard fairly (MOS {score})',
+    leg_measured_poor: '{endpoint} could be heard poorly (MOS {score})',
+    leg_measured_bad: '{endpoint} could hardly be heard (MOS {score})',
     prompt_played: '{actor} played “{prompt}” to {whom}',
     device_seen_online: '{device} came online',
     device_seen_offline: '{device} went offline',
@@ -88,6 +92,9 @@ const timeline: Messages['timeline'] = {
     team: 'Team',
     effect: 'Result',
     battery: 'Battery',
+    loss: 'Loss',
+    jitter: 'Jitter',
+    roundTrip: 'Round trip',
   },
 }
 

@@ -232,6 +232,7 @@ export default {
     sip: '电话',
     mqtt: '物联',
     media: '媒体',
+    recordings: '录音',
     wecom: '企业微信',
     database: '数据库',
     rules: '规则',
