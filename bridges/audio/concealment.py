@@ -7,6 +7,7 @@ the same arrays.
 """
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from bridges.audio.history import History, Samples
@@ -91,8 +92,9 @@ class Concealer:
         end = said.shape[1]
         column = np.arange(self._longest)
         at = end - period[:, None] + np.minimum(column, period[:, None] - 1)
-        cycle = np.take_along_axis(said, at, axis=1)
-        before = np.take_along_axis(said, at - period[:, None], axis=1)
+        line = np.arange(len(rows))[:, None]
+        cycle = said[line, at]
+        before = said[line, at - period[:, None]]
         # The last quarter leads back to what came before the period's first sample.
         quarter = period[:, None] // 4
         weight = np.clip((column - (period[:, None] - 1 - quarter)) / quarter, 0, 1)
@@ -102,21 +104,19 @@ class Concealer:
     def _pitch(self, said: Floats) -> Rows:
         """The lag at which the end of each line is most like what came before: coarse, then to the sample."""
         step = self._coarse
-        thin = said[:, ::-1][:, ::step][:, ::-1]
-        lags = np.arange(self._shortest, self._longest + 1, step)
-        coarse = lags[likeness(thin, lags // step, self._template // step).argmax(axis=1)]
-        best = coarse
-        most = np.full(len(said), -np.inf, np.float32)
-        ends = said[:, -self._template :]
-        for offset in range(1 - step, step):
-            lag = np.clip(coarse + offset, self._shortest, self._longest)
-            at = said.shape[1] - self._template - lag[:, None] + np.arange(self._template)
-            then = np.take_along_axis(said, at, axis=1)
-            score = np.einsum("ij,ij->i", ends, then)
-            score /= np.sqrt(np.einsum("ij,ij->i", then, then) + 1)
-            best = np.where(score > most, lag, best)
-            most = np.maximum(most, score)
-        return np.asarray(best, np.int64)
+        thin = np.ascontiguousarray(said[:, ::-1][:, ::step][:, ::-1])
+        first, last = self._shortest // step, self._longest // step
+        best = (first + likeness(thin, first, last, self._template // step).argmax(axis=1)) * step
+        if step == 1:
+            return np.asarray(best, np.int64)
+        near = np.arange(1 - step, step)
+        lags = np.clip(best[:, None] + near, self._shortest, self._longest)
+        starts = said.shape[1] - self._template - lags
+        line = np.arange(len(said))
+        then = sliding_window_view(said, self._template, axis=1)[line[:, None], starts]
+        score = np.einsum("ilt,it->il", then, said[:, -self._template :])
+        score /= np.sqrt(np.einsum("ilt,ilt->il", then, then) + 1)
+        return np.asarray(lags[line, score.argmax(axis=1)], np.int64)
 
     def _continuation(self, rows: Rows, run: Rows) -> Floats:
         """The frame after `run` made-up ones."""
@@ -134,18 +134,16 @@ class Concealer:
         voice[places] = going_on + (good - going_on) * self._fade_in[run]
 
 
-def likeness(said: Floats, lags: Rows, template: int) -> Floats:
-    """How like the last `template` samples of each line are to those `lag` earlier: the correlation over the
-    earlier ones' norm, n×len(lags). `lags` are evenly spaced and ascending; the lines are long enough."""
-    width = said.shape[1]
-    views = np.lib.stride_tricks.sliding_window_view(said, template, axis=1)
-    starts = width - template - lags
-    then = views[:, starts]
+def likeness(said: Floats, first: int, last: int, template: int) -> Floats:
+    """How like the last `template` samples of each line are to those `first` to `last` samples earlier: the
+    correlation over the earlier ones' norm, n×(last − first + 1). The lines are long enough."""
+    begin, end = said.shape[1] - template - last, said.shape[1] - template - first
+    then = sliding_window_view(said[:, begin : end + template], template, axis=1)
     score = np.einsum("ilt,it->il", then, said[:, -template:])
-    power = np.cumsum(np.square(said, dtype=np.float64), axis=1)
-    power = np.concatenate((np.zeros((len(said), 1)), power), axis=1)
-    energy = power[:, starts + template] - power[:, starts]
-    return np.asarray(score / np.sqrt(np.maximum(energy, 0) + 1), np.float32)
+    power = np.cumsum(np.square(said[:, begin : end + template], dtype=np.float64), axis=1)
+    energy = power[:, template - 1 :].copy()
+    energy[:, 1:] -= power[:, :-template]
+    return np.asarray((score / np.sqrt(np.maximum(energy, 0) + 1))[:, ::-1], np.float32)
 
 
 def _gain_table(frame: int, rate: int) -> Floats:

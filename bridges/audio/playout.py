@@ -7,6 +7,7 @@ taken becomes a frame of the rings: `depth` decides that, here it only becomes i
 """
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from bridges.audio.history import PAST, History, Samples
@@ -132,7 +133,7 @@ class Playout:
         here = said[:, : self._fade]
         starts = start[:, None] + sign[:, None] * lags
         starts = np.clip(starts, 0, line.shape[1] - self._fade)
-        views = np.lib.stride_tricks.sliding_window_view(line, len(span), axis=1)
+        views = sliding_window_view(line, len(span), axis=1)
         there = views[np.arange(len(rows))[:, None], starts]
         energy = np.einsum("ilt,ilt->il", there, there) * np.einsum("it,it->i", here, here)[:, None]
         alike = np.einsum("ilt,it->il", there, here) / np.sqrt(energy + 1)
@@ -146,4 +147,5 @@ class Playout:
 
 
 def _read(line: NDArray[np.float32], start: Rows, steps: Rows) -> NDArray[np.float32]:
-    return np.take_along_axis(line, start[:, None] + steps, axis=1)
+    read: NDArray[np.float32] = line[np.arange(len(line))[:, None], start[:, None] + steps]
+    return read

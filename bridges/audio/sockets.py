@@ -86,7 +86,8 @@ class ReceiveArena:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._used = 0
-        self.data = np.zeros((capacity, STRIDE), np.uint8)
+        # Touched now: a flood must not meet memory that the kernel has yet to find, page by page.
+        self.data = np.full((capacity, STRIDE), 0, np.uint8)
         self._addresses = np.zeros((capacity, _ADDRESS_SIZE), np.uint8)
         self._messages, self._iov = message_array(self.data, self._addresses)
         self._control = np.zeros((capacity, _CONTROL_SIZE), np.uint8)
