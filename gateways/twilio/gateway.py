@@ -151,7 +151,7 @@ class TwilioGateway:
             await self._desk.tell_ended(order.leg_id, Cause.FAILED, "all lines to Twilio are taken")
             return
         page = Page(leg_id=order.leg_id, chapter=Chapter.PLACED, number=number)
-        leg = Leg(self._desk, page, ring_for_s=order.ring_for_s, shape=order.shape)
+        leg = Leg(self._desk, page, ring_for_s=order.ring_for_s)
         self._legs[leg.id] = leg
         try:
             await self._desk.ledger.put(page)

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from commhub.ports.media import MediaOrder
 from commhub.ports.store import Store, TwilioLeg
+from commhub.ports.telephony import shape_of
 from gateways.twilio.errors import UnreadablePageError
 
 
@@ -89,8 +91,11 @@ class Ledger:
         async with self._store.read() as uow:
             return list(await uow.twilio.list())
 
-    async def call_of(self, leg_id: str) -> str | None:
-        """The call the leg is in now (it may have been moved); None when the leg has ended or never was."""
+    async def order_of(self, leg_id: str) -> MediaOrder | None:
+        """The leg's place in the call it is in now, shaped as the desk has it now (it may have been moved, or only
+        listen since); None when the leg has ended or never was."""
         async with self._store.read() as uow:
             leg = await uow.calls.find_leg(leg_id)
-        return leg.call_id if leg is not None and leg.is_live else None
+        if leg is None or not leg.is_live:
+            return None
+        return MediaOrder(call_id=leg.call_id, leg_id=leg_id, shape=shape_of(leg))

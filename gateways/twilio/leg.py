@@ -13,7 +13,6 @@ import structlog
 
 from commhub.domain.call import Cause
 from commhub.domain.errors import DomainError
-from commhub.ports.media import PLAIN, LegShape, MediaOrder
 from gateways.twilio import twiml
 from gateways.twilio.causes import FINAL, cause_of_end, cause_of_error
 from gateways.twilio.desk import Desk
@@ -30,6 +29,8 @@ log = structlog.get_logger(__name__)
 _RESUME_LIFE_S = 86_400
 _LOOKS = 4
 _STOPPED_S = 1.0
+_LOST_S = 0.1
+_AGAIN_S = 2.0
 # A caller who still hears ringing asks again soon, and is then turned away without being picked up.
 _REJECT_S = 4.0
 _GOODBYE_S = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 60.0, 60.0)
@@ -39,11 +40,8 @@ _RING_GRACE_S = 15.0
 class Leg:
     """`page` is what is stored. `run` lives as long as the leg does."""
 
-    def __init__(
-        self, desk: Desk, page: Page, *, ring_for_s: float = 45.0, shape: LegShape = PLAIN
-    ) -> None:
+    def __init__(self, desk: Desk, page: Page, *, ring_for_s: float = 45.0) -> None:
         self._desk = desk
-        self._shape = shape
         self.page = page
         self._lock = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -52,6 +50,7 @@ class Leg:
         self._stream: MediaStream | None = None
         self._trunk: Trunk | None = None
         self._stopped = False
+        self._lost = page.chapter is Chapter.TALKING
         self._refusal = Cause.CALL_ENDED
         self._unanswered = False
         self._in_vain = 0
@@ -237,6 +236,7 @@ class Leg:
             STREAMS.dec()
             if self._stream is stream:
                 self._stream = self._trunk = None
+                self._lost = not self._stopped
             self._touched.set()
 
     async def _admit(self, ticket: Ticket, start: Start, socket: Socket) -> MediaStream:
@@ -251,17 +251,16 @@ class Leg:
             await self._write(used=True)
             if self._stream is not None:
                 self._stream.stop()
-            self._stopped = False
+            self._stopped = self._lost = False
             self._stream = MediaStream(socket, start, self._desk.config, self._desk.clock)
             return self._stream
 
     async def _carry(self, stream: MediaStream) -> None:
         desk = self._desk
-        call_id = await desk.ledger.call_of(self.id)
-        if call_id is None:
+        order = await desk.ledger.order_of(self.id)
+        if order is None:
             await self.end(Cause.CALL_ENDED, None)
             return
-        order = MediaOrder(call_id=call_id, leg_id=self.id, shape=self._shape)
         try:
             async with Trunk(desk.media, order, stream.hear, desk.clock) as trunk:
                 await desk.tell(
@@ -307,7 +306,10 @@ class Leg:
         if self.page.chapter in (Chapter.PLACED, Chapter.OFFERED):
             rest = self._ring_until - self._desk.clock.monotonic()
             return max(0.0, min(rest, self._desk.config.resume_within_s))
-        return _STOPPED_S if self._stopped else self._desk.config.resume_within_s / _LOOKS
+        if self._stopped or self._lost:
+            # Where no worker took the last stream, the next one waits a little longer.
+            return _STOPPED_S if self._stopped else _LOST_S + _AGAIN_S * self._in_vain
+        return self._desk.config.resume_within_s / _LOOKS
 
     async def _heard_within(self, patience: float | None) -> bool:
         self._touched.clear()
@@ -319,8 +321,8 @@ class Leg:
         return True
 
     async def _look(self, looks: int) -> None:
-        """Twilio was silent: ask it, and give up on what does not come back."""
-        self._stopped = False
+        """Twilio was silent: ask it, fetch a call back whose stream was lost, and give up on what does not come."""
+        stopped, self._stopped, self._lost = self._stopped, False, False
         page = self.page
         status = await self._status(page.call_sid)
         if self.page is not page or self.is_streaming:
@@ -335,6 +337,15 @@ class Leg:
                 await self.end(Cause.NO_ANSWER, "nobody answered in time")
         elif looks >= _LOOKS:
             await self.end(Cause.MEDIA_LOST, "the stream was lost and did not come back")
+        elif not stopped:
+            await self._fetch_back(page.call_sid)
+
+    async def _fetch_back(self, sid: str | None) -> None:
+        try:
+            if sid is not None and not await self._desk.api.fetch_back(sid, self._resume_url()):
+                await self._ended_there("completed", {})
+        except TwilioError as error:
+            log.warning("twilio_call_not_fetched_back", leg_id=self.id, reason=str(error))
 
     async def _status(self, sid: str | None) -> str:
         if sid is None:
