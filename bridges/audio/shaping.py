@@ -108,7 +108,8 @@ def amplified(said: Totals, shape: LegShape) -> Totals:
     """What a group says with its leg's fixed gain. An automatic gain is for single voices; many speak here."""
     if not shape.gain_db:
         return said
-    return np.rint(said * 10 ** (shape.gain_db / 20)).astype(np.int32)
+    louder: Totals = np.rint(said * 10 ** (shape.gain_db / 20)).astype(np.int32)
+    return louder
 
 
 @dataclass(slots=True)

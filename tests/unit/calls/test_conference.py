@@ -2,17 +2,16 @@
 
 import pytest
 from fakes.calls import FakeDriver, RememberingMedia
-from fakes.web import app_of, client_of, someone
+from fakes.web import someone
 
 from commhub.calls.control import LegWish
 from commhub.calls.media_events import MediaEvents
-from commhub.calls.routes import build_router
 from commhub.calls.service import CallRequest, CallService
 from commhub.domain.call import Cause, Entry, LegState
 from commhub.domain.device import Device, DeviceKind
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from commhub.domain.facts import FloorCommanded, FloorMoved, LegShaped, LegTransferred
-from commhub.domain.people import Endpoint, Role, Scheme
+from commhub.domain.people import Endpoint, Scheme
 from commhub.ports.inward import IncomingCall
 from commhub.ports.media import PLAIN, EngineStatus, FloorAction, LegMeter, LegShape
 from commhub.ports.store import SipAccount
@@ -426,69 +425,3 @@ async def test_who_waits_for_the_floor_is_told_to_the_desk_and_to_no_timeline(
     revoked, queue = recorded(FloorMoved)
     assert (revoked.call_id, revoked.cause) == (call.id, "talk_limit")
     assert (queue.call_id, queue.incident_id, queue.queue) == (None, None, ("radio:r3",))
-
-
-# --- over HTTP ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def client(calls, store, clock, tmp_path):
-    keys = {"caller": someone(Role.RESPONDER, name="zhao")}
-    app = app_of(build_router(calls, store), clock=clock, keys=keys)
-    async with client_of(app) as client:
-        yield client
-
-
-async def test_a_leg_is_changed_moved_and_merged_over_http(client, calls):
-    here, legs = await talking(calls, "sip:1001", "sip:1002", "sip:1003")
-    there, _ = await talking(calls, "sip:2001", "sip:2002")
-    leg = f"calls/{here.id}/legs/{legs['sip:1001'].id}"
-    body = {"held": True, "gain_db": -6, "whispers_to": [legs["sip:1002"].id]}
-    answer = (await client.patch(leg, json=body)).json()
-    assert {name: answer[name] for name in body} == body
-    moved = (await client.post(f"{leg}/move", json={"to": there.id})).json()
-    assert (moved["call_id"], moved["held"], moved["whispers_to"]) == (there.id, False, [])
-    merged = await client.post(f"calls/{here.id}/merge", json={"into": there.id})
-    assert {one["endpoint"] for one in merged.json()["legs"]} == {
-        "sip:1001", "sip:1002", "sip:1003", "sip:2001", "sip:2002",
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"gain_db": 21},
-        {"gain_db": "loud"},
-        {"whispers_to": "sip:1001"},
-        {"whispers_to": ["nobody"]},
-        {"hears": []},
-    ],
-)
-async def test_a_change_that_makes_no_sense_is_422_with_a_reason(client, calls, body):
-    call, legs = await talking(calls, "sip:1001", "sip:1002")
-    answer = await client.patch(f"calls/{call.id}/legs/{legs['sip:1001'].id}", json=body)
-    assert answer.status_code == 422
-    assert answer.json()["detail"]
-
-
-async def test_the_floor_of_a_group_is_commanded_over_http(client, media):
-    answer = await client.post("calls/floors/g1", json={"action": "revoke"})
-    assert answer.status_code == 204
-    assert media.orders == [("command_floor", "g1", FloorAction.REVOKE, None)]
-    for body in ({"action": "steal"}, {"action": "grant"}, {"action": "grant", "participant": "x"}):
-        assert (await client.post("calls/floors/g1", json=body)).status_code == 422
-
-
-@pytest.mark.parametrize("key", ["viewer", "caller"])
-async def test_who_may_not_intervene_is_told_so(client, calls, media, key):
-    call, legs = await talking(calls, "sip:1001", "sip:1002")
-    client.headers["Authorization"] = f"Bearer {key}"
-    leg = f"calls/{call.id}/legs/{legs['sip:1001'].id}"
-    for answer in (
-        await client.patch(leg, json={"listen_only": True}),
-        await client.post(f"{leg}/move", json={"to": "x"}),
-        await client.post("calls/floors/g1", json={"action": "revoke"}),
-        await client.post(f"calls/{call.id}/legs", json={"endpoint": "sip:1", "mode": "listen"}),
-    ):
-        assert answer.status_code == 403
-    assert media.orders == []
