@@ -276,6 +276,18 @@ export const EXAMPLES: Record<
     { data: { reason: 'No space left on device' }, zh: '录音失败', en: 'Recording failed' },
     { data: { reason: 'x', leg_id: 'l' }, zh: '单独录音失败', en: 'recording of a leg failed' },
   ],
+  leg_measured: [
+    {
+      data: { endpoint: 'sip:1001', score: 4.4, lost_pct: 0, jitter_ms: 2.5, round_trip_ms: null },
+      zh: '值班台 通话质量良好（MOS 4.4）',
+      en: '值班台 could be heard well (MOS 4.4)',
+    },
+    {
+      data: { endpoint: 'sip:1001', score: 2.9, lost_pct: 12.5, jitter_ms: 40, round_trip_ms: 300 },
+      zh: '通话质量很差',
+      en: 'could hardly be heard',
+    },
+  ],
   recording_deleted: [{ data: {}, zh: '保存期满', en: 'time was up' }],
   prompt_played: [
     {

@@ -1,4 +1,6 @@
-/** Sentences of recordings and of prompts played at calls. */
+/** Sentences of recordings, of prompts played at calls, and of how well a leg could be heard. */
+
+import type { Tone } from '@/status'
 
 import { flag, number, text, texts, type Data } from './data'
 import { actorOf, chips, fact, type Context, type Renderer } from './sentence'
@@ -46,7 +48,42 @@ function toWhom(data: Data, { words, names }: Context): string {
   return legs.length === 0 ? words.t('timeline.wholeCall') : words.list(legs)
 }
 
+type Grade = [least: number, grade: string, tone: Tone]
+
+/** Opinion scores as people speak of them, the best first (ITU-T G.107 annex B). */
+const GRADES: readonly Grade[] = [
+  [4, 'good', 'green'],
+  [3.6, 'fair', 'grey'],
+  [3.1, 'poor', 'orange'],
+]
+const WORST: Grade = [0, 'bad', 'vermillion']
+
+const legMeasured: Renderer = (data, context) => {
+  const score = number(data, 'score')
+  const [, grade, tone] = GRADES.find(([least]) => score >= least) ?? WORST
+  const milliseconds = (key: string): string =>
+    typeof data[key] === 'number' ? `${Math.round(number(data, key))} ms` : ''
+  return {
+    text: fact(context, `leg_measured_${grade}`, {
+      endpoint: context.names.endpoint(text(data, 'endpoint')),
+      score: score.toFixed(1),
+    }),
+    icon: 'wave',
+    tone,
+    theme: 'contact',
+    minor: true,
+    passing: grade === 'good',
+    chips: chips(
+      context,
+      ['loss', `${number(data, 'lost_pct')}%`],
+      ['jitter', milliseconds('jitter_ms')],
+      ['roundTrip', milliseconds('round_trip_ms')],
+    ),
+  }
+}
+
 export const SOUND: Record<string, Renderer> = {
+  leg_measured: legMeasured,
   recording_switched: recordingSwitched,
   recording_stored: recordingStored,
   recording_failed: recordingFailed,
