@@ -119,6 +119,16 @@ class TwilioApi:
                 return "completed"
             raise
 
+    async def fetch_back(self, sid: str, url: str) -> bool:
+        """Make a call in progress ask `url` what to do next, whatever it does now; False when it is over."""
+        try:
+            await self._ask(self._client.calls(sid).update_async(url=url, method="POST"))
+        except ApiError as error:
+            if error.code not in _OVER and error.status != httpx.codes.NOT_FOUND:
+                raise
+            return False
+        return True
+
     async def complete(self, sid: str) -> None:
         """End a call, ringing or talking. One that is over is fine (a retry)."""
         try:

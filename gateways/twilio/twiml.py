@@ -1,8 +1,9 @@
 """The documents Twilio is answered with (TwiML), made by twilio's own builder.
 
-After `<Connect>` comes a `<Redirect>`: when the stream ends without the call, for example because control was
-restarted, Twilio asks what to do next instead of dropping the caller. The fragment of its URL asks Twilio to try
-again when nobody answers (webhook connection overrides); the pause before it gives a restart time.
+After `<Connect>` comes a long `<Pause>`: when the stream ends without the call, for example because control was
+killed, the caller waits there, and whoever controls then fetches the call back over REST at once. The `<Redirect>` at
+its end is the last resort; the fragment of its URL asks Twilio to try again when nobody answers (webhook connection
+overrides).
 """
 
 from urllib.parse import urlencode
@@ -10,7 +11,7 @@ from urllib.parse import urlencode
 from twilio.twiml.voice_response import Connect, VoiceResponse
 
 RETRIES = "#rc=5&rp=all&tt=15000"
-_BREATHE_S = 2
+_WAIT_S = 25
 _RING_ON_S = 1
 
 
@@ -19,7 +20,7 @@ def connect(stream_url: str, ticket: str, resume_url: str) -> str:
     response, verb = VoiceResponse(), Connect()
     verb.stream(url=stream_url).parameter(name="ticket", value=ticket)
     response.append(verb)
-    response.pause(length=_BREATHE_S)
+    response.pause(length=_WAIT_S)
     response.redirect(resume_url + RETRIES, method="POST")
     return str(response)
 

@@ -70,12 +70,18 @@ class Api:
         return JSONResponse(call.record.as_api(self._memory.account.sid))
 
     def update(self, sid: str, form: dict[str, list[str]]) -> JSONResponse:
-        """doc: «Update a call», here only its end."""
+        """doc: «Update a call»: its end, or another document."""
         call = self._exchange.calls.get(sid)
         if call is None:
             return _error(404, 20404, "The requested resource was not found")
         if call.is_over:
             return _error(400, 21220, "Call is not in-progress. Cannot redirect.")
+        if url := _one(form, "Url"):
+            # doc: only a call in progress can be sent elsewhere.
+            if call.record.status != "in-progress":
+                return _error(400, 21220, "Call is not in-progress. Cannot redirect.")
+            call.send_to(url)
+            return JSONResponse(call.record.as_api(self._memory.account.sid))
         status = _one(form, "Status")
         if status not in ("completed", "canceled"):
             return _error(400, 20001, f"the stand-in cannot do {status!r}")

@@ -20,6 +20,10 @@ class Ended(Exception):  # noqa: N818 - the ordinary end of a call
     """The call is over with this status."""
 
 
+class SentElsewhere(Exception):  # noqa: N818 - an order, not an error
+    """The REST API gave the call another document to follow."""
+
+
 class Call:
     """`run` is its whole life. `person` is who the hub talks with."""
 
@@ -32,7 +36,9 @@ class Call:
         self._webhooks = webhooks
         self._sequence = 0
         self._answered = asyncio.Event()
-        self._over = asyncio.Event()
+        self._interrupt = asyncio.Event()
+        self._is_finished = False
+        self._elsewhere = ""
         self._final = "completed"
         self._sip_code = ""
         self._reports: asyncio.Queue[tuple[str, dict[str, str]] | None] = asyncio.Queue()
@@ -49,7 +55,13 @@ class Call:
     def finish(self, status: str = "completed") -> None:
         """The call ends now, whoever wanted it."""
         self._final = status
-        self._over.set()
+        self._is_finished = True
+        self._interrupt.set()
+
+    def send_to(self, url: str) -> None:
+        """doc: whatever it does now ends, and what this URL says comes next."""
+        self._elsewhere = url
+        self._interrupt.set()
 
     def as_json(self, frequencies: list[float]) -> dict[str, Any]:
         stream = self.stream
@@ -99,18 +111,18 @@ class Call:
         ):
             raise Ended("no-answer")
         self._move("in-progress")
-        await self._follow(await self._fetch(self.record.url))
+        await self._follow(self.record.url)
         raise Ended("completed")
 
     async def _come_in(self) -> None:
         """doc: the number's voice URL is asked while the caller hears ringing."""
         self.record.status = "ringing"
-        await self._follow(await self._fetch(self.record.url))
+        await self._follow(self.record.url)
         raise Ended("completed")
 
     async def _either(self, event: asyncio.Event, seconds: float) -> bool:
         """Whether the event came within the time. Raises Ended when the call ended first."""
-        waits = [asyncio.create_task(event.wait()), asyncio.create_task(self._over.wait())]
+        waits = [asyncio.create_task(event.wait()), asyncio.create_task(self._interrupt.wait())]
         try:
             await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -120,11 +132,13 @@ class Call:
         return event.is_set()
 
     def _check(self) -> None:
-        if self._over.is_set():
+        if self._is_finished:
             ringing = self.record.status in ("queued", "ringing")
             # doc: a call that ends while it rings is canceled; an incoming one assumed no-answer.
             inbound = self.record.direction == "inbound"
             raise Ended(("no-answer" if inbound else "canceled") if ringing else self._final)
+        if self._elsewhere:
+            raise SentElsewhere
 
     async def _fetch(self, url: str) -> Element:
         """The next document. doc: without one the call ends (11200)."""
@@ -132,7 +146,7 @@ class Call:
         if self.record.documents > _MOST_DOCUMENTS:
             raise Ended("failed")
         asking = asyncio.create_task(self._webhooks.post(url, self._fields()))
-        over = asyncio.create_task(self._over.wait())
+        over = asyncio.create_task(self._interrupt.wait())
         await asyncio.wait((asking, over), return_when=asyncio.FIRST_COMPLETED)
         over.cancel()
         if not asking.done():
@@ -144,11 +158,19 @@ class Call:
         root: Element = fromstring(answer.text)
         return root
 
-    async def _follow(self, document: Element) -> None:
-        """doc: verb by verb; Redirect throws the rest away."""
-        following: Element | None = document
-        while following is not None:
-            following = await self._verbs(following)
+    async def _follow(self, url: str) -> None:
+        """doc: verb by verb; Redirect throws the rest away, as the REST API does from outside."""
+        document: Element | None = None
+        while url or document is not None:
+            try:
+                if document is None or url:
+                    document, url = await self._fetch(url), ""
+                else:
+                    document = await self._verbs(document)
+            except SentElsewhere:
+                url, self._elsewhere = self._elsewhere, ""
+                if not self._is_finished:
+                    self._interrupt.clear()
 
     async def _verbs(self, document: Element) -> Element | None:
         for verb in document:
@@ -177,7 +199,7 @@ class Call:
         self.stream = stream
         self.record.streams += 1
         try:
-            self.ended_streams.append(await stream.run(noun.get("url", ""), self._over))
+            self.ended_streams.append(await stream.run(noun.get("url", ""), self._interrupt))
         finally:
             self.stream = None
         self._check()

@@ -318,6 +318,7 @@ class FakeApi:
         self.called = []
         self.completed = []
         self.asked = []
+        self.fetched_back = []
         self.statuses = {}
         self.failing = None
         self.may_answer = asyncio.Event()
@@ -343,6 +344,11 @@ class FakeApi:
         self.asked.append(sid)
         await self._answer()
         return self.statuses.get(sid, "in-progress")
+
+    async def fetch_back(self, sid, url):
+        self.fetched_back.append((sid, url))
+        await self._answer()
+        return self.statuses.get(sid) != "completed"
 
     async def complete(self, sid):
         self.completed.append(sid)

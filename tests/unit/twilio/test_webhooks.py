@@ -390,3 +390,24 @@ async def test_a_ringing_call_is_known_after_a_restart_and_goes_on(edge):
     await edge.reports(leg, "ringing", SequenceNumber="1")
     assert ticket_of(await edge.answered(leg))
     assert edge.calls.states(leg) == ["ringing"]
+
+
+async def test_a_call_whose_stream_was_lost_is_fetched_back_by_the_next_process(edge):
+    leg = await edge.place()
+    await edge.answered(leg)
+    await edge.restart()
+    await eventually(lambda: edge.api.fetched_back)
+    [(sid, url)] = edge.api.fetched_back
+    assert sid == edge.api.sid
+    assert ticket_of(await edge.post(url.removeprefix(edge.url), edge.fields()))
+
+
+async def test_a_call_that_is_over_when_it_should_come_back_has_ended(edge):
+    leg = await edge.place()
+    await edge.answered(leg)
+    edge.api.statuses[edge.api.sid] = "completed"
+    await edge.restart()
+    await eventually(lambda: edge.calls.end_of(leg))
+    assert edge.calls.end_of(leg)[0] is Cause.HUNG_UP
+    await eventually(lambda: edge.gateway.legs == 0)
+    assert edge.api.completed == []
