@@ -61,11 +61,12 @@ class Member:
         return max(len(self.journal.legs), self.load.legs if self.load else 0)
 
     @property
-    def share(self) -> float:
-        """How full it is, by legs or by time, whichever is worse."""
+    def weight(self) -> tuple[int, float]:
+        """How loaded it is, to be compared: by its time first, in quarters, because small differences say more of
+        the machine than of the worker; then by legs."""
         if self.load is None:
-            return 0.0
-        return max(self.leg_count / max(self.load.max_legs, 1), self.load.busy)
+            return (0, 0.0)
+        return (int(4 * self.load.busy), self.leg_count / max(self.load.max_legs, 1))
 
     @property
     def takes_calls(self) -> bool:

@@ -83,7 +83,7 @@ class Places:
         if with_radio and (having := [member for member in takers if member.has_radio]):
             return having[0]
         if takers:
-            return min(takers, key=lambda member: (member.share, member.leg_count))
+            return min(takers, key=lambda member: member.weight)
         if any(member.is_up for member in self.members):
             raise UnavailableError("every media worker is full")
         raise WorkerLostError("no media worker is there")

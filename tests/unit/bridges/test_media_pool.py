@@ -139,6 +139,20 @@ async def test_the_least_loaded_worker_takes_the_next_call_and_all_of_its_legs(t
         assert on(town, name)[f"c{n}"] == {f"a{n}", f"b{n}"}
 
 
+async def test_a_worker_with_dearer_legs_is_spared_and_small_differences_are_not_seen(town):
+    w0, w1 = town.workers.values()
+    w0.busy, w1.busy = 0.12, 0.2
+    await town.pool.look()
+    await town.talk("c1", "a1")
+    await town.talk("c2", "a2")
+    assert {town.placements.workers[call] for call in ("c1", "c2")} == {"w0", "w1"}
+    w0.busy = 0.4
+    await town.pool.look()
+    for n in range(3, 6):
+        await town.talk(f"c{n}", f"a{n}")
+        assert town.placements.workers[f"c{n}"] == "w1"
+
+
 async def test_two_legs_that_come_at_once_are_in_one_place(town):
     await asyncio.gather(*(town.reserve("c1", f"l{n}") for n in range(20)))
     assert sorted(len(on(town, name).get("c1", ())) for name in ("w0", "w1")) == [0, 20]
