@@ -36,11 +36,13 @@ _Key = tuple[str, tuple[str, ...] | None]
 
 @dataclass(slots=True, eq=False)
 class _Playing:
-    """`at` is where it is, in narrow samples; `level` how loud it was when the last tick ended, 0…1."""
+    """`at` is where it is, in narrow samples; `level` how loud it was when the last tick ended, 0…1. `sound` is there
+    when `coming` brought it."""
 
     playback: Playback
-    sound: Future[Sound]
+    coming: Future[Sound]
     gain: float
+    sound: Sound | None = None
     at: int = 0
     level: float = 1.0
     stopping: bool = False
@@ -50,22 +52,30 @@ class _Playing:
         return self.at > 0 and self.level > 0
 
     @property
-    def is_ready(self) -> bool:
-        return self.sound.done() and self.sound.exception() is None
+    def failure(self) -> BaseException | None:
+        """Why there will be no sound; None while it may still come."""
+        return self.coming.exception() if self.coming.done() else None
 
-    @property
-    def is_over(self) -> bool:
-        return not self.playback.loop and self.at >= len(self.sound.result().narrow)
+    def find_sound(self) -> Sound | None:
+        """The sound, as soon as it has come."""
+        if self.sound is None and self.coming.done() and self.coming.exception() is None:
+            self.sound = self.coming.result()
+        return self.sound
 
-    def frame(self, band: Band, goal: float) -> NDArray[np.int16]:
+    def frame(self, sound: Sound, band: Band, goal: float) -> NDArray[np.int16]:
         """The samples of this tick, going from the last level to `goal`."""
-        samples = self.sound.result().of(band)
         begin = self.at * (band.rate // NARROW.rate)
-        piece = _piece(samples, begin, band.frame, around=self.playback.loop)
+        piece = _piece(sound.of(band), begin, band.frame, around=self.playback.loop)
         if self.level == goal == self.gain == 1.0:
             return piece
         ramp = np.linspace(self.level, goal, band.frame, dtype=np.float32)
         return np.asarray(np.rint(piece * (ramp * np.float32(self.gain))), np.int16)
+
+    def advance(self, sound: Sound, level: float) -> bool:
+        """Let a tick pass; whether the sound is over."""
+        self.level = level
+        self.at += NARROW.frame
+        return not self.playback.loop and self.at >= len(sound.narrow)
 
 
 def _piece(
@@ -110,7 +120,7 @@ class _Target:
     def choose(self) -> tuple[_Playing, float] | None:
         """What sounds in this tick and the level it goes to; asked again in the same tick, the same. Another one is
         heard only after the last is silent."""
-        wanted = next((one for one in self.once if not one.stopping), None)
+        wanted = next((one for one in self.once if not one.stopping), None) if self.once else None
         if wanted is None and self.loop is not None and not self.loop.stopping:
             wanted = self.loop
         if self.heard is not None and self.heard is not wanted and self.heard.is_audible:
@@ -198,31 +208,27 @@ class Prompts:
         """Add to the totals what whole calls hear."""
         for key, where in self._places.items():
             if key[1] is None:
-                for stage, places in where:
-                    _add(self._targets[key], stage.mixer.totals, places, stage.band)
+                _add(self._targets[key], where, to_totals=True)
 
     def to_legs(self, out: list[Output]) -> None:
         """Add to the mix what single legs hear, then let time pass."""
         for key, where in self._places.items():
             if key[1] is not None:
-                for stage, places in where:
-                    _add(self._targets[key], stage.mixer.mix, places, stage.band)
+                _add(self._targets[key], where, to_totals=False)
         for key in list(self._places):
             self._advance(self._targets[key], out)
 
     def _advance(self, target: _Target, out: list[Output]) -> None:
         chosen = target.choose()
-        if chosen is None or not chosen[0].sound.done():
+        if chosen is None:
             return
         one, level = chosen
-        if not one.is_ready:
-            reason = str(one.sound.exception())
-            log.warning("prompt_failed", prompt=one.playback.prompt, reason=reason)
-            self._end(target, one, "failed", out)
-            return
-        one.level = level
-        one.at += NARROW.frame
-        if one.is_over:
+        sound = one.find_sound()
+        if sound is None:
+            if (failure := one.failure) is not None:
+                log.warning("prompt_failed", prompt=one.playback.prompt, reason=str(failure))
+                self._end(target, one, "failed", out)
+        elif one.advance(sound, level):
             self._end(target, one, "finished", out)
         elif one.stopping:
             self._end(target, one, "stopped", out)
@@ -274,11 +280,23 @@ class Prompts:
             self._end(target, one, "gone", out)
 
 
-def _add(target: _Target, into: NDArray[np.int32], places: Places, band: Band) -> None:
+def _add(target: _Target, where: list[tuple[Stage, Places]], *, to_totals: bool) -> None:
     chosen = target.choose()
-    if chosen is not None and chosen[0].is_ready:
-        one, level = chosen
-        into[places] += one.frame(band, level)
+    if chosen is None:
+        return
+    one, level = chosen
+    sound = one.find_sound()
+    if sound is None:
+        return
+    for stage, places in where:
+        into = stage.mixer.totals if to_totals else stage.mixer.mix
+        frame = one.frame(sound, stage.band, level)
+        if len(places) == 1:
+            # Most are played to one leg, and a row by its number costs a third of rows by an array.
+            line = into[places[0]]
+            np.add(line, frame, out=line)
+        else:
+            into[places] += frame
 
 
 def _places_of(target: _Target, stage: Stage, legs: LegTable) -> list[int]:
