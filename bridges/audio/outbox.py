@@ -103,10 +103,9 @@ class Outbox:
                 packet = self._packets[i, : int(self._iov["size"][i])].tobytes()
                 out.append(PacketOut(leg_id, packet))
         self._counts.sent += int(np.count_nonzero(plugged))
-        for i in np.flatnonzero(legs.secured[owners]).tolist():
-            size = int(self._iov["size"][i])
-            # What could not be closed goes out as a packet of nothing.
-            self._iov["size"][i] = self._vault.close(self._packets, i, int(owners[i]), size)
+        secured = np.flatnonzero(legs.secured[owners])
+        if len(secured):
+            self._vault.close(self._packets, secured, owners[secured], self._iov["size"])
         write_addresses(self._addresses[:count], legs.goal[owners])
         fds = legs.own_fd[owners]
         self._send(self._shared_fd, np.flatnonzero((fds == NONE) & ~plugged))

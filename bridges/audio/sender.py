@@ -102,12 +102,10 @@ class PacketArena:
         self._counts.send_errors += unsent
 
     def _close(self, places: Index, rows: Index) -> None:
-        for i in np.flatnonzero(self._legs.secured[rows]).tolist():
-            place = int(places[i])
-            # What could not be closed goes out as a packet of nothing.
-            self._iov["size"][place] = self._vault.close(
-                self._packets, place, int(rows[i]), self._size
-            )
+        secured = self._legs.secured[rows]
+        lines = places[secured]
+        self._iov["size"][lines] = self._size
+        self._vault.close(self._packets, lines, rows[secured], self._iov["size"])
 
     def _hand_out(self, place: int, row: int, out: list[Output]) -> int:
         leg_id = self._legs.id_of(row)

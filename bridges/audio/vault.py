@@ -47,33 +47,53 @@ class Vault:
         FORGED when it is not what the far end sent."""
         if not self._srtp:
             return
-        theirs = np.flatnonzero((rows >= 0) & self._legs.secured[rows])
-        opened: dict[int, int] = {}
-        for i in theirs.tolist():
-            row = int(rows[i])
-            opened[row] = opened.get(row, 0) + 1
-            if opened[row] > _LEG_LIMIT:
-                self._counts.flooded += 1
-                rows[i] = FORGED
-                continue
-            sizes[i] = self.open_one(data, i, row, int(sizes[i]))
-            if sizes[i] == REFUSED:
-                rows[i] = FORGED
+        lines = np.flatnonzero((rows >= 0) & self._legs.secured[rows])
+        if not len(lines):
+            return
+        seen: dict[int, int] = {}
+        opened = []
+        owners = rows[lines].tolist()
+        kinds = data[lines, 1].tolist()
+        for row, address, size, kind in zip(
+            owners, _addresses(data, lines), sizes[lines].tolist(), kinds, strict=True
+        ):
+            seen[row] = seen.get(row, 0) + 1
+            is_kept = seen[row] <= _LEG_LIMIT
+            opened.append(self._open(row, address, size, kind) if is_kept else REFUSED)
+        flooded = sum(count - _LEG_LIMIT for count in seen.values() if count > _LEG_LIMIT)
+        self._counts.flooded += flooded
+        self._counts.srtp_failed += opened.count(REFUSED) - flooded
+        sizes[lines] = opened
+        rows[lines[sizes[lines] == REFUSED]] = FORGED
 
     def open_one(self, data: NDArray[np.uint8], i: int, row: int, size: int) -> int:
         """Open line `i` of `data` as a packet of that leg; its new size, REFUSED (and counted) if it is forged."""
-        inward, address = self._srtp[row].inward, data.ctypes.data + i * data.strides[0]
-        is_report = size > 1 and rtcp.is_rtcp(int(data[i, 1]))
-        opened = (inward.unprotect_rtcp if is_report else inward.unprotect)(address, size)
+        (address,) = _addresses(data, np.array([i]))
+        opened = self._open(row, address, size, int(data[i, 1]))
         self._counts.srtp_failed += opened == REFUSED
         return opened
 
-    def close(self, data: NDArray[np.uint8], i: int, row: int, size: int) -> int:
-        """Close line `i` of `data`, which has ROOM behind it; its new size. REFUSED (and counted): it must not be
-        sent, because it may still be in the clear."""
-        closed = self._srtp[row].outward.protect(data.ctypes.data + i * data.strides[0], size)
-        self._counts.send_errors += closed == REFUSED
-        return closed
+    def _open(self, row: int, address: int, size: int, kind: int) -> int:
+        """`kind` is the second byte, which tells reports from voice (RFC 5761 §4)."""
+        inward = self._srtp[row].inward
+        if rtcp.is_rtcp(kind):
+            return inward.unprotect_rtcp(address, size)
+        return inward.unprotect(address, size)
+
+    def close(
+        self, data: NDArray[np.uint8], lines: Index, rows: Index, sizes: NDArray[np.uint64]
+    ) -> None:
+        """Close these lines of `data`, the packets of those rows, each with ROOM behind it. `sizes` (of all lines)
+        become those of what may be sent: nothing (and counted) where a packet may still be in the clear."""
+        srtp = self._srtp
+        closed = [
+            srtp[row].outward.protect(address, size)
+            for row, address, size in zip(
+                rows.tolist(), _addresses(data, lines), sizes[lines].tolist(), strict=True
+            )
+        ]
+        self._counts.send_errors += closed.count(REFUSED)
+        sizes[lines] = closed
 
     def close_report(self, row: int, report: bytes) -> bytes | None:
         """A compound RTCP packet as SRTCP (§3.4), None when it must not be sent."""
@@ -89,3 +109,9 @@ class Vault:
         size = self._srtp[row].inward.unprotect_rtcp(paper.ctypes.data, len(report))
         self._counts.srtp_failed += size == REFUSED
         return paper[:size].tobytes() if size != REFUSED else None
+
+
+def _addresses(data: NDArray[np.uint8], lines: Index) -> list[int]:
+    """Where those lines of `data` stand in memory."""
+    addresses: list[int] = (data.ctypes.data + lines * data.strides[0]).tolist()
+    return addresses
