@@ -31,6 +31,7 @@ export interface FloorEvent {
   event: string
   talker: string | null
   call_id: string | null
+  queue?: string[]
 }
 
 type Op = Record<string, unknown>
