@@ -297,7 +297,7 @@ class MediaWorker:
             yield from map(protocol.event, self._recorder.untold())
 
 
-def carry_out(engine: AudioEngine, args: protocol.EngineArgs) -> object:  # noqa: C901 - a flat list
+def carry_out(engine: AudioEngine, args: protocol.EngineArgs) -> object:  # noqa: C901, PLR0912 - a flat list
     """One order of control, between two ticks; its JSON-ready result. A new order is one more case."""
     result: object = None
     match args:

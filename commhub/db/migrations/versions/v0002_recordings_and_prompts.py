@@ -1,5 +1,7 @@
 """Recordings know their leg, incident and age; prompts are uploaded sounds."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -61,8 +63,8 @@ def upgrade() -> None:
 
 
 def _need(
-    name: str, kind: sa.types.TypeEngine[object], default: str | sa.sql.elements.ColumnElement[bool]
-) -> sa.Column[object]:
+    name: str, kind: sa.types.TypeEngine[Any], default: str | sa.sql.elements.ColumnElement[bool]
+) -> sa.Column[Any]:
     """A column for rows that are there already, with what they get; the default goes again afterwards."""
     return sa.Column(name, kind, nullable=False, server_default=default)
 
