@@ -23,6 +23,8 @@ _SHORTEST_S, _LONGEST_S = 0.005, 0.015
 _TEMPLATE_S = 0.015
 _GAIN_AT_S = ((0.0, 1.0), (0.010, 1.0), (0.060, 0.0), (1.0, 0.0))
 
+_NONE: Rows = np.empty(0, np.int64)
+
 Floats = NDArray[np.float32]
 
 
@@ -38,6 +40,7 @@ class Concealer:
         self._template = round(_TEMPLATE_S * rate)
         self._coarse = max(1, rate // 4000)
         self._run = np.full(rows, _NOTHING_SAID, np.int64)
+        self._any_run = True
         self._period = np.full(rows, self._shortest * 2, np.int64)
         self._cycle = np.zeros((rows, self._longest), np.float32)
         self._steps = np.arange(frame)
@@ -48,6 +51,7 @@ class Concealer:
     def clear(self, row: int) -> None:
         """The row's next gap has nothing to repeat until it has spoken."""
         self._run[row] = _NOTHING_SAID
+        self._any_run = True
         self._history.clear(row)
 
     def is_steady(self, rows: Rows) -> NDArray[np.bool_]:
@@ -60,6 +64,9 @@ class Concealer:
     ) -> Rows:
         """Fill the `missing` places of `voice` (n×frame) in place, except where the silence is `meant`, and soften
         the returns; returns the places that were made up."""
+        any_missing = bool(missing.any())
+        if not (any_missing or self._any_run):
+            return _NONE
         run = self._run[rows]
         fill = np.flatnonzero(missing & ~meant & (run < LONGEST_RUN))
         if len(fill):
@@ -67,6 +74,7 @@ class Concealer:
         back = np.flatnonzero(~missing & (run > 0))
         if len(back):
             self._return(rows[back], back, voice)
+        self._any_run = any_missing or bool(self._run.any())
         ended = np.flatnonzero(missing & meant)
         if len(ended):
             self._run[rows[ended]] = _NOTHING_SAID

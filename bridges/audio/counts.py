@@ -10,10 +10,11 @@ from dataclasses import dataclass, fields
 class Counts:
     """All since the start of the worker.
 
-    Dropped on receipt: `malformed` (no valid RTP), `strangers` (no leg has that source), `unwanted` (a leg that
-    is on hold, or a payload type nobody agreed), `flooded` (more odd packets in one tick than it can look at).
-    `undecodable` (a payload that its codec refuses), `srtp_failed` (forged, repeated or in the clear where keys
-    were agreed). Dropped by playout: `late`, `duplicate`. Radio: `radio_dropped` (no floor), `radio_overflow` (queue full),
+    Every datagram is `received`, and either `accepted` or one of these. Dropped on receipt: `malformed` (no valid RTP), `strangers` (no leg has that source), `unwanted` (a leg that
+    is on hold, or a payload type nobody agreed), `flooded` (more packets in one tick than it can look at, or than a leg may
+    send), `undecodable` (a payload that its codec refuses), `srtp_failed` (forged, repeated or in the clear where keys
+    were agreed). Of the accepted, playout drops `late` and
+    `duplicate` ones; `concealed` are frames made up, `resynced` time lines begun anew. Radio: `radio_dropped` (no floor), `radio_overflow` (queue full),
     `radio_undecodable` (forwarded to the group, but not heard in calls), `radio_malformed` (no floor message),
     `floor_strangers` (a radio that asked for the floor of a group it is not in). Recordings, in
     ticks of one track: `recorder_dropped` (the writer is too far behind), `recorder_unwritten` (the disk is full).

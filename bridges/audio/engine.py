@@ -196,7 +196,7 @@ class AudioEngine:
         self._vault.agree(row, remote.srtp)
         self._codings.give(row, coding, remote.audio)
         if reachable and key != legs.expected[row]:
-            self._receiver.expect(row, key)
+            self._receiver.sources.expect(row, key)
             legs.goal[row] = key
         reports_to = NONE if remote.rtcp is None else _key_of(remote.rtcp)[0]
         self._reports.expect(row, self._pairs.get(leg_id), reports_to, remote.rtcp_mux, self._tick)
@@ -315,7 +315,7 @@ class AudioEngine:
         else:
             row = self._legs.row_of(leg_id)
             self._out += map(LegMeasured, self._measured({leg_id: (row, call.call_id)}).meters())
-            self._receiver.forget(row)
+            self._receiver.sources.forget(row)
             self._digits.forget(row)
             self._reports.forget(row)
             self._hush.clear(row)

@@ -1,6 +1,14 @@
 """Learn a source from its first packets, then lock it: whoever comes later is a stranger (RTP Bleed,
 CVE-2017-14099). A source is believed when several packets in a row continue one another."""
 
+from enum import Enum, auto
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridges.audio.legs import NONE, LegTable
+from bridges.audio.sources import CROWDED, SharedSources
+
 NEW_SOURCE = 3
 """Packets in a row from an address that the SDP did not name."""
 NEW_SSRC = 2
@@ -30,3 +38,106 @@ class Probation:
 
     def forget(self, row: int) -> None:
         self._candidates.pop(row, None)
+
+
+class Verdict(Enum):
+    """On a packet: nobody's, of the leg's locked source, or of the source to which the leg was just locked."""
+
+    STRANGER = auto()
+    KNOWN = auto()
+    LOCKED = auto()
+
+
+class LegSources:
+    """Where the voices of all legs come from: `shared` for those on the shared socket, `own` from the descriptor of a
+    leg's own socket to its row."""
+
+    def __init__(self, legs: LegTable) -> None:
+        self._legs = legs
+        self._probation = Probation()
+        self.shared = SharedSources()
+        self.own: dict[int, int] = {}
+
+    def expect(self, row: int, key: int) -> None:
+        """The leg's voice will come from `key`, or be learnt; forgets what was learnt before."""
+        legs = self._legs
+        self.forget(row)
+        legs.expected[row] = key
+        legs.locked[row] = False
+        legs.ssrc[row] = NONE
+        if legs.own_fd[row] == NONE:
+            legs.source[row] = key
+            self.shared.put(key, row)
+        else:
+            self.own[int(legs.own_fd[row])] = row
+
+    def forget(self, row: int) -> None:
+        """The leg goes, or gets another address."""
+        legs = self._legs
+        if legs.own_fd[row] != NONE:
+            self.own.pop(int(legs.own_fd[row]), None)
+        elif legs.source[row] != NONE:
+            self.shared.remove(int(legs.source[row]), row)
+        legs.source[row] = NONE
+        self._probation.forget(row)
+
+    def _unlearnt(self) -> NDArray[np.bool_]:
+        legs = self._legs
+        unlearnt: NDArray[np.bool_] = (
+            legs.connected & legs.sends & ~legs.locked & (legs.own_fd == NONE)
+        )
+        return unlearnt
+
+    def hosts_waiting(self) -> NDArray[np.int64]:
+        return self._legs.expected[self._unlearnt()] >> 16
+
+    def owner(self, row: int, key: int, ssrc: int) -> int | None:
+        """The leg an odd packet may belong to."""
+        legs = self._legs
+        if row >= 0:
+            return row
+        if row == CROWDED:
+            crowd = self.shared.crowd(key)
+            by_ssrc = [r for r in crowd if legs.ssrc[r] == ssrc]
+            open_ = [r for r in crowd if legs.ssrc[r] == NONE and legs.sends[r]]
+            return next(iter(by_ssrc or open_), None)
+        # The host is known and the port is not: certain only when a single leg waits for that host.
+        waiting = np.flatnonzero(self._unlearnt() & (legs.expected >> 16 == key >> 16))
+        return int(waiting[0]) if len(waiting) == 1 else None
+
+    def judge(self, row: int, key: int, ssrc: int, sequence: int) -> Verdict:
+        """Whether a packet's source may speak for the leg; learns and locks."""
+        legs = self._legs
+        if not legs.connected[row]:
+            return Verdict.STRANGER
+        if legs.locked[row] and key == legs.source[row] and ssrc == legs.ssrc[row]:
+            return Verdict.KNOWN
+        needed = self._probation_of(row, key)
+        if needed is None:
+            return Verdict.STRANGER
+        if needed and not self._probation.passed(row, key, ssrc, sequence, needed):
+            return Verdict.STRANGER
+        self._lock(row, key, ssrc)
+        return Verdict.LOCKED
+
+    def _probation_of(self, row: int, key: int) -> int | None:
+        """How many packets in a row must speak for a source before the leg is locked to it; None: never."""
+        legs = self._legs
+        if legs.locked[row]:
+            return NEW_SSRC if key == legs.source[row] else None
+        expected = int(legs.expected[row])
+        if key == expected:
+            return 0
+        return None if legs.near[row] and key >> 16 != expected >> 16 else NEW_SOURCE
+
+    def _lock(self, row: int, key: int, ssrc: int) -> None:
+        legs = self._legs
+        if legs.own_fd[row] == NONE and key != legs.source[row]:
+            self.shared.remove(int(legs.source[row]), row)
+            self.shared.put(key, row)
+        legs.source[row] = key
+        legs.ssrc[row] = ssrc
+        legs.locked[row] = True
+        if legs.goal[row] != key:
+            legs.goal[row] = key
+            legs.changed = True

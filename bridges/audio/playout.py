@@ -23,6 +23,7 @@ _PACE = 3
 """Ticks from one jump to the next."""
 _QUIET = 60.0**2
 """Mean square below which nothing is heard of a jump (−55 dBov)."""
+_NONE: Rows = np.empty(0, np.int64)
 
 
 class Playout:
@@ -39,6 +40,7 @@ class Playout:
         self._shift = np.zeros(rows, np.int64)
         self._wish = np.zeros(rows, np.int8)
         self._busy = np.zeros(rows, bool)
+        self._any_busy = False
         self._next = np.zeros(rows, np.int64)
         self._tries = np.zeros(rows, np.int64)
 
@@ -60,16 +62,19 @@ class Playout:
         self._history.insert(rows, frames)
         self._shift[rows] += self._frame
         self._wish[rows] = -1
-        self._busy[rows] = True
+        self._busy[rows] = self._any_busy = True
 
     def lengthen(self, rows: Rows, frames: int | Rows = 1) -> None:
         """Begin to give the rows so many frames of delay; they are `grown` some ticks later, frame by frame."""
         self._wish[rows] = np.maximum(self._wish[rows], frames)
-        self._busy[rows] = True
+        self._busy[rows] = self._any_busy = True
 
     def grown(self) -> Rows:
         """The rows whose delay has grown by a frame."""
+        if not self._any_busy:
+            return _NONE
         busy = np.flatnonzero(self._busy)
+        self._any_busy = len(busy) > 0
         return busy[(self._wish[busy] > 0) & (self._shift[busy] >= self._frame)]
 
     def settle(self, rows: Rows) -> Samples:
@@ -82,7 +87,7 @@ class Playout:
 
     def play(self, rows: Rows, voice: Samples, tick: int) -> None:
         """Put in place of `voice` (n×frame, the current ones of the history) what the shifted rows are heard to say."""
-        at = np.flatnonzero(self._busy[rows])
+        at = np.flatnonzero(self._busy[rows]) if self._any_busy else _NONE
         if not len(at):
             return
         mine = rows[at]

@@ -39,7 +39,7 @@ class Quality:
         self._concealer = Concealer(legs.capacity, self._history, rate)
         self._playout = Playout(legs.capacity, self._history, rate)
         self.noise = ComfortNoise(legs.capacity, rings.frame)
-        self._too_long = np.zeros(legs.capacity, bool)
+        self._too_long: set[int] = set()
         self._waiting = _NONE
         self._repeated: Samples = np.empty((0, rings.frame), np.int16)
         rings.on_reset = self.clear
@@ -49,7 +49,7 @@ class Quality:
         self._concealer.clear(row)
         self._playout.clear(row)
         self.noise.clear(row)
-        self._too_long[row] = False
+        self._too_long.discard(row)
 
     def comfort(self, row: int, timestamp: int | None, level: int, tick: int) -> None:
         """The row's far end stopped speaking at `timestamp` (None: just now), before a background of −`level` dBov."""
@@ -75,15 +75,14 @@ class Quality:
             asked = self.rings.too_short
             rows = np.fromiter(asked, np.int64, len(asked))
             self._playout.lengthen(rows, np.fromiter(asked.values(), np.int64, len(asked)))
-            self._too_long[rows] = False
+            self._too_long.difference_update(asked)
             asked.clear()
         too_long, too_short = self.rings.waits.review(tick)
         if len(too_short):
             self._playout.lengthen(too_short)
-        if len(too_long):
-            self._too_long[too_long] = True
-        if self._too_long.any():
-            self._shorten(np.flatnonzero(self._too_long), tick)
+        self._too_long.update(too_long.tolist())
+        if self._too_long:
+            self._shorten(np.array(sorted(self._too_long)), tick)
 
     def read(self, rows: Rows, tick: int, out: Units) -> NDArray[np.bool_]:
         """What waits for this tick, as `Rings.read` has it."""
@@ -136,7 +135,7 @@ class Quality:
         if len(rows):
             self._playout.shorten(rows, self._decode(rows, self.rings.peek(rows, tick)))
             self.rings.delay(rows, -1, tick)
-            self._too_long[rows] = False
+            self._too_long.difference_update(rows.tolist())
 
     def _repeat(self, rows: Rows, voice: Samples, missing: NDArray[np.bool_]) -> None:
         for row, frame in zip(self._waiting, self._repeated, strict=True):

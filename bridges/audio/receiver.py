@@ -15,13 +15,12 @@ from bridges.audio.counts import Counts
 from bridges.audio.events import DtmfReceived, Output
 from bridges.audio.g711 import FRAME, STATIC_PAYLOAD_TYPE, Law, transcode
 from bridges.audio.lanes import Lanes
-from bridges.audio.learning import NEW_SOURCE, NEW_SSRC, Probation
+from bridges.audio.learning import LegSources, Verdict
 from bridges.audio.legs import NONE, LegTable
 from bridges.audio.noise import read_level
 from bridges.audio.quality import Quality
 from bridges.audio.reports import Reports
 from bridges.audio.sockets import STRIDE, ReceiveArena
-from bridges.audio.sources import CROWDED, SharedSources
 from bridges.audio.vault import FORGED, Vault
 from bridges.transport.srtp import REFUSED
 
@@ -64,34 +63,9 @@ class Receiver:
         self._shared_fd = shared_fd
         self._shared_limit = 4 * legs.capacity
         self._arena = ReceiveArena(self._shared_limit + _SLACK)
-        self._sources = SharedSources()
-        self._probation = Probation()
-        self._own: dict[int, int] = {}
+        self.sources = LegSources(legs)
         self._now = 0.0
         self._came: NDArray[np.float64] = np.empty(0)
-
-    def expect(self, row: int, key: int) -> None:
-        """The leg's voice will come from `key`, or be learnt; forgets what was learnt before."""
-        legs = self._legs
-        self.forget(row)
-        legs.expected[row] = key
-        legs.locked[row] = False
-        legs.ssrc[row] = NONE
-        if legs.own_fd[row] == NONE:
-            legs.source[row] = key
-            self._sources.put(key, row)
-        else:
-            self._own[int(legs.own_fd[row])] = row
-
-    def forget(self, row: int) -> None:
-        """The leg goes, or gets another address."""
-        legs = self._legs
-        if legs.own_fd[row] != NONE:
-            self._own.pop(int(legs.own_fd[row]), None)
-        elif legs.source[row] != NONE:
-            self._sources.remove(int(legs.source[row]), row)
-        legs.source[row] = NONE
-        self._probation.forget(row)
 
     def receive(self, tick: int, now: float, out: list[Output]) -> None:
         """Take in everything that waits, at the time `now` in seconds."""
@@ -100,7 +74,7 @@ class Receiver:
         shared = arena.drain(self._shared_fd, 0, self._shared_limit)
         count = shared
         owners: list[int] = []
-        for fd, row in self._own.items():
+        for fd, row in self.sources.own.items():
             got = arena.drain(fd, count, OWN_LIMIT)
             count += got
             owners += [row] * got
@@ -108,7 +82,7 @@ class Receiver:
             return
         keys = arena.keys(count)
         rows = np.empty(count, np.int64)
-        rows[:shared] = self._sources.lookup(keys[:shared])
+        rows[:shared] = self.sources.shared.lookup(keys[:shared])
         rows[shared:] = owners
         self._counts.received += count
         self._came = now - arena.ages(count)
@@ -151,12 +125,15 @@ class Receiver:
 
     def _file(self, which: NDArray[np.int64] | slice, rows: NDArray[np.int64], tick: int) -> None:
         arena = self._arena
-        most = int(np.bincount(rows).max())
+        tally = np.bincount(rows, minlength=self._legs.capacity)
+        most = int(tally.max())
         if most > PLAIN_LIMIT:
             index = np.arange(len(self._came))[which]
             kept = self._fair(index, rows, PLAIN_LIMIT)
             which, rows, most = kept, rows[np.searchsorted(index, kept)], PLAIN_LIMIT
+            np.minimum(tally, PLAIN_LIMIT, out=tally)
         self._counts.accepted += len(rows)
+        self._legs.received += tally
         self._note(rows, arena.halves[which, 1].astype(np.int64), tick)
         stamps = arena.words[which, 1].astype(np.int64)
         self._jitter.note(rows, stamps, self._came[which], most)
@@ -165,9 +142,8 @@ class Receiver:
         )
 
     def _note(self, rows: NDArray[np.int64], sequences: NDArray[np.int64], tick: int) -> None:
-        """Keep the books of accepted packets: how many, up to which sequence number, when last."""
+        """Keep the books of accepted packets: up to which sequence number, and when last."""
         legs = self._legs
-        legs.received += np.bincount(rows, minlength=legs.capacity)
         legs.heard_at[rows] = tick
         last = legs.last_sequence[rows]
         step = ((sequences - last + 0x8000) & 0xFFFF) - 0x8000
@@ -186,7 +162,7 @@ class Receiver:
         odd = self._whole(odd, sizes, first)
         unknown = rows[odd] == NONE
         if unknown.any():
-            waiting = self._hosts_waiting()
+            waiting = self.sources.hosts_waiting()
             strange = unknown & ~np.isin(keys[odd] >> 16, waiting)
             self._counts.strangers += int(np.count_nonzero(strange))
             odd = odd[~strange]
@@ -219,21 +195,11 @@ class Receiver:
         self._counts.flooded += len(which) - len(kept)
         return kept
 
-    def _unlearnt(self) -> NDArray[np.bool_]:
-        legs = self._legs
-        unlearnt: NDArray[np.bool_] = (
-            legs.connected & legs.sends & ~legs.locked & (legs.own_fd == NONE)
-        )
-        return unlearnt
-
-    def _hosts_waiting(self) -> NDArray[np.int64]:
-        return self._legs.expected[self._unlearnt()] >> 16
-
     def _look(self, i: int, size: int, key: int, row: int, tick: int, out: list[Output]) -> None:
         """Take one odd packet."""
         arena, legs = self._arena, self._legs
         sequence, ssrc = int(arena.halves[i, 1]), int(arena.words[i, 2])
-        found = self._owner(row, key, ssrc)
+        found = self.sources.owner(row, key, ssrc)
         if found is not None and row < 0 and legs.secured[found]:
             size = self._vault.open_one(arena.data, i, found, size)
             if size == REFUSED:
@@ -295,6 +261,7 @@ class Receiver:
             return
         self._counts.accepted += 1
         row = np.array([found])
+        legs.received[found] += 1
         self._note(row, np.array([sequence]), tick)
         if kind == legs.payload_type[found]:
             self._jitter.note(row, np.array([stamp]), np.array([came]), 1)
@@ -343,59 +310,14 @@ class Receiver:
         if event.digit is not None and leg_id is not None:
             out.append(DtmfReceived(leg_id, event.digit))
 
-    def _owner(self, row: int, key: int, ssrc: int) -> int | None:
-        """The leg an odd packet may belong to."""
-        legs = self._legs
-        if row >= 0:
-            return row
-        if row == CROWDED:
-            crowd = self._sources.crowd(key)
-            by_ssrc = [r for r in crowd if legs.ssrc[r] == ssrc]
-            open_ = [r for r in crowd if legs.ssrc[r] == NONE and legs.sends[r]]
-            return next(iter(by_ssrc or open_), None)
-        # The host is known and the port is not: certain only when a single leg waits for that host.
-        waiting = np.flatnonzero(self._unlearnt() & (legs.expected >> 16 == key >> 16))
-        return int(waiting[0]) if len(waiting) == 1 else None
-
     def _admit(self, row: int, key: int, ssrc: int, sequence: int) -> bool:
         """Whether the packet's source may speak for the leg; learns and locks."""
-        legs = self._legs
-        if not legs.connected[row]:
-            return False
-        if legs.locked[row] and key == legs.source[row] and ssrc == legs.ssrc[row]:
-            return True
-        needed = self._probation_of(row, key)
-        if needed is None:
-            return False
-        if needed and not self._probation.passed(row, key, ssrc, sequence, needed):
-            return False
-        self._lock(row, key, ssrc, sequence)
-        return True
-
-    def _probation_of(self, row: int, key: int) -> int | None:
-        """How many packets in a row must speak for a source before the leg is locked to it; None: never."""
-        legs = self._legs
-        if legs.locked[row]:
-            return NEW_SSRC if key == legs.source[row] else None
-        expected = int(legs.expected[row])
-        if key == expected:
-            return 0
-        return None if legs.near[row] and key >> 16 != expected >> 16 else NEW_SOURCE
-
-    def _lock(self, row: int, key: int, ssrc: int, sequence: int) -> None:
-        legs = self._legs
-        if legs.own_fd[row] == NONE and key != legs.source[row]:
-            self._sources.remove(int(legs.source[row]), row)
-            self._sources.put(key, row)
-        legs.source[row] = key
-        legs.ssrc[row] = ssrc
-        legs.locked[row] = True
-        if ssrc == legs.out_ssrc[row]:
-            self._reports.collide(row, key)
-        self._begin_anew(row, sequence)
-        if legs.goal[row] != key:
-            legs.goal[row] = key
-            legs.changed = True
+        verdict = self.sources.judge(row, key, ssrc, sequence)
+        if verdict is Verdict.LOCKED:
+            if ssrc == self._legs.out_ssrc[row]:
+                self._reports.collide(row, key)
+            self._begin_anew(row, sequence)
+        return verdict is not Verdict.STRANGER
 
     def _begin_anew(self, row: int, sequence: int) -> None:
         """Another stream begins: its timestamps and numbers follow no other's."""

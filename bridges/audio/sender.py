@@ -38,6 +38,7 @@ class PacketArena:
         way = np.where(legs.plugged[of[sending]], _NO_SOCKET, own)
         order = np.argsort(way, kind="stable")
         self._way = way[order]
+        self._ends = self._ends_of(self._way)
         self._places = places = sending[order]
         self._rows = rows = of[places]
         self._size = rtp.HEADER_SIZE + size
@@ -64,19 +65,31 @@ class PacketArena:
         """Send `payload` as the packets whose first sample is due at `time`, in samples; nothing to the places that
         are `silent`."""
         if silent is None or not silent.any():
-            self._send(slice(None), self._messages, time, out)
+            self._send(slice(None), self._messages, self._ends, time, out)
         else:
             at = np.flatnonzero(~silent[self._places])
-            self._send(at, np.ascontiguousarray(self._messages[at]), time, out)
+            messages = np.ascontiguousarray(self._messages[at])
+            self._send(at, messages, self._ends_of(self._way[at]), time, out)
+
+    @staticmethod
+    def _ends_of(way: Index) -> tuple[int, int]:
+        """Where the packets for the shared socket end, and those for any socket."""
+        shared, socketed = np.searchsorted(way, (_OWN_SOCKET, _NO_SOCKET)).tolist()
+        return shared, socketed
 
     def mark(self) -> None:
         """Somebody's next packet is the first one after a pause."""
         self._marked = True
 
     def _send(
-        self, at: Index | slice, messages: NDArray[np.void], time: int, out: list[Output]
+        self,
+        at: Index | slice,
+        messages: NDArray[np.void],
+        ends: tuple[int, int],
+        time: int,
+        out: list[Output],
     ) -> None:
-        """Send to the `at`s of the sending places, whose messages those are."""
+        """Send to the `at`s of the sending places, whose messages those are, and whose ways end there."""
         legs, places, rows = self._legs, self._places[at], self._rows[at]
         if not len(rows):
             return
@@ -90,8 +103,7 @@ class PacketArena:
         legs.octets[rows] += self._size - rtp.HEADER_SIZE
         if self._has_secured:
             self._close(places, rows)
-        way = self._way[at]
-        shared, socketed = np.searchsorted(way, (_OWN_SOCKET, _NO_SOCKET)).tolist()
+        shared, socketed = ends
         sent, unsent = send_batch(self._shared_fd, messages, 0, shared)
         for i, fd in enumerate(legs.own_fd[rows[shared:socketed]].tolist(), shared):
             one, none = send_batch(fd, messages, i, i + 1)

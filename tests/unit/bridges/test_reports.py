@@ -3,6 +3,7 @@
 import itertools
 import socket
 import struct
+import time
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from bridges.audio import rtcp
 from bridges.audio.events import PacketOut
 from bridges.audio.jitter import Jitter
 from bridges.audio.legs import LegTable
+from bridges.audio.sockets import ReceiveArena
 from commhub.ports.media import AudioFormat, MediaOrder, RtpAddress, SrtpKeys
 
 SECOND = 50
@@ -368,3 +370,11 @@ def test_jitter_is_that_of_the_book_for_one_packet_a_tick_and_for_several(batch)
     assert jitter.milliseconds(np.array([2]))[0] == pytest.approx(expected / 8)
     jitter.begin(2)
     assert jitter.units(2) == 0
+
+
+def test_the_kernel_says_how_long_a_packet_waited(bench, one):
+    arena, began = ReceiveArena(4), time.time()
+    one.speak()
+    while arena.drain(bench.engine._shared.rtp.fileno(), 0, 4) == 0:
+        assert time.time() - began < 2
+    assert 0 < arena.ages(1)[0] <= time.time() - began
