@@ -228,7 +228,9 @@ class SipAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SipBinding:
-    """A registered contact (RFC 3261 §10). `received` is the source «host:port» behind NAT (RFC 3581)."""
+    """A registered contact (RFC 3261 §10). `received` is the source «host:port» behind NAT (RFC 3581); `path` the
+    proxies before it, as Route values (RFC 3327); `q` its preference, 0 to 1; `instance` and `reg_id` the phone and
+    which of its flows this is (RFC 5626)."""
 
     account: str
     contact: str
@@ -239,6 +241,18 @@ class SipBinding:
     transport: str
     path: tuple[str, ...] = ()
     agent: str | None = None
+    q: float = 1.0
+    instance: str | None = None
+    reg_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SipSubscription:
+    """Somebody watches an account's calls (RFC 6665): the dialog and its counters, as the SIP edge wrote them."""
+
+    id: str
+    expires_at: datetime
+    state: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +295,9 @@ class Sip(Protocol):
     async def put_dialog(self, dialog: SipDialog) -> None: ...
     async def delete_dialog(self, leg_id: str) -> None: ...
     async def dialogs(self) -> Sequence[SipDialog]: ...
+    async def put_subscription(self, subscription: SipSubscription) -> None: ...
+    async def delete_subscription(self, subscription_id: str) -> None: ...
+    async def subscriptions(self) -> Sequence[SipSubscription]: ...
 
 
 class Fleet(Protocol):

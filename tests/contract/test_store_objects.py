@@ -40,6 +40,7 @@ from commhub.ports.store import (
     SipAccount,
     SipBinding,
     SipDialog,
+    SipSubscription,
     StoredResponse,
     TwilioLeg,
     UnitOfWork,
@@ -179,6 +180,11 @@ CASES = [
         account="1001",
     ),
     case(SipDialog, lambda u, x: u.sip.put_dialog(x), lambda u, x: only(u.sip.dialogs())),
+    case(
+        SipSubscription,
+        lambda u, x: u.sip.put_subscription(x),
+        lambda u, x: only(u.sip.subscriptions()),
+    ),
     case(TwilioLeg, lambda u, x: u.twilio.put(x), lambda u, x: only(u.twilio.list())),
     case(Device, lambda u, x: u.fleet.put(x), lambda u, x: u.fleet.get(x.id)),
     case(
@@ -228,6 +234,7 @@ UPDATES: dict[type[Any], Callable[[UnitOfWork, Any], Awaitable[object]]] = {
     SipAccount: lambda u, x: u.sip.put_account(x),
     SipBinding: lambda u, x: u.sip.put_binding(x),
     SipDialog: lambda u, x: u.sip.put_dialog(x),
+    SipSubscription: lambda u, x: u.sip.put_subscription(x),
     TwilioLeg: lambda u, x: u.twilio.put(x),
     Device: lambda u, x: u.fleet.put(x),
 }

@@ -7,13 +7,15 @@ from sqlalchemy import delete
 from commhub.db.codec import Rows
 from commhub.db.repositories.base import Repository
 from commhub.db.tables import equipment
-from commhub.ports.store import SipAccount, SipBinding, SipDialog
+from commhub.ports.store import SipAccount, SipBinding, SipDialog, SipSubscription
 
 _CONTACTS = equipment.sip_bindings
 _TABLE = equipment.sip_dialogs
 _ACCOUNTS = Rows(SipAccount, equipment.sip_accounts)
 _BINDINGS = Rows(SipBinding, _CONTACTS)
 _DIALOGS = Rows(SipDialog, _TABLE)
+_WATCHES = equipment.sip_subscriptions
+_SUBSCRIPTIONS = Rows(SipSubscription, _WATCHES)
 
 
 class SqlSip(Repository):
@@ -71,3 +73,15 @@ class SqlSip(Repository):
 
     async def dialogs(self) -> Sequence[SipDialog]:
         return await self._all(_DIALOGS, self._select(_DIALOGS).order_by(_TABLE.c.leg_id))
+
+    async def put_subscription(self, subscription: SipSubscription) -> None:
+        await self._tx.put(_WATCHES, _SUBSCRIPTIONS.to_row(subscription))
+
+    async def delete_subscription(self, subscription_id: str) -> None:
+        await self._tx.write(
+            _WATCHES,
+            delete(_WATCHES).where(self._tx.mine(_WATCHES), _WATCHES.c.id == subscription_id),
+        )
+
+    async def subscriptions(self) -> Sequence[SipSubscription]:
+        return await self._all(_SUBSCRIPTIONS, self._select(_SUBSCRIPTIONS).order_by(_WATCHES.c.id))

@@ -107,8 +107,18 @@ sip_bindings = table(
     text("transport"),
     column("path", Several(tuple, word)),
     maybe_text("agent"),
+    column("q", Double),
+    maybe_text("instance"),
+    maybe("reg_id", Integer),
     belongs_to("sip_accounts", "account", "name"),
     key=("account", "contact"),
+)
+
+sip_subscriptions = table(
+    "sip_subscriptions",
+    text("id"),
+    column("expires_at", Moment),
+    column("state", Document),
 )
 
 # The SIP edge writes a dialog before the core has heard of its leg, so nothing is demanded of `leg_id`.
