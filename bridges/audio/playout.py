@@ -7,9 +7,9 @@ taken becomes a frame of the rings: `depth` decides that, here it only becomes i
 """
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from bridges.audio.concealment import pieces
 from bridges.audio.history import PAST, History, Samples
 from bridges.audio.legs import Rows
 
@@ -138,8 +138,7 @@ class Playout:
         here = said[:, : self._fade]
         starts = start[:, None] + sign[:, None] * lags
         starts = np.clip(starts, 0, line.shape[1] - self._fade)
-        views = sliding_window_view(line, len(span), axis=1)
-        there = views[np.arange(len(rows))[:, None], starts]
+        there = pieces(line, len(span))[np.arange(len(rows))[:, None], starts]
         energy = np.einsum("ilt,ilt->il", there, there) * np.einsum("it,it->i", here, here)[:, None]
         alike = np.einsum("ilt,it->il", there, here) / np.sqrt(energy + 1)
         shift = self._shift[rows][:, None]
