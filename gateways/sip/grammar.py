@@ -63,7 +63,7 @@ def unquote_string(text: str) -> str:
 def quote_string(text: str) -> str:
     """A quoted-string (RFC 3261 §25.1); control characters become spaces."""
     clean = "".join(c if c.isprintable() else " " for c in text)
-    return '"' + clean.replace("\\", "\\").replace('"', '\\"') + '"'
+    return '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def read_parameters(parts: list[str]) -> dict[str, str | None]:

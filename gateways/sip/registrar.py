@@ -1,11 +1,10 @@
-"""The registrar (RFC 3261 §10): which phones stand behind an account, kept as rows.
+"""The registrar (RFC 3261 §10, RFC 3327, RFC 5626 §6): which phones stand behind an account, kept as rows.
 
 A REGISTER is judged and committed whole or not at all; those of one account are handled one after another.
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
@@ -15,11 +14,11 @@ from commhub.kit.clock import Clock
 from commhub.kit.supervise import Doorbell
 from commhub.ports.inward import PresenceIn
 from commhub.ports.store import SipAccount, SipBinding, Store
+from gateways.sip.bindings import RefusedError, Wish, Wishes, read_wishes
 from gateways.sip.core import Core
-from gateways.sip.dialogs import checked_target
 from gateways.sip.digest import Authenticator, Verdict
 from gateways.sip.errors import MalformedError
-from gateways.sip.grammar import NameAddr, read_number, read_uri
+from gateways.sip.grammar import quote_string, read_uri
 from gateways.sip.message import Request, clean_text
 from gateways.sip.methods import refuse
 from gateways.sip.transactions import ServerTransaction
@@ -27,23 +26,7 @@ from gateways.sip.transactions import ServerTransaction
 log = structlog.get_logger(__name__)
 
 SWEEP_AT_MOST_S = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What a REGISTER asks of one contact; 0 seconds removes it."""
-
-    contact: str
-    seconds: int
-
-
-class RefusedError(Exception):
-    """A REGISTER that fails as a whole."""
-
-    def __init__(self, status: int, headers: dict[str, str] | None = None) -> None:
-        super().__init__(str(status))
-        self.status = status
-        self.headers = headers or {}
+REGISTRAR_SUPPORTS = "path, outbound"
 
 
 class Registrar:
@@ -67,7 +50,8 @@ class Registrar:
         self._changed = Doorbell()
 
     async def reach(self, name: str) -> tuple[SipAccount | None, Sequence[SipBinding]]:
-        """The account (None when there is none, or it is disabled) and its live bindings, newest first."""
+        """The account (None when there is none, or it is disabled) and its live bindings: the preferred first (q),
+        among equals the newest. Of the flows of one phone the newest alone (RFC 5626 §7)."""
         now = self._clock.now()
         async with self._store.read() as uow:
             account = await uow.sip.find_account(name)
@@ -75,7 +59,11 @@ class Registrar:
         if account is None or account.disabled:
             return None, ()
         live = [binding for binding in bindings if binding.expires_at > now]
-        return account, sorted(live, key=lambda binding: binding.expires_at, reverse=True)
+        live.sort(key=lambda binding: binding.expires_at, reverse=True)
+        phones: dict[str, SipBinding] = {}
+        for binding in live:
+            phones.setdefault(binding.instance or binding.contact, binding)
+        return account, sorted(phones.values(), key=lambda binding: -binding.q)
 
     async def register(self, transaction: ServerTransaction) -> None:
         """Answer one REGISTER (§10.3)."""
@@ -104,7 +92,8 @@ class Registrar:
         lock = self._locks.setdefault(account.name, asyncio.Lock())
         async with lock:
             try:
-                before, after = await self._apply(transaction, account.name)
+                wishes = read_wishes(transaction.request, self._config)
+                before, after = await self._apply(transaction, account.name, wishes)
             except MalformedError as error:
                 refuse(self._core, transaction, error.status, {})
                 return
@@ -113,35 +102,44 @@ class Registrar:
                 return
             self._changed.ring()
             await self._tell_presence(account.name, before, after)
-        now = self._clock.now()
-        contacts = [("Contact", f"<{b.contact}>;expires={_seconds_left(b, now)}") for b in after]
         transaction.respond(
             transaction.request.response(
-                200,
-                to_tag=transaction.to_tag,
-                headers=[*contacts, ("User-Agent", self._core.user_agent)],
+                200, to_tag=transaction.to_tag, headers=self._granted(transaction, wishes, after)
             )
         )
 
+    def _granted(
+        self, transaction: ServerTransaction, wishes: Wishes, after: Sequence[SipBinding]
+    ) -> list[tuple[str, str]]:
+        """The headers of the 200: all contacts there are now (§10.3 step 8), the Path as it came (RFC 3327 §5.3),
+        and whether flows are kept (RFC 5626 §6)."""
+        now = self._clock.now()
+        headers = [("Contact", _contact(binding, now)) for binding in after]
+        headers += [("Path", path) for path in transaction.request.headers.getlist("Path")]
+        if wishes.is_outbound:
+            headers.append(("Require", "outbound"))
+        headers.append(("Supported", REGISTRAR_SUPPORTS))
+        return [*headers, ("User-Agent", self._core.user_agent)]
+
     async def _apply(
-        self, transaction: ServerTransaction, account: str
+        self, transaction: ServerTransaction, account: str, wishes: Wishes
     ) -> tuple[list[SipBinding], list[SipBinding]]:
         """One transaction: the live bindings before and after. Raises MalformedError or RefusedError."""
         request, now = transaction.request, self._clock.now()
-        wishes = self._wishes(request)
         async with self._store.begin() as uow:
             stored = {b.contact: b for b in await uow.sip.bindings_of(account)}
             live = {c: b for c, b in stored.items() if b.expires_at > now}
-            if wishes is None:
-                wishes = [_Wish(contact, 0) for contact in live]
+            asked = wishes.contacts
+            if asked is None:
+                asked = tuple(Wish(contact=contact, seconds=0) for contact in live)
             after = dict(live)
-            for wish in wishes:
-                if (known := live.get(wish.contact)) is not None:
+            for wish in asked:
+                for known in _replaced(live, wish):
                     _check_order(known, request)
-                if wish.seconds == 0:
-                    after.pop(wish.contact, None)
-                else:
-                    after[wish.contact] = self._binding(transaction, account, wish)
+                    after.pop(known.contact, None)
+                if wish.seconds:
+                    binding = self._binding(transaction, account, wish, wishes.path)
+                    after[wish.contact] = binding
             if len(after) > self._config.max_contacts:
                 raise RefusedError(403)
             for contact in stored.keys() - after.keys():
@@ -151,35 +149,11 @@ class Registrar:
                     await uow.sip.put_binding(binding)
         return list(live.values()), list(after.values())
 
-    def _wishes(self, request: Request) -> list[_Wish] | None:
-        """None: `Contact: *`, remove all (§10.2.2). An empty list only asks."""
-        values = request.headers.getlist("Contact")
-        default = request.number("Expires")
-        if [value.strip() for value in values] == ["*"]:
-            if default != 0:
-                raise MalformedError("Contact: * wants Expires: 0")
-            return None
-        wishes: dict[str, _Wish] = {}
-        for address in request.addresses("Contact"):
-            contact = checked_target(address.uri)
-            wishes[contact] = _Wish(contact, self._seconds(address, default))
-        return list(wishes.values())
-
-    def _seconds(self, address: NameAddr, default: int | None) -> int:
-        """How long (§10.3 step 7): the contact's own parameter, the header, or our default; bounded above, and
-        423 below the minimum."""
-        seconds = self._config.default_expires_s if default is None else default
-        if (own := address.parameters.get("expires")) is not None:
-            try:
-                seconds = read_number(own)
-            except ValueError:
-                seconds = 3600  # §20.19: a malformed value counts as an hour.
-        if 0 < seconds < self._config.min_expires_s:
-            raise RefusedError(423, {"Min-Expires": str(self._config.min_expires_s)})
-        return min(seconds, self._config.max_expires_s)
-
-    def _binding(self, transaction: ServerTransaction, account: str, wish: _Wish) -> SipBinding:
+    def _binding(
+        self, transaction: ServerTransaction, account: str, wish: Wish, path: tuple[str, ...]
+    ) -> SipBinding:
         request = transaction.request
+        instance, reg_id = wish.flow or (None, None)
         return SipBinding(
             account=account,
             contact=wish.contact,
@@ -188,7 +162,11 @@ class Registrar:
             expires_at=self._clock.now() + timedelta(seconds=wish.seconds),
             received=str(transaction.source),
             transport=transaction.source.transport,
+            path=path,
             agent=clean_text(request.get("User-Agent")) or None,
+            q=wish.q,
+            instance=instance,
+            reg_id=reg_id,
         )
 
     async def _tell_presence(
@@ -244,6 +222,28 @@ def _user_of(request: Request) -> str | None:
         return read_uri(request.recipient.uri.partition("?")[0]).user
     except ValueError:
         return None
+
+
+def _replaced(live: Mapping[str, SipBinding], wish: Wish) -> list[SipBinding]:
+    """What a contact takes the place of: itself, and whatever the same flow of the same phone was called before
+    (RFC 5626 §6: after a restart its port is another one)."""
+    return [
+        binding
+        for binding in live.values()
+        if binding.contact == wish.contact
+        or (wish.flow is not None and (binding.instance, binding.reg_id) == wish.flow)
+    ]
+
+
+def _contact(binding: SipBinding, now: datetime) -> str:
+    """A contact as the 200 lists it (§10.3 step 8)."""
+    parameters = [f"expires={_seconds_left(binding, now)}"]
+    if binding.q != 1.0:
+        parameters.append(f"q={binding.q:.3f}".rstrip("0"))
+    if binding.instance is not None:
+        parameters.append(f"+sip.instance={quote_string(f'<{binding.instance}>')}")
+        parameters.append(f"reg-id={binding.reg_id}")
+    return ";".join([f"<{binding.contact}>", *parameters])
 
 
 def _check_order(known: SipBinding, request: Request) -> None:

@@ -1,5 +1,6 @@
 """REGISTER at the gateway: bindings, expiry, order (RFC 3261 §10)."""
 
+import pytest
 from fakes.waiting import eventually
 
 from gateways.sip.transport import Hop
@@ -141,3 +142,94 @@ async def test_a_core_that_fails_once_is_told_again(wire):
 
     assert answer.status == 200
     await eventually(lambda: len(wire.presence.seen) == 2)
+
+
+# --- preference, proxies, flows --------------------------------------------------------------------------------
+
+PHONE_ID = "urn:uuid:00000000-0000-1000-8000-aabbccddeeff"
+
+
+def flow(port=5062, number=1, instance=PHONE_ID):
+    return f'Contact: <sip:1001@192.0.2.10:{port}>;+sip.instance="<{instance}>";reg-id={number}'
+
+
+async def test_a_preference_is_kept_and_told_again(wire):
+    answer = await wire.authorized("REGISTER", headers=[contact(5062) + ";q=0.25", contact(5064)])
+
+    assert [binding.q for binding in (await wire.bindings()).values()] == [0.25, 1.0]
+    told = sorted(answer.headers.getlist("Contact"))
+    assert told[0].endswith(";expires=600;q=0.25")
+    assert told[1].endswith(";expires=600")
+
+
+@pytest.mark.parametrize("q", ["2", "-1", "0.1234", "x", "1.5.1", ""])
+async def test_a_preference_that_is_none_counts_for_nothing(wire, q):
+    await wire.authorized("REGISTER", headers=[contact() + f";q={q}"])
+
+    assert [binding.q for binding in (await wire.bindings()).values()] == [1.0]
+
+
+async def test_the_proxies_before_a_phone_are_kept_and_told_again(wire):
+    path = "Path: <sip:edge.example.net;lr>, <sip:core.example.net;lr;ob>"
+    answer = await wire.authorized("REGISTER", headers=[contact(), path, "Supported: path"])
+
+    assert answer.get("Path") == "<sip:edge.example.net;lr>, <sip:core.example.net;lr;ob>"
+    assert "path" in answer.tokens("Supported")
+    (binding,) = (await wire.bindings()).values()
+    assert binding.path == ("<sip:edge.example.net;lr>", "<sip:core.example.net;lr;ob>")
+
+
+@pytest.mark.parametrize("path", ["<tel:+86110>", "<http://x>", "nonsense", '"open'])
+async def test_a_path_that_names_no_proxy_is_refused(wire, path):
+    answer = await wire.authorized("REGISTER", headers=[contact(), f"Path: {path}"])
+
+    assert answer.status == 400
+    assert await wire.bindings() == {}
+
+
+async def test_a_phone_that_comes_back_with_another_port_takes_the_place_of_its_old_flow(wire):
+    supported = "Supported: outbound, path"
+    first = await wire.authorized("REGISTER", headers=[flow(5062), supported])
+    await wire.authorized("REGISTER", headers=[flow(5999), supported], call="c2")
+
+    assert first.get("Require") == "outbound"
+    assert f'+sip.instance="<{PHONE_ID}>";reg-id=1' in first.get("Contact")
+    (binding,) = (await wire.bindings()).values()
+    assert (binding.contact, binding.instance, binding.reg_id) == (uri(5999), PHONE_ID, 1)
+
+
+async def test_two_flows_of_one_phone_are_kept_and_it_is_rung_once(wire):
+    supported = "Supported: outbound"
+    await wire.authorized("REGISTER", headers=[flow(5062, 1), supported])
+    await wire.authorized("REGISTER", headers=[flow(5064, 2), supported], call="c2")
+
+    assert len(await wire.bindings()) == 2
+    _, reached = await wire.gateway._registrar.reach("1001")
+    assert len(reached) == 1
+
+
+async def test_a_flow_number_without_an_instance_is_an_ordinary_contact(wire):
+    answer = await wire.authorized(
+        "REGISTER", headers=[contact() + ";reg-id=1", "Supported: outbound"]
+    )
+
+    assert answer.get("Require") == ""
+    assert [b.reg_id for b in (await wire.bindings()).values()] == [None]
+
+
+async def test_a_flow_through_a_proxy_that_keeps_none_is_refused(wire):
+    proxied = ["Via: SIP/2.0/UDP 192.0.2.77;branch=z9hG4bKinner", flow(), "Supported: outbound"]
+    refused = await wire.authorized("REGISTER", headers=proxied)
+    kept = await wire.authorized(
+        "REGISTER", headers=[*proxied, "Path: <sip:flow@proxy.example.net;lr;ob>"], seq=5
+    )
+
+    assert refused.status == 439
+    assert kept.status == 200
+
+
+@pytest.mark.parametrize("number", ["0", "x", "99999999999"])
+async def test_flows_are_numbered_from_one(wire, number):
+    answer = await wire.authorized("REGISTER", headers=[flow(number=number), "Supported: outbound"])
+
+    assert answer.status == 400
