@@ -58,6 +58,8 @@ class SipConfig:
     max_expires_s: int = 3600
     default_expires_s: int = 600
     max_contacts: int = 10
+    # After so long the contacts with the next lower q are rung too.
+    next_choice_after_s: float = 10.0
 
     max_message_bytes: int = 16_384
     # Requests outside dialogs that wait for the store at once; more are told 503 (RFC 3261 §21.5.4).
@@ -65,6 +67,10 @@ class SipConfig:
     max_legs: int = 2_000
     # How long an unanswered call to the hub may ring at the desk.
     inbound_ring_s: float = 180.0
+
+    # Session timers (RFC 4028): what we ask for, and the least we agree to.
+    session_s: int = 1_800
+    min_session_s: int = 90
 
     hang_up_on_stop: bool = False
 

@@ -1,12 +1,14 @@
 """Outbound legs: from the core's order to an answered phone, or to a cause why not.
 
 Every contact of the account is rung at once, each by an INVITE of its own; the first 200 wins, the others are
-cancelled (RFC 3261 §16.7 does the same in a forking proxy).
+cancelled (RFC 3261 §16.7 does the same in a forking proxy). Contacts that asked for it by a lower q (§20.10) are rung
+only when those before them did not answer for a while, or refused.
 """
 
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import structlog
 
@@ -20,7 +22,7 @@ from gateways.sip.causes import cause_of, detail_of, weight_of
 from gateways.sip.dialogs import dialog_of_answer, hop_of
 from gateways.sip.errors import MalformedError, SdpError
 from gateways.sip.farewell import GivenUp
-from gateways.sip.grammar import quote_string
+from gateways.sip.grammar import NameAddr, quote_string
 from gateways.sip.ledger import Chapter, Page, StoredInvite
 from gateways.sip.legs import (
     Asked,
@@ -42,6 +44,7 @@ from gateways.sip.transport import Hop
 log = structlog.get_logger(__name__)
 
 RING_OVER = "ring"
+NEXT_CHOICE = "next"
 FORK_QUIET = "fork"
 WITHDRAWN = "withdrawn"
 
@@ -101,30 +104,43 @@ class Ringing:
         self._core = leg.core
         self._order = order
         self._address = address
-        self._bindings = bindings
+        self._choices = choices(bindings)
+        self._invites: list[StoredInvite] = []
         self._local = sdp.Local.new()
         self._offer = sdp.offer(leg.core.config.terms, address, self._local)
         self._ringing: dict[ClientTransaction, StoredInvite] = {}
         self._failures: list[_Failure] = []
         self._has_rung = False
         self._deadline: TimerHandle | None = None
+        self._following: TimerHandle | None = None
         self._readdressed: Readdressed | None = None
 
     async def begin(self) -> None:
+        await self._ring_next()
+        self._deadline = self._core.layer.scheduler.call_later(
+            self._order.ring_for_s, lambda: self._leg.post(Expired(RING_OVER))
+        )
+
+    async def _ring_next(self) -> None:
+        """Ring the contacts of the next lower preference; whoever rings already goes on."""
+        if self._following is not None:
+            self._following.cancel()
         invites = [
             StoredInvite(request=self._request(binding), hop=hop_of_binding(binding))
-            for binding in self._bindings
+            for binding in self._choices.pop(0)
         ]
         for invite in invites:
             self._core.write_via(invite.request, invite.hop.transport)
-        await self._leg.write(self._page(invites))
+        self._invites += invites
+        await self._leg.write(self._page(self._invites))
         for invite in invites:
             transaction = self._core.layer.adopt_client(invite.request, invite.hop, self._leg)
             self._ringing[transaction] = invite
             transaction.start()
-        self._deadline = self._core.layer.scheduler.call_later(
-            self._order.ring_for_s, lambda: self._leg.post(Expired(RING_OVER))
-        )
+        if self._choices:
+            self._following = self._core.layer.scheduler.call_later(
+                self._core.config.next_choice_after_s, lambda: self._leg.post(Expired(NEXT_CHOICE))
+            )
 
     def _request(self, binding: SipBinding) -> Request:
         """The INVITE to one contact (§13.2.1)."""
@@ -132,6 +148,8 @@ class Ringing:
         request = Request("INVITE", binding.contact)
         headers = request.headers
         headers.setlist("Via", [""])
+        if binding.path:
+            headers.setlist("Route", list(binding.path))
         headers.set("Max-Forwards", "70")
         caller = quote_string(self._order.caller)
         headers.set("From", f"{caller} <sip:commhub@{host}>;tag={new_tag()}")
@@ -164,6 +182,8 @@ class Ringing:
             await self._give_up(event.cause, None)
         elif isinstance(event, Expired) and event.what == RING_OVER:
             await self._give_up(Cause.NO_ANSWER, "nobody answered in time")
+        elif isinstance(event, Expired) and event.what == NEXT_CHOICE and self._choices:
+            await self._ring_next()
         elif isinstance(event, Readdressed):
             # The offer is out with the old address; whoever answers is told the new one at once.
             self._readdressed = event
@@ -195,7 +215,9 @@ class Ringing:
         """One phone is out; `for_all`: the others need not be waited for."""
         del self._ringing[transaction]
         self._failures.append(_Failure(cause, detail))
-        if for_all or not self._ringing:
+        if not for_all and not self._ringing and self._choices:
+            await self._ring_next()
+        elif for_all or not self._ringing:
             best = min(self._failures, key=lambda failure: weight_of(failure.cause))
             await self._give_up(best.cause, best.detail)
 
@@ -227,8 +249,9 @@ class Ringing:
 
     def _stop_ringing(self, except_for: ClientTransaction | None = None) -> int:
         """Hand every other INVITE to a farewell of its own; how many there are."""
-        if self._deadline is not None:
-            self._deadline.cancel()
+        for timer in (self._deadline, self._following):
+            if timer is not None:
+                timer.cancel()
         others = [transaction for transaction in self._ringing if transaction is not except_for]
         for transaction in others:
             GivenUp(self._core, lambda: self._leg.post(Expired(FORK_QUIET))).take(transaction)
@@ -287,6 +310,12 @@ class Withdrawing:
         await self._leave()
 
 
+def choices(bindings: Sequence[SipBinding]) -> list[list[SipBinding]]:
+    """The contacts in groups of one preference, the most preferred first (RFC 3261 §16.6 step 6)."""
+    in_order = sorted(bindings, key=lambda binding: -binding.q)
+    return [list(group) for _, group in groupby(in_order, key=lambda binding: binding.q)]
+
+
 def is_near(binding: SipBinding) -> bool:
     """Whether the phone's own idea of its address is where its messages come from: then its audio will, too."""
     try:
@@ -296,5 +325,8 @@ def is_near(binding: SipBinding) -> bool:
 
 
 def hop_of_binding(binding: SipBinding) -> Hop:
-    """Where the phone is reached: where its REGISTER came from (RFC 3581; RFC 5626 for streams)."""
+    """Where the phone is reached: by the proxies it registered through (RFC 3327 §5.4), else where its REGISTER came
+    from (RFC 3581; RFC 5626 for streams)."""
+    if binding.path:
+        return hop_of(NameAddr.read(binding.path[0]).uri, binding.transport)
     return Hop.parse(binding.received, binding.transport)

@@ -1,8 +1,12 @@
 """REGISTER at the gateway: bindings, expiry, order (RFC 3261 §10)."""
 
+from dataclasses import replace
+
 import pytest
+from fakes.sip_phones import SDP
 from fakes.waiting import eventually
 
+from commhub.domain.call import Cause
 from gateways.sip.transport import Hop
 
 
@@ -233,3 +237,71 @@ async def test_flows_are_numbered_from_one(wire, number):
     answer = await wire.authorized("REGISTER", headers=[flow(number=number), "Supported: outbound"])
 
     assert answer.status == 400
+
+
+# --- whom a call reaches -----------------------------------------------------------------------------------
+
+
+async def register_at(wire, port, *extra, suffix=""):
+    """One phone of 1001 at a port of its own."""
+    source = Hop("192.0.2.10", port)
+    headers = [contact(port) + suffix, *extra]
+    answer = await wire.authorized("REGISTER", headers=headers, call=f"r{port}", source=source)
+    assert answer.status == 200
+
+
+async def test_phones_of_a_lower_preference_ring_when_those_before_them_refuse(wire, phones):
+    await register_at(wire, 5062)
+    await register_at(wire, 5064, suffix=";q=0.5")
+    await phones.call()
+    first = await phones.until("INVITE", 5062)
+    assert phones.got("INVITE", 5064) == []
+
+    phones.answer(first, 486)
+
+    second = await phones.until("INVITE", 5064)
+    phones.answer(second, 200, 5064, body=SDP)
+    await eventually(lambda: wire.calls.told("connected"))
+
+
+async def test_a_decline_speaks_for_the_phones_of_lower_preference_too(wire, phones):
+    await register_at(wire, 5062)
+    await register_at(wire, 5064, suffix=";q=0.5")
+    leg = await phones.call()
+
+    phones.answer(await phones.until("INVITE", 5062), 603)
+
+    await eventually(lambda: wire.calls.end_of(leg))
+    assert wire.calls.end_of(leg)[0] is Cause.DECLINED
+    assert phones.got("INVITE", 5064) == []
+
+
+async def test_phones_of_a_lower_preference_join_in_when_nobody_answers(wire, phones):
+    wire.gateway._core.config = replace(wire.gateway._core.config, next_choice_after_s=0.1)
+    await register_at(wire, 5062)
+    await register_at(wire, 5064, suffix=";q=0.5")
+    await phones.call()
+
+    phones.answer(await phones.until("INVITE", 5062), 180)
+    second = await phones.until("INVITE", 5064)
+    phones.answer(second, 200, 5064, body=SDP)
+
+    cancelled = await phones.until("CANCEL", 5062)
+    assert cancelled.call_id != second.call_id
+    page = next(iter((await wire.rows()).values()))
+    assert page.state["chapter"] == "talking"
+
+
+async def test_a_phone_behind_proxies_is_called_through_them(wire, phones):
+    path = "Path: <sip:198.51.100.5:5080;lr>,<sip:198.51.100.6;lr>"
+    await register_at(wire, 5062, path)
+    await phones.call()
+
+    invite = await phones.until("INVITE")
+
+    assert invite.uri == uri(5062)
+    assert invite.headers.getlist("Route") == [
+        "<sip:198.51.100.5:5080;lr>",
+        "<sip:198.51.100.6;lr>",
+    ]
+    assert wire.sent[-1][1] == Hop("198.51.100.5", 5080)
