@@ -18,7 +18,7 @@ from commhub.domain.device import Device, DeviceCommand
 from commhub.domain.facts import Fact, TimelineEntry
 from commhub.domain.incident import Incident, Stage
 from commhub.domain.message import Ack, Delivery, Message
-from commhub.domain.people import Endpoint, Responder, Unit
+from commhub.domain.people import Endpoint, Responder, Scheme, Unit
 from commhub.domain.recording import Prompt, Recording, Retention
 from commhub.domain.report import Report, Source
 from commhub.domain.task import Task
@@ -177,6 +177,10 @@ class Calls(Protocol):
     async def update_leg(self, leg: Leg) -> None: ...
     async def legs_of(self, call_id: str) -> Sequence[Leg]:
         """Oldest first."""
+        ...
+
+    async def legs_since(self, scheme: Scheme, since: datetime) -> Sequence[Leg]:
+        """Legs of addresses of that scheme made at or after the moment, oldest first."""
         ...
 
 

@@ -22,7 +22,7 @@ from commhub.domain.device import Device, DeviceCommand, DeviceKind
 from commhub.domain.errors import ConflictError, InvalidError
 from commhub.domain.facts import AttentionRaised
 from commhub.domain.incident import ENDED_STAGES, Stage
-from commhub.domain.people import Role
+from commhub.domain.people import Endpoint, Role, Scheme
 from commhub.domain.report import ReportStage
 from commhub.domain.task import TaskStage
 from commhub.kit.ids import new_id
@@ -384,3 +384,22 @@ async def test_telephone_legs_are_kept_until_they_are_done_with(sql_store: SqlSt
         await uow.twilio.delete("a")
         await uow.twilio.delete("never")
         assert await uow.twilio.list() == [second]
+
+
+async def test_legs_are_found_by_their_scheme_and_time(sql_store: SqlStore) -> None:
+    clock = ScriptedClock()
+    call = a_call()
+    legs = [
+        a_leg(call_id=call.id, endpoint=Endpoint.parse(text), created_at=clock.advance(60))
+        for text in ("tel:+8613800000001", "sip:1001", "tel:110", "radio:tel", "tel:+8613800000002")
+    ]
+    async with sql_store.begin() as uow:
+        await uow.calls.add(call)
+        for leg in reversed(legs):
+            await uow.calls.add_leg(leg)
+    async with sql_store.read() as uow:
+        assert await uow.calls.legs_since(Scheme.TEL, legs[1].created_at) == [legs[2], legs[4]]
+        assert await uow.calls.legs_since(Scheme.TEL, legs[0].created_at) == [
+            legs[i] for i in (0, 2, 4)
+        ]
+        assert await uow.calls.legs_since(Scheme.DESK, legs[0].created_at) == []

@@ -1,11 +1,16 @@
 """Calls and legs."""
 
 from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import type_coerce
 
 from commhub.db.codec import Rows
 from commhub.db.repositories.base import Repository
 from commhub.db.tables import equipment
+from commhub.db.types import Line
 from commhub.domain.call import Call, Leg
+from commhub.domain.people import Scheme
 
 _TABLE = equipment.calls
 _LEGS_TABLE = equipment.legs
@@ -45,5 +50,14 @@ class SqlCalls(Repository):
             _LEGS,
             self._select(_LEGS)
             .where(_LEGS_TABLE.c.call_id == call_id)
+            .order_by(_LEGS_TABLE.c.created_at, _LEGS_TABLE.c.id),
+        )
+
+    async def legs_since(self, scheme: Scheme, since: datetime) -> Sequence[Leg]:
+        address = type_coerce(_LEGS_TABLE.c.endpoint, Line)
+        return await self._all(
+            _LEGS,
+            self._select(_LEGS)
+            .where(_LEGS_TABLE.c.created_at >= since, address.startswith(f"{scheme}:"))
             .order_by(_LEGS_TABLE.c.created_at, _LEGS_TABLE.c.id),
         )

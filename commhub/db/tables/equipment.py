@@ -46,6 +46,7 @@ legs = table(
     maybe_text("detail"),
     belongs_to("calls", "call_id"),
     Index(None, "tenant", "call_id"),
+    Index(None, "tenant", "created_at"),
 )
 
 # A file is kept on record whatever became of its leg's row, so nothing is demanded of `leg_id`.
