@@ -4,6 +4,7 @@ from commhub.db.repositories.accounts import SqlAccounts
 from commhub.db.repositories.audit import SqlAudit
 from commhub.db.repositories.calls import SqlCalls
 from commhub.db.repositories.directory import SqlDirectory
+from commhub.db.repositories.duty import SqlDuty
 from commhub.db.repositories.fleet import SqlFleet
 from commhub.db.repositories.idempotency import SqlIdempotency
 from commhub.db.repositories.incidents import SqlIncidents
@@ -34,6 +35,7 @@ class SqlUnitOfWork:
         self.messages = SqlMessages(transaction)
         self.directory = SqlDirectory(transaction)
         self.calls = SqlCalls(transaction)
+        self.duty = SqlDuty(transaction)
         self.recordings = SqlRecordings(transaction)
         self.sip = SqlSip(transaction)
         self.twilio = SqlTwilioLegs(transaction)

@@ -81,7 +81,7 @@ class Leg:
 
     `held` is the desk's hold: the leg neither hears nor is heard. (The state HELD is the far end's own.)
     `listen_only` hears all and is heard by nobody; `whispers_to` are the ids of the legs that alone hear it; `gain_db`
-    −20…+20, with `auto_gain` its speech is brought to one level.
+    −20…+20, with `auto_gain` its speech is brought to one level. `score` is how well it could be heard, once it ended.
     """
 
     id: str
@@ -102,6 +102,7 @@ class Leg:
     ended_at: datetime | None = None
     cause: Cause | None = None
     detail: str | None = None
+    score: float | None = None
 
     @property
     def is_live(self) -> bool:
@@ -111,13 +112,14 @@ class Leg:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """`had_two` remembers that two legs were connected at once, so that a last one left ends the call.
-    `recording_legs`: with the mixed recording, one of each leg."""
+    `recording_legs`: with the mixed recording, one of each leg. `line` is the duty line it came in on, or calls back."""
 
     id: str
     created_at: datetime
     created_by: str
     incident_id: str | None = None
     title: str | None = None
+    line: str | None = None
     worker: str | None = None
     recording: bool = False
     recording_legs: bool = False
@@ -158,11 +160,21 @@ def move_leg(
 def is_over(call: Call, legs: Sequence[Leg]) -> bool:
     """Whether the call should end by itself, given all its legs. Who only listens keeps nobody on the line."""
     live = [leg for leg in legs if leg.is_live and not leg.listen_only]
+    if _caller_is_gone(call, legs, live):
+        return True
     if not any(leg.endpoint.scheme not in _NOBODY_HANGS_UP for leg in live):
         # A call of groups alone (a patch) lives until the desk ends it.
         return not live or any(leg.endpoint.scheme not in _NOBODY_HANGS_UP for leg in legs)
     if len(live) > 1:
         return False
-    # Whoever called in and still hears ringing has nobody left to answer.
+    # Whoever called in and still hears ringing has nobody left to answer, unless a duty line's queue does.
     unanswered = live[0].direction is Direction.INBOUND and live[0].state not in TALKING
-    return call.had_two or (unanswered and len(legs) > 1)
+    return call.had_two or (unanswered and len(legs) > 1 and call.line is None)
+
+
+def _caller_is_gone(call: Call, legs: Sequence[Leg], live: Sequence[Leg]) -> bool:
+    """Whether whoever called in gave up before anybody was there to talk with: then nobody need be rung any more."""
+    callers = [leg for leg in legs if leg.direction is Direction.INBOUND]
+    if call.had_two or not callers or any(leg.is_live for leg in callers):
+        return False
+    return call.line is not None or not any(leg.state in TALKING for leg in live)

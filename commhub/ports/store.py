@@ -15,6 +15,7 @@ from typing import Protocol
 from commhub.domain.account import ApiKey, AuditEntry, Session, User
 from commhub.domain.call import Call, Leg
 from commhub.domain.device import Device, DeviceCommand
+from commhub.domain.duty import DutyCall
 from commhub.domain.facts import Fact, TimelineEntry
 from commhub.domain.incident import Incident, Stage
 from commhub.domain.message import Ack, Delivery, Message
@@ -182,6 +183,27 @@ class Calls(Protocol):
     async def legs_since(self, scheme: Scheme, since: datetime) -> Sequence[Leg]:
         """Legs of addresses of that scheme made at or after the moment, oldest first."""
         ...
+
+
+class Duty(Protocol):
+    """Calls to duty lines. Whoever changes one gets its call's row first."""
+
+    async def add(self, call: DutyCall) -> None: ...
+    async def find(self, call_id: str) -> DutyCall | None: ...
+    async def get(self, call_id: str) -> DutyCall:
+        """In a write transaction the row is locked until its end."""
+        ...
+
+    async def update(self, call: DutyCall) -> None: ...
+    async def find_called_back(self, call_id: str) -> DutyCall | None:
+        """The missed call that this call is the last call back to."""
+        ...
+
+    async def open(self) -> Sequence[DutyCall]:
+        """All that are not history, oldest first."""
+        ...
+
+    async def list(self, before: str | None, limit: int) -> Sequence[DutyCall]: ...
 
 
 class Recordings(Protocol):
@@ -392,6 +414,8 @@ class UnitOfWork(Protocol):
     def directory(self) -> Directory: ...
     @property
     def calls(self) -> Calls: ...
+    @property
+    def duty(self) -> Duty: ...
     @property
     def recordings(self) -> Recordings: ...
     @property

@@ -1,4 +1,4 @@
-"""Calls and their legs, what was recorded and is played there, phones, and the devices in the field."""
+"""Calls, their legs, callers of duty lines, what was recorded and is played, phones, and the devices in the field."""
 
 from sqlalchemy import BigInteger, Boolean, Double, Index, Integer, UniqueConstraint
 
@@ -6,6 +6,7 @@ from commhub.db.tables.base import belongs_to, column, maybe, maybe_text, table,
 from commhub.db.types import Address, Document, Moment, OneOf, Several, word
 from commhub.domain.call import Cause, Direction, LegState
 from commhub.domain.device import DeviceKind
+from commhub.domain.duty import DutyState
 from commhub.domain.recording import RecordingKind, Retention
 
 calls = table(
@@ -15,6 +16,7 @@ calls = table(
     text("created_by"),
     maybe_text("incident_id"),
     maybe_text("title"),
+    maybe_text("line"),
     maybe_text("worker"),
     column("recording", Boolean),
     column("recording_legs", Boolean),
@@ -44,9 +46,37 @@ legs = table(
     maybe("ended_at", Moment),
     maybe("cause", OneOf(Cause)),
     maybe_text("detail"),
+    maybe("score", Double),
     belongs_to("calls", "call_id"),
     Index(None, "tenant", "call_id"),
     Index(None, "tenant", "created_at"),
+)
+
+duty_calls = table(
+    "duty_calls",
+    text("id"),
+    text("line"),
+    text("dialled"),
+    column("caller", Address),
+    column("offered_at", Moment),
+    maybe_text("caller_name"),
+    maybe_text("responder_id"),
+    maybe("lat", Double),
+    maybe("lon", Double),
+    column("state", OneOf(DutyState)),
+    column("step", Integer),
+    maybe_text("answering"),
+    maybe_text("report_id"),
+    maybe_text("incident_id"),
+    maybe_text("taken_by"),
+    maybe("taken_at", Moment),
+    maybe("ended_at", Moment),
+    maybe_text("call_back"),
+    maybe_text("settled_by"),
+    belongs_to("calls", "id"),
+    belongs_to("incidents", "incident_id"),
+    Index(None, "tenant", "state"),
+    Index(None, "tenant", "call_back"),
 )
 
 # A file is kept on record whatever became of its leg's row, so nothing is demanded of `leg_id`.
