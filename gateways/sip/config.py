@@ -1,7 +1,10 @@
 """What the SIP edge is told by wiring. Times are seconds."""
 
+import ipaddress
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from gateways.sip.connection import StreamLimits
 from gateways.sip.formats import CODECS
 from gateways.sip.sdes import SrtpPolicy
 from gateways.sip.sdp import Terms
@@ -27,14 +30,33 @@ class TimerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TlsConfig:
+    """PEM files: our certificate chain, its key, and the authorities we believe when we connect to others (None:
+    the system's)."""
+
+    certificate: Path
+    key: Path
+    authorities: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SipConfig:
     """`port` 0 takes any free port. `advertised_host` is what Via, Contact and SDP-independent headers say
-    (default: `host`, which then must be a reachable address). `realm` is also the domain of the accounts;
-    changing it makes every stored HA1 worthless (RFC 7616 §3.4.2)."""
+    (default: `host`, which then must be a reachable address). `ipv6_host` is listened at besides, for signalling
+    alone. `realm` is also the domain of the accounts; changing it makes every stored HA1 worthless (RFC 7616 §3.4.2).
+    `proxies` are addresses and networks of the proxies in front: what those say of where a request came from is
+    believed, and their Path (RFC 3327)."""
 
     host: str = "127.0.0.1"
     port: int = 5060
     advertised_host: str | None = None
+    ipv6_host: str | None = None
+    ipv6_advertised_host: str | None = None
+    tcp: bool = True
+    tls: TlsConfig | None = None
+    tls_port: int = 5061
+    streams: StreamLimits = field(default_factory=StreamLimits)
+    proxies: tuple[str, ...] = ()
     realm: str = "commhub"
     user_agent: str = "commhub"
     timers: TimerConfig = field(default_factory=TimerConfig)
@@ -75,10 +97,12 @@ class SipConfig:
     hang_up_on_stop: bool = False
 
     def __post_init__(self) -> None:
-        if self.public_host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        if {"", "0.0.0.0", "::"} & set(self.public_hosts):  # noqa: S104 - compared, not bound
             raise ValueError(
                 "listening on every address needs an advertised_host for Via and Contact"
             )
+        for proxy in self.proxies:
+            ipaddress.ip_network(proxy)
         if not set(self.digest_algorithms) <= {"SHA-256", "MD5"} or not self.digest_algorithms:
             raise ValueError("digest algorithms are SHA-256 and MD5")
         if not self.codecs or not set(self.codecs) <= CODECS.keys():
@@ -87,6 +111,17 @@ class SipConfig:
     @property
     def public_host(self) -> str:
         return self.advertised_host or self.host
+
+    @property
+    def public_ipv6_host(self) -> str | None:
+        """What a far end on IPv6 is told; None: the same as everybody."""
+        return self.ipv6_advertised_host or self.ipv6_host
+
+    @property
+    def public_hosts(self) -> tuple[str, ...]:
+        """All names under which this hub is known."""
+        six = self.public_ipv6_host
+        return (self.public_host,) if six is None else (self.public_host, six)
 
     @property
     def terms(self) -> Terms:

@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import TypeVar
 
 import structlog
@@ -17,6 +18,7 @@ from gateways.sip import metrics
 from gateways.sip.config import SipConfig
 from gateways.sip.dialogs import Dialog, DialogKey
 from gateways.sip.errors import TransactionError
+from gateways.sip.grammar import read_uri
 from gateways.sip.ledger import Ledger
 from gateways.sip.message import Request
 from gateways.sip.transactions import (
@@ -27,12 +29,14 @@ from gateways.sip.transactions import (
     new_branch,
 )
 from gateways.sip.transport import Hop
+from gateways.sip.wires import Wires, is_secure
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER"
+_VIA_BYTES = 120
 _TELL_AGAIN_AFTER_S = (0.2, 1.0, 5.0)
 
 
@@ -45,7 +49,7 @@ class Routes(dict[DialogKey, T]):
 
 
 class Core:
-    """One per gateway. `layer` and `port` are set once the transport listens."""
+    """One per gateway. `layer` and `wires` are there once the transports listen."""
 
     def __init__(
         self, config: SipConfig, store: Store, media: MediaEngine, calls: CallsIn, clock: Clock
@@ -55,14 +59,13 @@ class Core:
         self.calls = calls
         self.clock = clock
         self.ledger = Ledger(store)
-        self.port = config.port
         self._layer: TransactionLayer | None = None
-        self._send: Callable[[bytes, Hop], None] | None = None
+        self._wires: Wires | None = None
 
-    def listen(self, layer: TransactionLayer, port: int) -> None:
-        """The transport is bound to `port` and its messages go through `layer`."""
+    def listen(self, layer: TransactionLayer, wires: Wires) -> None:
+        """The transports are bound and their messages go through `layer`."""
         self._layer = layer
-        self.port = port
+        self._wires = wires
 
     @property
     def layer(self) -> TransactionLayer:
@@ -71,26 +74,40 @@ class Core:
         return self._layer
 
     @property
-    def authority(self) -> str:
-        """`host:port` as peers should see us."""
-        return str(Hop(self.config.public_host, self.port))
+    def wires(self) -> Wires:
+        if self._wires is None:
+            raise RuntimeError("the SIP gateway is not started")
+        return self._wires
 
     @property
-    def contact(self) -> str:
-        return f"<sip:commhub@{self.authority}>"
+    def authority(self) -> str:
+        """`host:port` as peers on UDP see us."""
+        return self.wires.authority()
 
     @property
     def user_agent(self) -> str:
         return self.config.user_agent
 
-    def call_headers(self) -> list[tuple[str, str]]:
-        """What INVITEs and their 2xx carry besides the dialog: where to reach us and what we can."""
-        return [("Contact", self.contact), ("Allow", ALLOW), ("User-Agent", self.user_agent)]
+    def call_headers(
+        self, request: Request | None = None, source: Hop | None = None
+    ) -> list[tuple[str, str]]:
+        """What INVITEs and their 2xx carry besides the dialog: where to reach us and what we can. The answer to a
+        `request` names the transport it came by; a request of ours is given its Contact when it is sent."""
+        secure = request is not None and is_secure(request)
+        return [
+            ("Contact", self.wires.contact(source, secure=secure)),
+            ("Allow", ALLOW),
+            ("User-Agent", self.user_agent),
+        ]
 
-    def write_via(self, request: Request, transport: str = "UDP") -> None:
-        """Put our Via with a new branch on top, asking for rport (RFC 3581 §3)."""
-        via = f"SIP/2.0/{transport} {self.authority};branch={new_branch()};rport"
+    def write_via(self, request: Request, hop: Hop) -> None:
+        """Put our Via with a new branch on top, asking for rport (RFC 3581 §3), and where the request has a Contact,
+        the one by which that far end reaches us."""
+        sent_by = self.wires.authority(hop)
+        via = f"SIP/2.0/{hop.transport} {sent_by};branch={new_branch()};rport"
         request.headers.setlist("Via", [via])
+        if request.get("Contact"):
+            request.headers.set("Contact", self.wires.contact(hop, secure=is_secure(request)))
 
     async def resolve(self, hop: Hop) -> Hop:
         """The hop with an address literal. Raises TransactionError for a name nobody knows."""
@@ -105,23 +122,36 @@ class Core:
         try:
             found = await loop.getaddrinfo(hop.host, hop.port, type=socket.SOCK_DGRAM)
         except OSError as error:
-            raise TransactionError(f"no address for the next hop: {error}") from error
-        return Hop(str(found[0][4][0]), hop.port, hop.transport)
+            raise TransactionError(f"no address for the next hop: {error}", 503) from error
+        usable = [one[4][0] for one in found if one[0] in self.wires.families()]
+        if not usable:
+            raise TransactionError("the next hop has no address of our families", 503)
+        return replace(hop, host=str(usable[0]), name=hop.name or hop.host)
+
+    async def way(self, request: Request, hop: Hop) -> Hop:
+        """By which address and transport a request goes to `hop` now: the connection its phone has opened since, and
+        TCP when it is large (RFC 3261 §18.1.1). Raises TransactionError for a name nobody knows."""
+        hop = await self.resolve(hop)
+        if hop.flow:
+            return self.wires.current(hop, user_of(request.recipient.uri), request.uri)
+        return await self.wires.choose(len(bytes(request)) + _VIA_BYTES, hop)
 
     async def send_request(self, request: Request, hop: Hop, user: ClientUser) -> ClientTransaction:
         """Send a request in a transaction of its own. Raises TransactionError when the hop has no address."""
-        self.write_via(request, hop.transport)
-        return self.layer.start_client(request, await self.resolve(hop), user)
+        hop = await self.way(request, hop)
+        self.write_via(request, hop)
+        return self.layer.start_client(request, hop, user)
 
     async def acknowledge(self, dialog: Dialog, body: bytes = b"") -> tuple[bytes, Hop]:
         """Send the ACK of a 2xx, a request without a transaction (RFC 3261 §13.2.2.4); what was sent, for
         every retransmission of the 2xx."""
         _, ack = dialog.request("ACK")
-        self.write_via(ack, dialog.transport)
         if body:
             ack.headers.set("Content-Type", "application/sdp")
             ack.body = body
-        data, hop = bytes(ack), await self.resolve(dialog.hop)
+        hop = await self.way(ack, dialog.hop)
+        self.write_via(ack, hop)
+        data = bytes(ack)
         self.layer.send(data, hop)
         return data, hop
 
@@ -160,3 +190,11 @@ def respond_ok(
     transaction.respond(
         transaction.request.response(200, to_tag=transaction.to_tag, headers=[*headers, agent])
     )
+
+
+def user_of(uri: str) -> str:
+    """The user a URI names; empty when it names none."""
+    try:
+        return read_uri(uri.partition("?")[0]).user or ""
+    except ValueError:
+        return ""

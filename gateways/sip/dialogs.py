@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from gateways.sip.errors import MalformedError
 from gateways.sip.grammar import NameAddr, quote_string, read_uri
 from gateways.sip.message import Request, Response
-from gateways.sip.transport import DEFAULT_PORT, Hop
+from gateways.sip.transport import Hop, default_port, plain_address
 
 DialogKey = tuple[str, str, str]
 
@@ -38,14 +38,14 @@ class Dialog:
     @property
     def hop(self) -> Hop:
         """Where the next request goes: the first route, else the remote target; a target that names another
-        address than the one the peer speaks from, with no proxy between, is behind a NAT."""
-        learned = Hop.parse(self.learned, self.transport)
+        address than the one the peer speaks from, with no proxy between, is behind a NAT. A peer that speaks over a
+        connection is answered by it (RFC 5626 §5.3), whatever its Contact says."""
         if self.routes:
             return hop_of(NameAddr.read(self.routes[0]).uri, self.transport)
         target = hop_of(self.target, self.transport)
-        if self.direct and target.host != learned.host:
-            return learned
-        return target
+        if not self.direct:
+            return target
+        return nearest_hop(Hop.parse(self.learned, self.transport), target)
 
     def request(self, method: str) -> tuple["Dialog", Request]:
         """The next request inside the dialog (§12.2.1.1), without its Via; and the dialog that sent it.
@@ -152,9 +152,26 @@ def checked_target(uri: str) -> str:
 
 
 def hop_of(uri: str, transport: str) -> Hop:
-    """The host and port of a sip URI (RFC 3263 without its DNS records). Raises ValueError."""
+    """Where a sip or sips URI is reached (RFC 3263 §4.1 without its DNS records): by TLS for sips, else by what it
+    names, else by the `transport` its owner speaks. Raises ValueError."""
     parsed = read_uri(uri)
-    return Hop(parsed.host.strip("[]"), parsed.port or DEFAULT_PORT, transport)
+    named = (parsed.parameters.get("transport") or "").upper()
+    if parsed.scheme == "sips":
+        transport = "TLS"
+    elif named:
+        if named not in ("UDP", "TCP", "TLS"):
+            raise ValueError(f"«{named[:16]}» is no transport this hub speaks")
+        transport = named
+    return Hop(plain_address(parsed.host), parsed.port or default_port(transport), transport)
+
+
+def nearest_hop(learned: Hop, target: Hop) -> Hop:
+    """Between where a peer speaks from and where it says it is reached, with nobody between: by its connection while
+    there is one; over UDP its own address, unless a NAT shows another (RFC 3581)."""
+    near = target.host == learned.host
+    if learned.reliable:
+        return learned.as_flow(target if near else None)
+    return target if near else learned
 
 
 def without_tag(address: NameAddr) -> str:

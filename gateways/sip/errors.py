@@ -34,6 +34,11 @@ class SdpError(SipError):
 
 
 class TransactionError(SipError):
-    """A request got no final response: timeout (RFC 3261 §17.1.1.2 timer B, §17.1.2.2 timer F) or no way to send."""
+    """A request got no final response. `status` is the one that would have said so (RFC 3261 §8.1.3.1): 408 for
+    silence (timers B and F), 503 for a connection that broke or could not be opened."""
 
     retryable = True
+
+    def __init__(self, reason: str, status: int = 408) -> None:
+        super().__init__(reason)
+        self.status = status

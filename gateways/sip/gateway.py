@@ -24,6 +24,7 @@ from gateways.sip.config import SipConfig
 from gateways.sip.core import Core, Routes
 from gateways.sip.digest import Authenticator
 from gateways.sip.errors import MalformedError
+from gateways.sip.framing import FramingError
 from gateways.sip.guard import SourceErrors
 from gateways.sip.ledger import Chapter, Page, UnreadablePageError
 from gateways.sip.legs import (
@@ -42,9 +43,10 @@ from gateways.sip.methods import answer_plainly, judge, malformed_answer, refuse
 from gateways.sip.registrar import Registrar
 from gateways.sip.resume import stage_of
 from gateways.sip.transactions import ServerTransaction, State, TransactionLayer, reply_hop
-from gateways.sip.transport import Hop, UdpTransport
+from gateways.sip.transport import Hop
 from gateways.sip.uac import Placing
 from gateways.sip.uas import Offered, Reception
+from gateways.sip.wires import Wires
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +55,7 @@ _GOODBYE_WITHIN_S = 3.0
 
 
 class SipGateway:
-    """Registrar and user agent on one UDP port. Implements `LegDriver` and `Readdressing` of
+    """Registrar and user agent on its ports. Implements `LegDriver` and `Readdressing` of
     `commhub.ports.telephony`.
 
     Entering takes up the dialogs of a former process before it returns. Leaving keeps calls as they are (their
@@ -75,7 +77,7 @@ class SipGateway:
         self._registrar = Registrar(self._core, store, presence, clock, authenticator)
         self._reception = Reception(self._core, authenticator)
         self._errors = SourceErrors(clock)
-        self._transport = UdpTransport(config.host, config.port, self._receive)
+        self._transport = Wires(config, self._receive, self._unreadable, self._lost)
         self._routes: Routes[Leg] = Routes()
         self._legs: dict[str, Leg] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
@@ -87,8 +89,13 @@ class SipGateway:
 
     @property
     def port(self) -> int:
-        """The UDP port that is bound, also when 0 was asked for."""
-        return self._core.port
+        """The port of UDP and TCP that is bound, also when 0 was asked for."""
+        return self._transport.port
+
+    @property
+    def tls_port(self) -> int | None:
+        """The port of TLS; None where there is no certificate."""
+        return self._transport.tls_port
 
     @property
     def legs(self) -> int:
@@ -109,9 +116,8 @@ class SipGateway:
             self._config.timers,
             self._transport.send,
             self,
-            reliable=self._transport.reliable,
         )
-        self._core.listen(layer, self._transport.port)
+        self._core.listen(layer, self._transport)
         await self._tasks.__aenter__()
         try:
             await self._resume()
@@ -119,7 +125,7 @@ class SipGateway:
             await self._close()
             raise
         self._spawn(run_forever("sip-registrar", self._registrar.run), "sip-registrar")
-        log.info("sip_listening", port=self.port)
+        log.info("sip_listening", port=self.port, tls_port=self.tls_port)
         return self
 
     async def __aexit__(
@@ -245,13 +251,26 @@ class SipGateway:
 
     def _receive_response(self, response: Response, source: Hop) -> None:
         via = response.top_via
-        if Hop(via.host.strip("[]"), via.port or 5060) != Hop(
-            self._config.public_host.lower(), self.port
-        ):
+        if not self._transport.is_ours(via.host, via.port, via.transport):
             # Not an answer to anything we sent (§18.1.2).
             metrics.STRAYS.labels("response").inc()
             return
         self._core.layer.receive_response(response, source)
+
+    def _unreadable(self, error: FramingError, source: Hop) -> None:
+        """A stream that ends here; 400 for the message at fault, when its head says to whom (§18.3)."""
+        flaw = MalformedError(str(error))
+        try:
+            message = parse(error.head)
+            flaw.request = message if isinstance(message, Request) else None
+        except MalformedError as worse:
+            flaw = worse
+        self._malformed(flaw, source)
+
+    def _lost(self, hop: Hop, reason: str) -> None:
+        """A connection broke, or none could be opened: nobody need wait for timer B or F (§17.1.4)."""
+        if self._open:
+            self._core.layer.connection_lost(hop, reason)
 
     def _malformed(self, error: MalformedError, source: Hop) -> None:
         may_answer = self._errors.note(source.host)

@@ -42,6 +42,8 @@ class StoredInvite:
             "data": data,
             "hop": str(self.hop),
             "transport": self.hop.transport,
+            "flow": self.hop.flow,
+            "then": str(self.hop.then) if self.hop.then else None,
             "tag": self.tag,
         }
 
@@ -51,6 +53,9 @@ class StoredInvite:
         if not isinstance(request, Request):
             raise TypeError("a stored INVITE is a request")
         hop = Hop.parse(str(state["hop"]), str(state["transport"]))
+        if state.get("flow"):
+            then = state.get("then")
+            hop = hop.as_flow(Hop.parse(str(then), hop.transport) if then else None)
         return cls(request=request, hop=hop, tag=str(state["tag"]))
 
 

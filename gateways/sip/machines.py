@@ -13,7 +13,7 @@ from gateways.sip import metrics
 from gateways.sip.config import TimerConfig
 from gateways.sip.errors import TransactionError
 from gateways.sip.message import Request, Response
-from gateways.sip.transport import DEFAULT_PORT, Hop
+from gateways.sip.transport import Hop, default_port, plain_address
 
 COOKIE = "z9hG4bK"
 TRYING_AFTER_S = 0.2
@@ -97,7 +97,6 @@ class Layer(Protocol):
     timers: TimerConfig
     send: Callable[[bytes, Hop], None]
     user: ServerUser
-    reliable: bool
 
     def start_client(self, request: Request, hop: Hop, user: ClientUser) -> "ClientTransaction": ...
 
@@ -107,19 +106,16 @@ class Layer(Protocol):
 class Machine:
     """Named timers and the way out. A machine that has terminated has no timers left."""
 
-    def __init__(self, layer: "Layer", key: Key, state: State) -> None:
+    def __init__(self, layer: "Layer", key: Key, state: State, hop: Hop) -> None:
         self._layer = layer
         self.key = key
         self.state = state
+        self._unreliable = not hop.reliable
         self._timers: dict[str, TimerHandle] = {}
 
     @property
     def _config(self) -> TimerConfig:
         return self._layer.timers
-
-    @property
-    def _unreliable(self) -> bool:
-        return not self._layer.reliable
 
     def _start(self, name: str, delay: float, action: Callable[[], object]) -> None:
         self._stop(name)
@@ -142,14 +138,14 @@ class ClientTransaction(Machine):
     def __init__(self, layer: "Layer", request: Request, hop: Hop, user: ClientUser) -> None:
         self.is_invite = request.method == "INVITE"
         branch = str(request.top_via.parameters.get("branch"))
-        super().__init__(
-            layer, (branch, request.method), State.CALLING if self.is_invite else State.TRYING
-        )
+        state = State.CALLING if self.is_invite else State.TRYING
+        super().__init__(layer, (branch, request.method), state, hop)
         self.request = request
         self.hop = hop
         self.data = bytes(request)
         self._user = user
         self._is_cancelled = False
+        self._was_repeated = False
 
     def start(self) -> None:
         self._layer.send(self.data, self.hop)
@@ -180,6 +176,20 @@ class ClientTransaction(Machine):
     def _timed_out(self) -> None:
         self.terminate()
         self._user.transaction_failed(self, TransactionError("no response in time"))
+
+    def connection_lost(self, reason: str) -> None:
+        """The connection to `hop` broke, or none could be opened (§17.1.4). A request nobody has answered goes out
+        once more where another connection can be opened: the peer may have closed an idle one just then, and
+        knows the branch if it had heard us. A ringing INVITE waits on: its answer may come over a new
+        connection (§18.2.2)."""
+        if self.state not in (State.CALLING, State.TRYING):
+            return
+        if not self._was_repeated and (not self.hop.flow or self.hop.then is not None):
+            self._was_repeated = True
+            self._layer.send(self.data, self.hop)
+            return
+        self.terminate()
+        self._user.transaction_failed(self, TransactionError(reason, 503))
 
     def received(self, response: Response, source: Hop) -> None:
         if self.is_invite:
@@ -253,7 +263,7 @@ class ServerTransaction(Machine):
 
     def __init__(self, layer: "Layer", key: Key, request: Request, source: Hop) -> None:
         self.is_invite = request.method == "INVITE"
-        super().__init__(layer, key, State.PROCEEDING if self.is_invite else State.TRYING)
+        super().__init__(layer, key, State.PROCEEDING if self.is_invite else State.TRYING, source)
         self.request = request
         self.source = source
         self.to_tag = new_tag()
@@ -329,11 +339,15 @@ class ServerTransaction(Machine):
 
 def reply_hop(request: Request, source: Hop) -> Hop:
     """Where a response goes (§18.2.2, RFC 3581 §4): the source address, and its port when `rport` was asked
-    for or when the sender's own idea of its address is wrong (a NAT without rport)."""
+    for or when the sender's own idea of its address is wrong (a NAT without rport). Over a stream: the connection
+    the request came by, and when that is gone one to the port of its Via."""
     via = request.top_via
-    if "rport" in via.parameters or via.host.strip("[]") != source.host:
+    named = Hop(source.host, via.port or default_port(source.transport), source.transport)
+    if source.reliable:
+        return source.as_flow(named)
+    if "rport" in via.parameters or plain_address(via.host) != source.host:
         return source
-    return Hop(source.host, via.port or DEFAULT_PORT, source.transport)
+    return named
 
 
 def method_label(method: str) -> str:

@@ -33,7 +33,9 @@ _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: (.*))?")
 REASONS = {
     100: "Trying",
     180: "Ringing",
+    183: "Session Progress",
     200: "OK",
+    202: "Accepted",
     400: "Bad Request",
     401: "Unauthorized",
     403: "Forbidden",
@@ -44,12 +46,15 @@ REASONS = {
     415: "Unsupported Media Type",
     416: "Unsupported URI Scheme",
     420: "Bad Extension",
+    422: "Session Interval Too Small",
     423: "Interval Too Brief",
+    439: "First Hop Lacks Outbound Support",
     480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist",
     486: "Busy Here",
     487: "Request Terminated",
     488: "Not Acceptable Here",
+    489: "Bad Event",
     491: "Request Pending",
     500: "Server Internal Error",
     501: "Not Implemented",
@@ -225,7 +230,7 @@ class Response(Message):
 
 
 def parse(data: bytes, max_bytes: int = 65_535) -> Request | Response:
-    """Read one datagram (or one framed message of a stream).
+    """Read one datagram, or one framed message of a stream.
 
     Raises MalformedError; its `request` is set when a 400 (or 505) can be sent for it.
     """
@@ -242,6 +247,20 @@ def parse(data: bytes, max_bytes: int = 65_535) -> Request | Response:
             flaw.request = message
         raise flaw
     return message
+
+
+def content_length(head: bytes) -> int | None:
+    """The Content-Length of a head that ends with its empty line, as `parse` will read it; None without one. Raises
+    MalformedError for one that is no number or stands there twice."""
+    message = Message()
+    _, *lines = _unfold(_split(head)[0])
+    for line in lines:
+        name, _, value = line.partition(":")
+        if COMPACT_FORMS.get(name.strip().lower(), name.strip()).lower() == "content-length":
+            message.headers.add("Content-Length", value.strip())
+    if len(message.headers.getlist("Content-Length")) > 1:
+        raise MalformedError("Content-Length more than once")
+    return message.number("Content-Length")
 
 
 def _split(data: bytes) -> tuple[str, bytes]:

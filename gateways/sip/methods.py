@@ -70,7 +70,7 @@ def answer_plainly(core: Core, transaction: ServerTransaction) -> None:
         respond_ok(
             core,
             transaction,
-            [("Contact", core.contact), ("Allow", ALLOW), ("Accept", ACCEPT)],
+            [("Contact", core.wires.contact(transaction.source)), ("Allow", ALLOW), ("Accept", ACCEPT)],
         )
     else:
         refuse(core, transaction, 405, {"Allow": ALLOW})

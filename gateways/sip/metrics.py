@@ -14,6 +14,9 @@ AUTH_FAILURES = Counter("commhub_sip_auth_failures_total", "Wrong digests", ["me
 AUTH_THROTTLED = Counter(
     "commhub_sip_auth_throttled_total", "Requests refused because their source guessed too often"
 )
+AUTH_LOCKOUTS = Counter(
+    "commhub_sip_auth_lockouts_total", "Doors closed after too many wrong digests", ["whose"]
+)
 AUTH_REPLAYS = Counter("commhub_sip_auth_replays_total", "Digests seen before (RFC 7616 nc)")
 OVERLOADED = Counter("commhub_sip_overloaded_total", "Requests refused with 503")
 LEGS_ENDED = Counter("commhub_sip_legs_ended_total", "Legs ended", ["cause"])
@@ -21,3 +24,20 @@ CORE_FAILURES = Counter(
     "commhub_sip_core_failures_total", "Reports the core could not take", ["report"]
 )
 LEGS = Gauge("commhub_sip_legs", "Legs this edge carries now")
+CONNECTIONS = Gauge("commhub_sip_connections", "Stream connections open now", ["transport"])
+CONNECTIONS_REFUSED = Counter(
+    "commhub_sip_connections_refused_total", "Connections not accepted", ["reason"]
+)
+CONNECTIONS_DROPPED = Counter(
+    "commhub_sip_connections_dropped_total", "Connections we ended for a fault", ["reason"]
+)
+CONNECT_FAILURES = Counter(
+    "commhub_sip_connect_failures_total", "Connections we could not open", ["transport"]
+)
+TLS_HANDSHAKES_FAILED = Counter(
+    "commhub_sip_tls_handshakes_failed_total", "Peers that did not come through a handshake"
+)
+TLS_RELOADS = Counter("commhub_sip_tls_reloads_total", "Certificates read again", ["outcome"])
+TLS_EXPIRES = Gauge(
+    "commhub_sip_tls_certificate_expires_seconds", "When our certificate ends, in seconds since 1970"
+)

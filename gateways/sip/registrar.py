@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 SWEEP_AT_MOST_S = 15.0
 REGISTRAR_SUPPORTS = "path, outbound"
+FLOW_TIMER_S = 120
+"""How often a phone may let us hear from its flow (RFC 5626 §4.4.1)."""
 
 
 class Registrar:
@@ -100,6 +102,9 @@ class Registrar:
             except RefusedError as error:
                 refuse(self._core, transaction, error.status, error.headers)
                 return
+            for wish in wishes.contacts or ():
+                if wish.seconds:
+                    self._core.wires.bind(account.name, wish.contact, transaction.source)
             self._changed.ring()
             await self._tell_presence(account.name, before, after)
         transaction.respond(
@@ -117,7 +122,7 @@ class Registrar:
         headers = [("Contact", _contact(binding, now)) for binding in after]
         headers += [("Path", path) for path in transaction.request.headers.getlist("Path")]
         if wishes.is_outbound:
-            headers.append(("Require", "outbound"))
+            headers += [("Require", "outbound"), ("Flow-Timer", str(FLOW_TIMER_S))]
         headers.append(("Supported", REGISTRAR_SUPPORTS))
         return [*headers, ("User-Agent", self._core.user_agent)]
 

@@ -1,4 +1,4 @@
-"""All transactions of one transport, found by key (RFC 3261 §17.1.3, §17.2.3), and CANCEL, which belongs to two."""
+"""All transactions of one gateway, found by key (RFC 3261 §17.1.3, §17.2.3), and CANCEL, which belongs to two."""
 
 from collections.abc import Callable
 
@@ -50,7 +50,7 @@ def server_key(request: Request, method: str) -> Key:
 
 
 class TransactionLayer:
-    """All transactions of one transport, by key."""
+    """All transactions of one gateway, by key; each knows by its hop whether its transport is reliable."""
 
     def __init__(
         self,
@@ -59,16 +59,15 @@ class TransactionLayer:
         send: Callable[[bytes, Hop], None],
         user: ServerUser,
         *,
-        reliable: bool = False,
         limit: int = 50_000,
     ) -> None:
         self.scheduler = scheduler
         self.timers = timers
         self.send = send
         self.user = user
-        self.reliable = reliable
         self._limit = limit
         self._clients: dict[Key, ClientTransaction] = {}
+        self._by_connection: dict[Hop, set[ClientTransaction]] = {}
         self._servers: dict[Key, ServerTransaction] = {}
 
     def start_client(self, request: Request, hop: Hop, user: ClientUser) -> ClientTransaction:
@@ -81,6 +80,8 @@ class TransactionLayer:
         """Know a client transaction without sending anything."""
         transaction = ClientTransaction(self, request, hop, user)
         self._clients[transaction.key] = transaction
+        if hop.reliable:
+            self._by_connection.setdefault(hop, set()).add(transaction)
         return transaction
 
     def adopt_server(self, request: Request, source: Hop) -> ServerTransaction:
@@ -135,11 +136,20 @@ class TransactionLayer:
         else:
             transaction.received(response, source)
 
+    def connection_lost(self, hop: Hop, reason: str) -> None:
+        """The connection to `hop` broke, or none could be opened: whoever waits for an answer by it is told."""
+        for transaction in list(self._by_connection.get(hop, ())):
+            transaction.connection_lost(reason)
+
     def forget(self, machine: Machine) -> None:
         """Drop a terminated machine."""
         if isinstance(machine, ClientTransaction):
             if self._clients.get(machine.key) is machine:
                 del self._clients[machine.key]
+            if (others := self._by_connection.get(machine.hop)) is not None:
+                others.discard(machine)
+                if not others:
+                    del self._by_connection[machine.hop]
         elif self._servers.get(machine.key) is machine:
             del self._servers[machine.key]
 

@@ -1,13 +1,13 @@
-"""Where SIP messages come from and go to: one small Protocol, and UDP behind it.
+"""Where SIP messages come from and go to: a small Protocol, and UDP behind it (RFC 3261 §18).
 
-The layers above know a `Hop` (transport, host, port) and whether the transport is reliable, nothing else, so TCP
-and TLS are two more classes with `send` here and no change there (RFC 3261 §18).
+The layers above know a `Hop` and nothing else. `streams` is TCP and TLS, `wires` is all transports of one gateway.
 """
 
 import asyncio
+import ipaddress
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Protocol
 
@@ -18,26 +18,64 @@ from gateways.sip.grammar import read_hostport
 log = structlog.get_logger(__name__)
 
 DEFAULT_PORT = 5060
+TLS_PORT = 5061
 _RECEIVE_BUFFER = 4 * 1024 * 1024
+
+
+def default_port(transport: str) -> int:
+    """Where a host is asked that names no port (RFC 3261 §19.1.2)."""
+    return TLS_PORT if transport == "TLS" else DEFAULT_PORT
+
+
+def plain_address(host: str) -> str:
+    """An address literal in one spelling and without brackets; a name in lower case as it is. An IPv4 address that
+    a socket of both families shows as IPv6 is the IPv4 address."""
+    text = host.strip("[]").lower()
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return text
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """The other end of a transport: an address literal or a host name, and a port."""
+    """The other end of a transport: an address literal or a host name, and a port.
+
+    A `flow` is the far end of a connection that the peer opened: its port is good only as long as that connection
+    is (RFC 5626 §4.1); `then` is where another one may be opened when it is gone, None when nowhere. `name` is the
+    host name that was looked up, which the certificate must name. Two hops are one by address, port and transport.
+    """
 
     host: str
     port: int
     transport: str = "UDP"
+    name: str = field(default="", compare=False)
+    flow: bool = field(default=False, compare=False)
+    then: "Hop | None" = field(default=None, compare=False)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
+    @property
+    def reliable(self) -> bool:
+        """Whether the transport itself retransmits (then no timer A, E, G does, and D, I, J, K are 0)."""
+        return self.transport != "UDP"
+
+    def as_flow(self, then: "Hop | None" = None) -> "Hop":
+        """The same end as a connection of the peer's. UDP has none: there the hop stays as it is."""
+        if not self.reliable:
+            return self
+        usable = then is not None and then.transport == self.transport and not then.flow
+        return replace(self, flow=True, then=then if usable else None)
+
     @classmethod
     def parse(cls, text: str, transport: str = "UDP") -> "Hop":
         """Read `host:port` as `str(hop)` wrote it. Raises ValueError."""
         host, port = read_hostport(text)
-        return cls(host.strip("[]"), port or DEFAULT_PORT, transport)
+        return cls(host.strip("[]"), port or default_port(transport), transport)
 
 
 Receiver = Callable[[bytes, Hop], None]
@@ -52,17 +90,13 @@ class Transport(Protocol):
         ...
 
     @property
-    def reliable(self) -> bool:
-        """Whether the transport itself retransmits (then no transaction timer A, E, G does)."""
-        ...
-
-    @property
     def port(self) -> int:
         """The port that is bound, also when any was asked for."""
         ...
 
     def send(self, data: bytes, hop: Hop) -> None:
-        """Hand over one message. Never blocks; what cannot be sent is lost, as on any network."""
+        """Hand over one message. Never blocks and never raises; over UDP what cannot be sent is lost, streams tell
+        whoever listens for lost hops."""
         ...
 
     async def __aenter__(self) -> "Transport": ...
@@ -79,13 +113,13 @@ class UdpTransport:
     """SIP over UDP on one socket, so that answers come from the port the phone knows (RFC 3581)."""
 
     name = "UDP"
-    reliable = False
 
     def __init__(self, host: str, port: int, receive: Receiver) -> None:
         self._host = host
         self._port = port
         self._receive = receive
         self._transport: asyncio.DatagramTransport | None = None
+        self._datagrams: _Datagrams | None = None
 
     @property
     def port(self) -> int:
@@ -93,13 +127,13 @@ class UdpTransport:
 
     async def __aenter__(self) -> "UdpTransport":
         loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(
+        transport, datagrams = await loop.create_datagram_endpoint(
             lambda: _Datagrams(self._receive), local_addr=(self._host, self._port)
         )
         sock: socket.socket = transport.get_extra_info("socket")
         # A registration storm arrives faster than the loop turns; the kernel may grant less than this.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        self._transport = transport
+        self._transport, self._datagrams = transport, datagrams
         self._port = int(transport.get_extra_info("sockname")[1])
         return self
 
@@ -112,6 +146,9 @@ class UdpTransport:
         if self._transport is not None:
             self._transport.close()
             self._transport = None
+        if self._datagrams is not None:
+            # The next process, or this one again, may want the same port.
+            await self._datagrams.closed.wait()
 
     def send(self, data: bytes, hop: Hop) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -126,9 +163,13 @@ class UdpTransport:
 class _Datagrams(asyncio.DatagramProtocol):
     def __init__(self, receive: Receiver) -> None:
         self._receive = receive
+        self.closed = asyncio.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed.set()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self._receive(data, Hop(addr[0], addr[1]))
+        self._receive(data, Hop(addr[0].partition("%")[0], addr[1]))
 
     def error_received(self, exc: Exception) -> None:
         log.info("sip_socket_error", error=str(exc))

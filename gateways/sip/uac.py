@@ -5,6 +5,7 @@ cancelled (RFC 3261 §16.7 does the same in a forking proxy). Contacts that aske
 only when those before them did not answer for a while, or refused.
 """
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +20,8 @@ from commhub.ports.store import SipBinding
 from commhub.ports.telephony import LegOrder
 from gateways.sip import sdp
 from gateways.sip.causes import cause_of, detail_of, weight_of
-from gateways.sip.dialogs import dialog_of_answer, hop_of
-from gateways.sip.errors import MalformedError, SdpError
+from gateways.sip.dialogs import dialog_of_answer, hop_of, nearest_hop
+from gateways.sip.errors import MalformedError, SdpError, TransactionError
 from gateways.sip.farewell import GivenUp
 from gateways.sip.grammar import NameAddr, quote_string
 from gateways.sip.ledger import Chapter, Page, StoredInvite
@@ -47,6 +48,7 @@ RING_OVER = "ring"
 NEXT_CHOICE = "next"
 FORK_QUIET = "fork"
 WITHDRAWN = "withdrawn"
+_NO_CONNECTION = 503
 
 
 @dataclass(slots=True)
@@ -125,12 +127,8 @@ class Ringing:
         """Ring the contacts of the next lower preference; whoever rings already goes on."""
         if self._following is not None:
             self._following.cancel()
-        invites = [
-            StoredInvite(request=self._request(binding), hop=hop_of_binding(binding))
-            for binding in self._choices.pop(0)
-        ]
-        for invite in invites:
-            self._core.write_via(invite.request, invite.hop.transport)
+        chosen = self._choices.pop(0)
+        invites = await asyncio.gather(*(self._invite(binding) for binding in chosen))
         self._invites += invites
         await self._leg.write(self._page(self._invites))
         for invite in invites:
@@ -141,6 +139,16 @@ class Ringing:
             self._following = self._core.layer.scheduler.call_later(
                 self._core.config.next_choice_after_s, lambda: self._leg.post(Expired(NEXT_CHOICE))
             )
+
+    async def _invite(self, binding: SipBinding) -> StoredInvite:
+        request, hop = self._request(binding), hop_of_binding(binding)
+        try:
+            hop = await self._core.way(request, hop)
+        except TransactionError as error:
+            # Sent all the same: that it reaches nobody is found out like for any other phone.
+            log.info("sip_contact_without_address", leg_id=self._leg.id, error=str(error))
+        self._core.write_via(request, hop)
+        return StoredInvite(request=request, hop=hop)
 
     def _request(self, binding: SipBinding) -> Request:
         """The INVITE to one contact (§13.2.1)."""
@@ -177,7 +185,7 @@ class Ringing:
         if isinstance(event, Responded) and event.transaction in self._ringing:
             await self._responded(event.transaction, event.response, event.source)
         elif isinstance(event, Unanswered) and event.transaction in self._ringing:
-            await self._failed(event.transaction, Cause.NO_ANSWER, "408 no response from the phone")
+            await self._failed(event.transaction, *_silence(event.error))
         elif isinstance(event, HangUp):
             await self._give_up(event.cause, None)
         elif isinstance(event, Expired) and event.what == RING_OVER:
@@ -329,4 +337,17 @@ def hop_of_binding(binding: SipBinding) -> Hop:
     from (RFC 3581; RFC 5626 for streams)."""
     if binding.path:
         return hop_of(NameAddr.read(binding.path[0]).uri, binding.transport)
-    return Hop.parse(binding.received, binding.transport)
+    learned = Hop.parse(binding.received, binding.transport)
+    if not learned.reliable:
+        return learned
+    try:
+        return nearest_hop(learned, hop_of(binding.contact, binding.transport))
+    except ValueError:
+        return learned.as_flow()
+
+
+def _silence(error: TransactionError) -> tuple[Cause, str]:
+    """What an INVITE without an answer says of its phone."""
+    if error.status == _NO_CONNECTION:
+        return Cause.UNREACHABLE, f"503 {error}"
+    return Cause.NO_ANSWER, "408 no response from the phone"

@@ -79,26 +79,25 @@ class User:
 
 
 class Side:
-    def __init__(self, *, reliable=False):
+    def __init__(self, *, peer=PEER):
+        self.peer = peer
         self.time, self.user, self.sent = ScriptedTime(), User(), []
         self.times = []
-        self.layer = TransactionLayer(
-            self.time, TimerConfig(), self._send, self.user, reliable=reliable
-        )
+        self.layer = TransactionLayer(self.time, TimerConfig(), self._send, self.user)
 
     def _send(self, data, hop):
         self.sent.append(parse(data))
         self.times.append(round(self.time.now, 3))
 
     def start(self, method):
-        return self.layer.start_client(request(method), PEER, self.user)
+        return self.layer.start_client(request(method), self.peer, self.user)
 
     def answer(self, transaction, status, tag="far"):
         response = transaction.request.response(status, to_tag=tag)
-        self.layer.receive_response(response, PEER)
+        self.layer.receive_response(response, self.peer)
 
     def hear(self, method, branch="z9hG4bKin"):
-        self.layer.receive_request(request(method, branch), PEER)
+        self.layer.receive_request(request(method, branch), self.peer)
 
     def statuses(self):
         return [m.status for m in self.sent]
@@ -220,14 +219,6 @@ def test_a_final_response_that_comes_again_is_absorbed_until_timer_k(side):
     side.time.advance(5.1)
     side.answer(transaction, 200)
     assert len(side.user.strays) == 1
-
-
-def test_a_reliable_transport_repeats_nothing():
-    side = Side(reliable=True)
-    side.start("BYE")
-    side.time.advance(31)
-
-    assert len(side.sent) == 1
 
 
 # --- server, INVITE (17.2.1) ---------------------------------------------------------------------------------
