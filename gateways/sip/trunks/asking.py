@@ -1,0 +1,93 @@
+"""A request outside any dialog with its answer awaited, challenges included: REGISTER and OPTIONS to a line."""
+
+import asyncio
+import secrets
+
+from gateways.sip.core import Core
+from gateways.sip.errors import TransactionError
+from gateways.sip.message import Request, Response
+from gateways.sip.transactions import ClientTransaction, new_tag
+from gateways.sip.transport import Hop
+from gateways.sip.trunks.line import Line
+
+_CHALLENGES = frozenset({401, 407})
+# One answer to a challenge, and one more because a nonce may have been old.
+_ANSWERS = 2
+
+
+class _Awaited:
+    """The user of a request somebody awaits."""
+
+    def __init__(self) -> None:
+        self.outcome: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+
+    def response_received(
+        self, transaction: ClientTransaction, response: Response, source: Hop
+    ) -> None:
+        del transaction, source
+        if response.is_final and not self.outcome.done():
+            self.outcome.set_result(response)
+
+    def transaction_failed(self, transaction: ClientTransaction, error: TransactionError) -> None:
+        del transaction
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
+
+class Asker:
+    """Asks one line. Requests of one asker share a Call-ID and count up their CSeq (RFC 3261 §10.2)."""
+
+    def __init__(self, core: Core, line: Line) -> None:
+        self._core = core
+        self._line = line
+        self._call_id = secrets.token_hex(16)
+        self._cseq = secrets.randbelow(1_000_000)
+
+    async def ask(
+        self, method: str, user: str, within_s: float, headers: tuple[tuple[str, str], ...] = ()
+    ) -> Response:
+        """The final answer, after our credentials where they were asked for. Raises TransactionError when there is
+        none in time."""
+        request = self._request(method, user, headers)
+        self._line.credentials.sign(request)
+        for _ in range(_ANSWERS):
+            response = await self._send(request, within_s)
+            if response.status not in _CHALLENGES:
+                break
+            again = self._request(method, user, headers)
+            if self._line.credentials.answer(request, response, again) is not None:
+                return response
+            request = again
+        else:
+            response = await self._send(request, within_s)
+        if response.status not in _CHALLENGES:
+            self._line.credentials.accepted(request)
+        return response
+
+    async def _send(self, request: Request, within_s: float) -> Response:
+        awaited = _Awaited()
+        try:
+            async with asyncio.timeout(within_s):
+                transaction = await self._core.send_request(request, self._line.server, awaited)
+                self._line.resolved(transaction.hop)
+                return await awaited.outcome
+        except TimeoutError as error:
+            raise TransactionError(
+                f"no answer to {request.method} within {within_s:g} s"
+            ) from error
+
+    def _request(self, method: str, user: str, headers: tuple[tuple[str, str], ...]) -> Request:
+        domain = self._line.domain
+        self._cseq += 1
+        request = Request(method, f"sip:{domain}")
+        fields = request.headers
+        fields.setlist("Via", [""])
+        fields.set("Max-Forwards", "70")
+        fields.set("From", f"<sip:{user}@{domain}>;tag={new_tag()}")
+        fields.set("To", f"<sip:{user}@{domain}>" if method == "REGISTER" else f"<sip:{domain}>")
+        fields.set("Call-ID", self._call_id)
+        fields.set("CSeq", f"{self._cseq} {method}")
+        fields.set("User-Agent", self._core.user_agent)
+        for name, value in headers:
+            fields.set(name, value)
+        return request

@@ -1,0 +1,309 @@
+"""Outbound legs over lines: one line after the other until somebody answers for the person that was called.
+
+It is the ringing of a phone (`uac.Ringing`) with lines in the place of contacts: what a line says of itself (busy
+inside, out of service, silent) sends the call to the next one, what it says of the person called is the answer.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from commhub.domain.call import Cause, Direction
+from commhub.domain.errors import UnavailableError
+from commhub.ports.media import MediaOrder, RtpAddress
+from commhub.ports.telephony import LegOrder
+from gateways.sip import sdp
+from gateways.sip.causes import cause_of, detail_of
+from gateways.sip.errors import TransactionError
+from gateways.sip.farewell import GivenUp
+from gateways.sip.ledger import StoredInvite
+from gateways.sip.legs import Event, Expired, Leg, Unanswered
+from gateways.sip.message import Request, Response
+from gateways.sip.transactions import ClientTransaction, TimerHandle, new_tag
+from gateways.sip.transport import Hop
+from gateways.sip.trunks import metrics
+from gateways.sip.trunks.identity import write_caller
+from gateways.sip.trunks.line import Line
+from gateways.sip.trunks.lines import Lines
+from gateways.sip.trunks.numbers import Route
+from gateways.sip.trunks.toll import Alarm
+from gateways.sip.uac import FORK_QUIET, RING_OVER, Ringing, give_up
+
+log = structlog.get_logger(__name__)
+
+PATIENCE = "line-"
+_CHALLENGES = frozenset({401, 407})
+# One answer to a challenge, and one more because the nonce may have been old.
+_ANSWERS = 2
+# What is said of the person called, and would be said over any line.
+_OF_THE_CALLED = frozenset({404, 410, 415, 480, 484, 485, 486, 487, 488, 600, 603, 604, 606})
+# In an emergency only these: somebody there has heard of the call and refused it as it is.
+_OF_THE_CENTRE = frozenset({486, 487, 600, 603})
+# Nobody is there at all, so the line counts as down; RFC 3263 §4.3 goes on to the next server for the same.
+_ABSENT = frozenset({408, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dial:
+    """A call to the outside. `otherwise` takes it on, under the same leg id, when no line could."""
+
+    order: LegOrder
+    route: Route
+    lines: Lines
+    alarm: Alarm
+    otherwise: Callable[[LegOrder], Awaitable[None]] | None = None
+
+
+class Choosing:
+    """Choosing lines, and a place for the leg in the audio engine."""
+
+    def __init__(self, leg: Leg, dial: Dial) -> None:
+        self._leg = leg
+        self._dial = dial
+
+    async def begin(self) -> None:
+        route, order = self._dial.route, self._dial.order
+        lines = self._dial.lines.in_order(route.via, emergency=route.emergency)
+        if not lines:
+            await nobody_left(self._leg, self._dial, Cause.UNREACHABLE, _why_none(self._dial))
+            return
+        try:
+            # A carrier's audio rarely comes from where its signalling does, so it gets a port of its own.
+            address = await self._leg.core.media.reserve(
+                MediaOrder(
+                    call_id=order.call_id,
+                    leg_id=self._leg.id,
+                    shape=order.shape,
+                    near_signalling=False,
+                )
+            )
+        except UnavailableError as error:
+            await nobody_left(self._leg, self._dial, Cause.FAILED, f"no media worker: {error}")
+            return
+        await self._leg.become(Dialling(self._leg, self._dial, address, lines))
+
+    async def handle(self, event: Event) -> None:
+        """Nothing comes before `begin` is over, and by then another stage is there."""
+
+    async def abandon(self) -> None:
+        """Nobody knows of the leg yet."""
+
+
+class Dialling(Ringing):
+    """Ringing over one line at a time."""
+
+    def __init__(self, leg: Leg, dial: Dial, address: RtpAddress, lines: list[Line]) -> None:
+        super().__init__(leg, dial.order, address, ())
+        self._dial = dial
+        self._waiting = lines
+        self._answers = 0
+        self._withdrawn = 0
+        self._patience: TimerHandle | None = None
+        self._waits = 0
+
+    async def begin(self) -> None:
+        # First, because the last line may fail before this returns.
+        self._deadline = self._core.layer.scheduler.call_later(
+            self._order.ring_for_s, lambda: self._leg.post(Expired(RING_OVER))
+        )
+        await self._ring_next()
+
+    @property
+    def _line(self) -> Line:
+        line = self._leg.line
+        if line is None:
+            raise RuntimeError("a leg that dials out is on a line")
+        return line
+
+    async def _ring_next(self) -> None:
+        """Try the next line; the one before has nothing of the call any more, or is being withdrawn."""
+        line = self._waiting.pop(0)
+        self._leg.take(line, Direction.OUTBOUND)
+        self._answers = 0
+        self._offer = sdp.offer(self._leg.terms, self._address, self._local)
+        request = self._outside_request(line)
+        line.credentials.sign(request)
+        await self._send(request)
+
+    async def _send(self, request: Request) -> None:
+        line = self._line
+        try:
+            hop = await self._core.way(request, line.server)
+        except TransactionError as error:
+            await self._line_failed(Cause.UNREACHABLE, str(error), absent=True)
+            return
+        line.resolved(hop)
+        self._core.write_via(request, hop)
+        invite = StoredInvite(request=request, hop=hop)
+        self._invites = [*self._ringing.values(), invite]
+        await self._leg.write(self._page(self._invites))
+        transaction = self._core.layer.adopt_client(request, hop, self._leg)
+        self._ringing[transaction] = invite
+        transaction.start()
+        self._wait_for(line)
+
+    def _outside_request(self, line: Line) -> Request:
+        """The INVITE to a line (§13.2.1), in the same Call-ID family of none before it."""
+        number, host = self._dial.route.number, self._core.config.uri_host
+        request = Request("INVITE", line.uri_of(number))
+        headers = request.headers
+        headers.setlist("Via", [""])
+        headers.set("Max-Forwards", "70")
+        write_caller(request, line, self._order.caller, new_tag())
+        headers.set("To", f"<{line.uri_of(number)}>")
+        headers.set("Call-ID", f"{secrets.token_hex(16)}@{host}")
+        headers.set("CSeq", f"{secrets.randbelow(1_000_000) + 1} INVITE")
+        for name, value in self._core.call_headers():
+            headers.set(name, value)
+        headers.set("Content-Type", "application/sdp")
+        request.body = self._offer
+        return request
+
+    # --- what comes back -------------------------------------------------------------------------------------
+
+    async def handle(self, event: Event) -> None:
+        if isinstance(event, Unanswered) and event.transaction in self._ringing:
+            del self._ringing[event.transaction]
+            await self._line_failed(Cause.NO_ANSWER, str(event.error), absent=True)
+        elif isinstance(event, Expired) and event.what.startswith(PATIENCE):
+            # One that ran out in the moment of an answer is of no interest any more.
+            if self._patience is not None and event.what == f"{PATIENCE}{self._waits}":
+                await self._lose_patience()
+        elif isinstance(event, Expired) and event.what == FORK_QUIET:
+            self._withdrawn -= 1
+        else:
+            await super().handle(event)
+
+    async def _responded(
+        self, transaction: ClientTransaction, response: Response, source: Hop
+    ) -> None:
+        self._stop_waiting()
+        line = self._line
+        if response.status in _CHALLENGES:
+            await self._challenged(transaction, response)
+            return
+        if response.status >= 200:
+            line.credentials.accepted(transaction.request)
+        if response.status < 300:
+            await self._dial.lines.heard(line)
+            await super()._responded(transaction, response, source)
+            return
+        final = _OF_THE_CENTRE if self._dial.route.emergency else _OF_THE_CALLED
+        if response.status in final:
+            metrics.ATTEMPTS.labels(line.name, "refused").inc()
+            await super()._responded(transaction, response, source)
+            return
+        del self._ringing[transaction]
+        # A line that redirects (3xx) is not followed: whoever owns it would choose whom we pay for.
+        absent = response.status in _ABSENT
+        await self._line_failed(cause_of(response.status), detail_of(response), absent=absent)
+
+    async def _challenged(self, transaction: ClientTransaction, response: Response) -> None:
+        """The same INVITE once more with credentials: a new transaction, the next CSeq (§22.2, §8.1.3.5)."""
+        del self._ringing[transaction]
+        line = self._line
+        again = Request("INVITE", transaction.request.uri)
+        for name in transaction.request.headers.keys():  # noqa: SIM118 - a list of names, not a mapping
+            if name not in ("Authorization", "Proxy-Authorization"):
+                again.headers.setlist(name, transaction.request.headers.getlist(name))
+        again.headers.set("CSeq", f"{transaction.request.cseq.sequence + 1} INVITE")
+        again.body = transaction.request.body
+        self._answers += 1
+        why = "the far end asks for credentials again and again"
+        if self._answers <= _ANSWERS:
+            why = line.credentials.answer(transaction.request, response, again) or ""
+        if why:
+            await self._line_failed(Cause.NOT_ALLOWED, f"{response.status}: {why}", absent=False)
+        else:
+            await self._send(again)
+
+    async def _lose_patience(self) -> None:
+        """Not even a 100: the line is as good as dead. Should it come to life after all, it is told to stop."""
+        for transaction in list(self._ringing):
+            self._withdrawn += 1
+            GivenUp(self._core, lambda: self._leg.post(Expired(FORK_QUIET))).take(transaction)
+        self._ringing = {}
+        wait = self._line.config.patience_s
+        await self._line_failed(Cause.NO_ANSWER, f"nothing heard for {wait:g} s", absent=True)
+
+    async def _line_failed(self, cause: Cause, detail: str, *, absent: bool) -> None:
+        """The line could not carry the call: on to the next."""
+        self._stop_waiting()
+        line = self._line
+        metrics.ATTEMPTS.labels(line.name, "absent" if absent else "failed").inc()
+        log.warning("sip_line_failed", leg_id=self._leg.id, trunk=line.name, reason=detail)
+        if absent:
+            await self._dial.lines.missed(line, detail)
+        if self._waiting:
+            await self._ring_next()
+            return
+        # What the last line said is what the caller learns; the log has the others.
+        self._stop_ringing()
+        await nobody_left(
+            self._leg, self._dial, cause, f"{line.name}: {detail}", forks=self._withdrawn
+        )
+
+    async def _answered(
+        self, transaction: ClientTransaction, response: Response, source: Hop
+    ) -> None:
+        metrics.ATTEMPTS.labels(self._line.name, "answered").inc()
+        if self._dial.route.emergency:
+            metrics.EMERGENCIES.labels("answered").inc()
+        elif self._dial.route.longest_s:
+            self._leg.end_after(self._dial.route.longest_s)
+        await super()._answered(transaction, response, source)
+
+    async def _give_up(self, cause: Cause, detail: str | None) -> None:
+        self._stop_waiting()
+        forks = self._stop_ringing() + self._withdrawn
+        if self._dial.route.emergency:
+            metrics.EMERGENCIES.labels(cause.value).inc()
+        await give_up(self._leg, cause, detail, forks=forks)
+
+    async def abandon(self) -> None:
+        self._stop_waiting()
+        await super().abandon()
+
+    # --- patience --------------------------------------------------------------------------------------------
+
+    def _wait_for(self, line: Line) -> None:
+        self._stop_waiting()
+        self._waits += 1
+        over = Expired(f"{PATIENCE}{self._waits}")
+        self._patience = self._core.layer.scheduler.call_later(
+            line.config.patience_s, lambda: self._leg.post(over)
+        )
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+
+async def nobody_left(leg: Leg, dial: Dial, cause: Cause, detail: str, *, forks: int = 0) -> None:
+    """No line could take the call: whoever comes after them may, else the leg ends."""
+    if dial.route.emergency:
+        metrics.EMERGENCIES.labels("failed").inc()
+        text = f"the call to {dial.route.number} could not be placed ({detail}): use another telephone now"
+        await dial.alarm("emergency_failed", text, dial.order.call_id)
+    if dial.otherwise is None or forks:
+        await give_up(leg, cause, detail, forks=forks)
+        return
+    await leg.core.release(leg.id)
+    await leg.core.ledger.delete(leg.id)
+    leg.finish()
+    await dial.otherwise(dial.order)
+
+
+def _why_none(dial: Dial) -> str:
+    """Why no line could even be tried."""
+    states = []
+    for name in dial.route.via:
+        line = dial.lines.find(name)
+        if line is not None:
+            states.append(
+                f"{name} is {'full' if line.is_full else line.trouble or 'not registered'}"
+            )
+    return f"no line is free: {'; '.join(states)}" if states else "no line of this hub takes it"
