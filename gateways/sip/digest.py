@@ -2,26 +2,35 @@
 
 Both challenges carry the same nonce, so a phone that reads only one of them (or mixes them up) still holds a good
 one. Nonces are signed, not stored: a flood of challenges costs no memory, and after a restart every phone is told
-`stale=true` and simply answers again. Known and unknown names go through the same steps.
+`stale=true` and simply answers again. A nonce is good at the address it was given to, and is looked at before anything
+else: a digest over any other nonce says nothing about its sender, so it is neither checked nor counted nor looked up.
+Known and unknown names go through the same steps.
 """
 
 import base64
 import hashlib
 import hmac
+import math
 import secrets
 import struct
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+
+import structlog
 
 from commhub.kit.clock import Clock
 from commhub.ports.store import SipAccount, Store
 from gateways.sip import metrics
 from gateways.sip.config import SipConfig
 from gateways.sip.grammar import read_auth, read_uri
-from gateways.sip.message import Request
+from gateways.sip.lockout import Closed, Lockout
+from gateways.sip.message import Request, clean_text
+from gateways.sip.origins import Proxies
 from gateways.sip.transport import Hop
+
+log = structlog.get_logger(__name__)
 
 
 def _md5(data: bytes) -> str:
@@ -120,10 +129,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """`account` only when PASSED."""
+    """`account` only when PASSED; `retry_after_s` when THROTTLED."""
 
     verdict: Verdict
     account: SipAccount | None = None
+    retry_after_s: int = 0
 
 
 class Nonces:
@@ -134,25 +144,32 @@ class Nonces:
         self._lifetime_s = lifetime_s
         self._key = secrets.token_bytes(32)
         self._used: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._forgotten = -math.inf
 
-    def new(self) -> str:
+    def new(self, host: str = "") -> str:
+        """A nonce for whoever is at `host`."""
         head = _NONCE.pack(self._clock.monotonic(), secrets.token_bytes(8))
-        return base64.urlsafe_b64encode(head + self._sign(head)).decode()
+        return base64.urlsafe_b64encode(head + self._sign(head, host)).decode()
 
-    def _sign(self, head: bytes) -> bytes:
-        return hmac.digest(self._key, head, "sha256")[:16]
+    def _sign(self, head: bytes, host: str) -> bytes:
+        return hmac.digest(self._key, head + host.encode(), "sha256")[:16]
 
-    def is_fresh(self, nonce: str) -> bool:
-        """Ours, and not too old."""
+    def is_fresh(self, nonce: str, host: str = "") -> bool:
+        """Ours, given to `host`, and not too old."""
+        made = self._made(nonce, host)
+        if made is None or made <= self._forgotten:
+            return False
+        return 0 <= self._clock.monotonic() - made <= self._lifetime_s
+
+    def _made(self, nonce: str, host: str) -> float | None:
         try:
             raw = base64.urlsafe_b64decode(nonce.encode("ascii"))
         except ValueError:
-            return False
+            return None
         head, mac = raw[: _NONCE.size], raw[_NONCE.size :]
-        if len(head) != _NONCE.size or not hmac.compare_digest(mac, self._sign(head)):
-            return False
-        made = float(_NONCE.unpack(head)[0])
-        return 0 <= self._clock.monotonic() - made <= self._lifetime_s
+        if len(head) != _NONCE.size or not hmac.compare_digest(mac, self._sign(head, host)):
+            return None
+        return float(_NONCE.unpack(head)[0])
 
     def use(self, nonce: str, count: int | None) -> bool:
         """Note one use of a proven nonce; False when it is a replay (RFC 7616 §3.4 nc). Counts may overtake
@@ -173,43 +190,16 @@ class Nonces:
             seen |= 1 << offset if offset < _WINDOW else 0
         self._used[nonce] = (highest, seen)
         while len(self._used) > _MAX_TRACKED:
-            self._used.popitem(last=False)
+            # Whose counts are forgotten must not be good again, nor any nonce that is older.
+            forgotten, _ = self._used.popitem(last=False)
+            self._forgotten = max(self._forgotten, _time_of(forgotten))
         return fresh
 
 
-class Throttle:
-    """Counts wrong digests per source address. A phone that proved itself lately is not locked out by a
-    neighbour behind the same NAT."""
-
-    def __init__(self, clock: Clock, allowed: int, window_s: float) -> None:
-        self._clock = clock
-        self._allowed = allowed
-        self._window_s = window_s
-        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
-        self._proved: OrderedDict[tuple[Hop, str], float] = OrderedDict()
-
-    def is_closed(self, source: Hop, name: str) -> bool:
-        now = self._clock.monotonic()
-        failures = self._failures.get(source.host)
-        while failures and now - failures[0] > self._window_s:
-            failures.popleft()
-        if failures is None or len(failures) < self._allowed:
-            return False
-        proved = self._proved.get((source, name))
-        return proved is None or now - proved > self._window_s
-
-    def failed(self, source: Hop) -> None:
-        failures = self._failures.setdefault(source.host, deque(maxlen=self._allowed))
-        failures.append(self._clock.monotonic())
-        self._failures.move_to_end(source.host)
-        while len(self._failures) > _MAX_TRACKED:
-            self._failures.popitem(last=False)
-
-    def passed(self, source: Hop, name: str) -> None:
-        self._proved[(source, name)] = self._clock.monotonic()
-        self._proved.move_to_end((source, name))
-        while len(self._proved) > _MAX_TRACKED:
-            self._proved.popitem(last=False)
+def _time_of(nonce: str) -> float:
+    """When a nonce of ours was made."""
+    raw = base64.urlsafe_b64decode(nonce.encode("ascii"))
+    return float(_NONCE.unpack(raw[: _NONCE.size])[0])
 
 
 class Authenticator:
@@ -219,18 +209,20 @@ class Authenticator:
         self._config = config
         self._store = store
         self._nonces = Nonces(clock, config.nonce_lifetime_s)
-        self._throttle = Throttle(clock, config.auth_failures_allowed, config.auth_failure_window_s)
+        self._clock = clock
+        self._proxies = Proxies(config.proxies)
+        self._lockout = Lockout(clock, config.auth_failures_allowed, config.auth_failure_window_s)
         # Unknown names are measured against this, so that they cost what known ones cost.
         self._nobody = hash_account("", config.realm, secrets.token_urlsafe(32))
 
-    def challenges(self, request: Request, *, stale: bool = False) -> list[str]:
+    def challenges(self, request: Request, source: Hop, *, stale: bool = False) -> list[str]:
         """Values for WWW-Authenticate or Proxy-Authenticate, in the order of the configuration."""
         algorithms = self._config.digest_algorithms
         if "MD5" in algorithms and request.get("User-Agent").startswith(
             self._config.md5_only_agents
         ):
             algorithms = ("MD5",)
-        nonce = self._nonces.new()
+        nonce = self._nonces.new(self._origin(request, source))
         suffix = ", stale=true" if stale else ""
         return [
             f'Digest realm="{self._config.realm}", nonce="{nonce}", algorithm={algorithm}, '
@@ -243,23 +235,56 @@ class Authenticator:
         credentials = Credentials.of(request, header, self._config.realm)
         if credentials is None:
             return Judgement(Verdict.CHALLENGE)
-        if self._throttle.is_closed(source, credentials.username):
+        origin = self._origin(request, source)
+        name = credentials.username
+        if left := self._lockout.closed_for(source, origin, name):
             metrics.AUTH_THROTTLED.inc()
-            return Judgement(Verdict.THROTTLED)
-        account = await self._find(credentials.username)
+            return Judgement(Verdict.THROTTLED, retry_after_s=math.ceil(left))
+        if not self._nonces.is_fresh(credentials.nonce, origin):
+            return Judgement(Verdict.STALE)
+        account = await self._find(name)
         known = account if account is not None and not account.disabled else self._nobody
         proved = self._proves(credentials, known, request) and known is not self._nobody
         if not proved:
-            self._throttle.failed(source)
             metrics.AUTH_FAILURES.labels(request.method).inc()
+            for closed in self._lockout.failed(source, origin, name):
+                await self._tell(closed)
             return Judgement(Verdict.CHALLENGE)
-        if not self._nonces.is_fresh(credentials.nonce):
-            return Judgement(Verdict.STALE)
         if not self._nonces.use(credentials.nonce, _count(credentials)):
             metrics.AUTH_REPLAYS.inc()
             return Judgement(Verdict.STALE)
-        self._throttle.passed(source, credentials.username)
+        self._lockout.passed(source, name)
         return Judgement(Verdict.PASSED, known)
+
+    def has_credentials(self, request: Request, header: str) -> bool:
+        """Whether `judge` would have anything to judge; without, it can only challenge."""
+        return Credentials.of(request, header, self._config.realm) is not None
+
+    def _origin(self, request: Request, source: Hop) -> str:
+        try:
+            return self._proxies.origin(request, source)
+        except ValueError:
+            return source.host
+
+    async def _tell(self, closed: Closed) -> None:
+        """On record; a record that cannot be written now is in the log."""
+        metrics.AUTH_LOCKOUTS.labels("account" if closed.account else "source").inc()
+        log.warning("sip_locked_out", source=closed.source, seconds=round(closed.seconds))
+        what = f"{self._config.auth_failures_allowed} wrong passwords, {closed.seconds:.0f} s"
+        subject = clean_text(closed.account or "") or "any"
+        try:
+            async with self._store.begin() as uow:
+                await uow.audit.append(
+                    self._clock.now(),
+                    f"sip:{closed.source}",
+                    "sip.lockout",
+                    subject,
+                    "closed",
+                    what,
+                )
+        except Exception:
+            metrics.CORE_FAILURES.labels("audit").inc()
+            log.exception("sip_lockout_not_on_record")
 
     async def _find(self, name: str) -> SipAccount | None:
         if not name.isprintable() or len(name) > 128:

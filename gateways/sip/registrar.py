@@ -72,7 +72,7 @@ class Registrar:
         request = transaction.request
         judgement = await self._authenticator.judge(request, transaction.source, "Authorization")
         if judgement.verdict is Verdict.THROTTLED:
-            refuse(self._core, transaction, 403, {"Retry-After": "300"})
+            refuse(self._core, transaction, 403, {"Retry-After": str(judgement.retry_after_s)})
         elif judgement.account is None:
             self._challenge(transaction, stale=judgement.verdict is Verdict.STALE)
         elif _user_of(request) != judgement.account.name:
@@ -84,7 +84,9 @@ class Registrar:
     def _challenge(self, transaction: ServerTransaction, *, stale: bool) -> None:
         headers = [
             ("WWW-Authenticate", challenge)
-            for challenge in self._authenticator.challenges(transaction.request, stale=stale)
+            for challenge in self._authenticator.challenges(
+                transaction.request, transaction.source, stale=stale
+            )
         ]
         transaction.respond(
             transaction.request.response(401, to_tag=transaction.to_tag, headers=headers)

@@ -65,10 +65,12 @@ class Reception:
             transaction.request, transaction.source, "Proxy-Authorization"
         )
         if judgement.verdict is Verdict.THROTTLED:
-            refuse(self._core, transaction, 403, {"Retry-After": "300"})
+            refuse(self._core, transaction, 403, {"Retry-After": str(judgement.retry_after_s)})
         elif judgement.account is None:
             stale = judgement.verdict is Verdict.STALE
-            challenges = self._authenticator.challenges(transaction.request, stale=stale)
+            challenges = self._authenticator.challenges(
+                transaction.request, transaction.source, stale=stale
+            )
             headers = [("Proxy-Authenticate", challenge) for challenge in challenges]
             transaction.respond(
                 transaction.request.response(407, to_tag=transaction.to_tag, headers=headers)
