@@ -41,7 +41,7 @@ class Framer:
     @property
     def is_amid(self) -> bool:
         """Whether a message has begun and is not complete; empty lines are none."""
-        return bool(self._buffer) and not self._buffer.startswith(b"\r")
+        return not _PING.startswith(self._buffer)
 
     def feed(self, data: bytes) -> Iterator[bytes | Ping]:
         """The messages and pings that are complete now. Raises FramingError; the framer is of no use then."""
@@ -54,7 +54,7 @@ class Framer:
             if self._buffer.startswith(_PING):
                 del self._buffer[: len(_PING)]
                 return Ping()
-            if self._buffer.startswith(PONG) and len(self._buffer) > len(PONG) + 1:
+            if self._buffer.startswith(PONG) and self.is_amid:
                 # An answer to a ping, or an empty line before a message (§7.5).
                 del self._buffer[: len(PONG)]
             if not self.is_amid or not self._find_head():

@@ -355,6 +355,94 @@ def test_a_full_table_refuses_without_remembering():
     assert len(side.user.requests) == 1
 
 
+# --- reliable transports (17.1.1.2, 17.1.2.2, 17.2.1, 17.2.2) and connections that break (17.1.4) ----------------
+
+STREAM = Hop("192.0.2.1", 5060, "TCP")
+FLOW = Hop("192.0.2.1", 49152, "TCP").as_flow()
+
+
+def test_over_a_stream_no_request_is_repeated_and_silence_still_ends_it():
+    for method in ("INVITE", "BYE"):
+        side = Side(peer=STREAM)
+        side.start(method)
+        side.time.advance(31.9)
+        assert side.methods() == [method]
+        side.time.advance(0.2)
+        assert [error.status for error in side.user.failed] == [408]
+
+
+def test_over_a_stream_timers_d_and_k_are_zero():
+    for method, status in (("INVITE", 486), ("BYE", 200)):
+        side = Side(peer=STREAM)
+        transaction = side.start(method)
+        side.answer(transaction, status)
+        side.time.advance(0)
+        assert transaction.state is State.TERMINATED
+        assert side.time.pending == 0
+
+
+def test_over_a_stream_timers_i_and_j_are_zero_and_a_refusal_is_sent_once():
+    side = Side(peer=STREAM)
+    side.hear("BYE")
+    side.user.requests[0].refuse(200)
+    side.time.advance(0)
+    assert side.user.requests[0].state is State.TERMINATED
+
+    side.hear("INVITE")
+    invite = side.user.requests[1]
+    invite.refuse(486)
+    side.time.advance(20)
+    assert side.statuses() == [200, 486]
+    side.hear("ACK")
+    side.time.advance(0)
+    assert invite.state is State.TERMINATED
+    assert side.time.pending == 0
+
+
+def test_an_unanswered_request_is_repeated_once_over_a_new_connection_and_then_fails_with_503():
+    side = Side(peer=STREAM)
+    side.start("BYE")
+    side.layer.connection_lost(STREAM, "reset")
+    assert side.methods() == ["BYE", "BYE"]
+    assert side.sent[0].get("Via") == side.sent[1].get("Via")
+
+    side.layer.connection_lost(STREAM, "refused")
+    assert [error.status for error in side.user.failed] == [503]
+    assert side.time.pending == 0
+
+
+def test_what_went_to_a_phone_by_its_own_connection_fails_with_it():
+    side = Side(peer=FLOW)
+    side.start("INVITE")
+    side.layer.connection_lost(FLOW, "closed")
+
+    assert side.methods() == ["INVITE"]
+    assert [error.status for error in side.user.failed] == [503]
+
+
+def test_a_ringing_invite_outlives_its_connection_because_the_answer_may_come_by_another():
+    side = Side(peer=FLOW)
+    transaction = side.start("INVITE")
+    side.answer(transaction, 180)
+    side.layer.connection_lost(FLOW, "closed")
+    side.answer(transaction, 200)
+
+    assert side.user.failed == []
+    assert side.user.responses == [180, 200]
+
+
+def test_a_connection_that_breaks_concerns_nobody_elses_requests():
+    side = Side(peer=STREAM)
+    side.start("BYE")
+    side.layer.connection_lost(Hop("192.0.2.1", 5061, "TCP"), "closed")
+    side.layer.connection_lost(Hop("192.0.2.1", 5060, "TLS"), "closed")
+
+    assert side.methods() == ["BYE"]
+    assert side.user.failed == []
+    side.time.advance(33)
+    assert side.layer._by_connection == {}
+
+
 # --- both ends, scripted loss --------------------------------------------------------------------------------
 
 
