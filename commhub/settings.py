@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -43,11 +43,24 @@ class HttpSettings(Part):
 
 class SipSettings(Part):
     """The SIP edge. `advertised_host` stands in Contact and SDP when the bound host is not reachable. `codecs` are
-    offered and taken in their order; `srtp` says whether voice is protected by keys in the signalling."""
+    offered and taken in their order; `srtp` says whether voice is protected by keys in the signalling.
+
+    UDP and TCP are on `port`, TLS is on `tls_port` as soon as there is a certificate (PEM files; `tls_ca_file` names
+    whom we believe when we connect to others, default: the system's). `ipv6_host` is listened at besides. `proxies`
+    are addresses or networks of SIP proxies in front of this hub, whose word on where a request came from counts."""
 
     host: str = "127.0.0.1"
     port: Port = 5060
     advertised_host: str | None = None
+    ipv6_host: str | None = None
+    ipv6_advertised_host: str | None = None
+    tcp: bool = True
+    tls_port: Port = 5061
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_ca_file: Path | None = None
+    connections_per_source: Annotated[int, Field(ge=1, le=100_000)] = 200
+    proxies: tuple[IPvAnyNetwork, ...] = ()
     realm: str = "commhub"
     codecs: Annotated[tuple[SipCodec, ...], Field(min_length=1)] = ("PCMA", "PCMU", "G722", "opus")
     srtp: Literal["off", "accept", "offer", "require"] = "accept"
@@ -110,6 +123,32 @@ class RecordingSettings(Part):
     keep_days: KeepDaysSettings = KeepDaysSettings()
 
 
+class OverflowSettings(Part):
+    """Whom a duty line calls as well when a caller has waited so long: `sip:1002`, `tel:+86…`, `radio:patrol-1`."""
+
+    after_s: Annotated[float, Field(ge=1, le=3600)]
+    to: Annotated[str, Field(pattern=r"^(sip|tel|radio|desk):")]
+
+
+class DutyLineSettings(Part):
+    """A number that rings at every desk. `numbers` are what is dialled: extensions, and how trunks know it. Each call
+    is a report of `category`."""
+
+    name: Annotated[str, Field(min_length=1, max_length=32)]
+    numbers: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[+0-9a-zA-Z*#._-]{1,32}$")], ...],
+        Field(min_length=1),
+    ]
+    category: Annotated[str, Field(min_length=1, max_length=64)] = "duty_call"
+    overflow: tuple[OverflowSettings, ...] = ()
+
+
+class DutySettings(Part):
+    """The duty lines (值班电话); none, and nobody can dial the desk."""
+
+    lines: tuple[DutyLineSettings, ...] = ()
+
+
 class WeComSettings(Part):
     """A self-built app of WeChat Work; without `corp_id` the channel is off."""
 
@@ -158,6 +197,7 @@ class Settings(BaseSettings):
     mqtt: MqttSettings = MqttSettings()
     media: MediaSettings = MediaSettings()
     recordings: RecordingSettings = RecordingSettings()
+    duty: DutySettings = DutySettings()
     wecom: WeComSettings = WeComSettings()
     twilio: TwilioSettings = TwilioSettings()
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from commhub.calls import moves
+from commhub.calls import duty_moves, moves, told
 from commhub.calls.orders import Orderly, Orders
 from commhub.domain.account import Principal
-from commhub.domain.call import TALKING, Call, Direction, Leg, LegState
+from commhub.domain.call import TALKING, Call, Cause, Direction, Leg, LegState, move_leg
 from commhub.domain.errors import ConflictError, DomainError, InvalidError
 from commhub.domain.facts import CallEnded, FloorCommanded, LegTransferred
 from commhub.domain.people import Scheme
@@ -110,7 +110,7 @@ class ConferenceControl:
             shown["whispers_to"] = [str(one.endpoint) for one in heard_by]
         await uow.calls.update_leg(shaped)
         now = self._clock.now()
-        uow.record(moves.shaped(shaped, call, shown, at=now, actor=principal.actor))
+        uow.record(told.shaped(shaped, call, shown, at=now, actor=principal.actor))
         words = " ".join(f"{name}={value}" for name, value in shown.items())
         await uow.audit.append(
             now, principal.actor, "call.shape_leg", call.id, "ok", f"{leg.endpoint} {words}"
@@ -149,6 +149,31 @@ class ConferenceControl:
                     )
                     continue
                 await self._transfer(uow, leg, source, target, principal, orders)
+            await self._settle(uow, source, target, principal, orders)
+        await self._orderly.transfer(orders)
+
+    async def join_behind(self, leg_id: str, other_id: str) -> None:
+        """Two legs of one phone leave (attended transfer): those of the first one's call go over to the second one's,
+        and both legs are hung up. Raises ConflictError where that cannot be."""
+        orders = Orders()
+        async with self._store.begin() as uow:
+            legs = [await uow.calls.find_leg(one) for one in (leg_id, other_id)]
+            if any(leg is None or not leg.is_live or leg.listen_only for leg in legs):
+                raise ConflictError("only legs that take part in a call can hand it on")
+            first, second = (leg for leg in legs if leg is not None)
+            principal = Principal(
+                id=leg_id, name=first.endpoint.name, kind="phone", roles=frozenset()
+            )
+            source, target = await self._both(uow, first.call_id, second.call_id)
+            now = self._clock.now()
+            for leg in await uow.calls.legs_of(source.id):
+                if leg.state in _MOVABLE and leg.id != leg_id:
+                    await self._transfer(uow, leg, source, target, principal, orders)
+            for leg, call in ((first, source), (second, target)):
+                ended = move_leg(leg, LegState.ENDED, now, cause=Cause.TRANSFERRED)
+                await uow.calls.update_leg(ended)
+                uow.record(told.moved(ended, call, at=now, actor=principal.actor))
+                orders.hang_up.append((leg, Cause.TRANSFERRED))
             await self._settle(uow, source, target, principal, orders)
         await self._orderly.transfer(orders)
 
@@ -243,6 +268,8 @@ class ConferenceControl:
         await uow.audit.append(
             now, principal.actor, "call.move_leg", source.id, "ok", f"{leg.endpoint} {target.id}"
         )
+        if source.line is not None and leg.direction is Direction.INBOUND:
+            await duty_moves.take(uow, source, principal.actor, now, orders)
         orders.move.append(moved)
         if shape_of(moved) != shape_of(leg):
             orders.shape.append(moved)
@@ -272,6 +299,8 @@ class ConferenceControl:
                     duration_s=seconds,
                 )
             )
+            if source.line is not None:
+                await duty_moves.over(uow, source, principal.actor, now)
         legs = await uow.calls.legs_of(target.id)
         talking = [leg for leg in legs if leg.state in TALKING]
         if len(talking) > 1 and not target.had_two:

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 import structlog
 
+from commhub.calls import duty_moves
 from commhub.calls.metrics import RECORDINGS_FAILED
+from commhub.calls.orders import Orders
 from commhub.calls.quality import measured
 from commhub.calls.service import CallService
 from commhub.domain.call import Call
@@ -62,11 +64,15 @@ class MediaEvents:
         if not meter.received:
             return
         async with self._store.begin() as uow:
-            leg = await uow.calls.find_leg(meter.leg_id)
-            if leg is None:
+            known = await uow.calls.find_leg(meter.leg_id)
+            if known is None:
                 return
-            call = await uow.calls.get(leg.call_id)
-            uow.record(measured(leg, call, meter, at=self._clock.now()))
+            # The call first: whoever moves a leg holds it, and the leg may have changed meanwhile.
+            call = await uow.calls.get(known.call_id)
+            leg = await uow.calls.find_leg(meter.leg_id) or known
+            fact = measured(leg, call, meter, at=self._clock.now())
+            await uow.calls.update_leg(replace(leg, score=fact.score))
+            uow.record(fact)
 
     async def leg_readdressed(self, leg_id: str, address: RtpAddress) -> None:
         await self._calls.readdress(leg_id, address)
@@ -86,6 +92,7 @@ class MediaEvents:
         moved = FloorMoved(
             at=now, group=group, event=event, talker=talker, cause=cause, queue=tuple(queue)
         )
+        orders = Orders()
         async with self._store.begin() as uow:
             if not calls or event == "queue":
                 uow.record(moved)
@@ -99,6 +106,9 @@ class MediaEvents:
                 uow.record(
                     replace(moved, actor=actor, incident_id=call.incident_id, call_id=call_id)
                 )
+                if call.line is not None and event == "taken" and _is_radio(talker):
+                    await duty_moves.take(uow, call, str(talker), now, orders)
+        await self._calls.carry_out(orders)
 
     async def recording_stored(self, file: RecordedFile) -> None:
         """A row and a fact, once. Raises NotFoundError for a call that is not on record."""
@@ -141,6 +151,10 @@ class MediaEvents:
 
     async def playback_ended(self, playback_id: str, call_id: str, reason: str) -> None:
         log.info("playback_ended", playback_id=playback_id, call_id=call_id, reason=reason)
+
+
+def _is_radio(talker: str | None) -> bool:
+    return talker is not None and talker.startswith("radio:")
 
 
 async def _recording_of(

@@ -4,11 +4,13 @@ Each takes the call's row and then reads the leg again, so news that comes twice
 changes nothing it should not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from commhub.calls import duty_moves
 from commhub.calls.orders import Orders
+from commhub.calls.told import moved
 from commhub.domain.call import (
     TALKING,
     Call,
@@ -20,39 +22,9 @@ from commhub.domain.call import (
     move_leg,
 )
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
-from commhub.domain.facts import CallEnded, CallStarted, LegMoved, LegShaped
+from commhub.domain.facts import CallEnded, CallStarted
 from commhub.domain.people import Endpoint, Scheme
 from commhub.ports.store import UnitOfWork
-
-
-def moved(leg: Leg, call: Call, *, at: datetime, actor: str) -> LegMoved:
-    """The fact of a leg's state."""
-    return LegMoved(
-        at=at,
-        actor=actor,
-        incident_id=call.incident_id,
-        call_id=call.id,
-        leg_id=leg.id,
-        endpoint=str(leg.endpoint),
-        state=leg.state,
-        cause=leg.cause,
-        detail=leg.detail,
-    )
-
-
-def shaped(
-    leg: Leg, call: Call, change: Mapping[str, object], *, at: datetime, actor: str
-) -> LegShaped:
-    """The fact of what the desk made of a leg."""
-    return LegShaped(
-        at=at,
-        actor=actor,
-        incident_id=call.incident_id,
-        call_id=call.id,
-        leg_id=leg.id,
-        endpoint=str(leg.endpoint),
-        change=change,
-    )
 
 
 async def open_call(uow: UnitOfWork, call: Call, legs: Sequence[Leg], actor: str) -> None:
@@ -60,14 +32,17 @@ async def open_call(uow: UnitOfWork, call: Call, legs: Sequence[Leg], actor: str
     await uow.calls.add(call)
     for leg in legs:
         await uow.calls.add_leg(leg)
-    uow.record(
-        CallStarted(
-            at=call.created_at,
-            actor=actor,
-            incident_id=call.incident_id,
-            call_id=call.id,
-            legs=tuple(str(leg.endpoint) for leg in legs),
-        )
+    uow.record(started(call, legs, actor))
+
+
+def started(call: Call, legs: Sequence[Leg], actor: str) -> CallStarted:
+    """The fact of a call's beginning; told again when its incident is known only later."""
+    return CallStarted(
+        at=call.created_at,
+        actor=actor,
+        incident_id=call.incident_id,
+        call_id=call.id,
+        legs=tuple(str(leg.endpoint) for leg in legs),
     )
 
 
@@ -165,19 +140,24 @@ async def progress(
     if state is LegState.CONNECTED:
         # Not every driver has a place of its own to say it at the beginning.
         orders.shape.append(leg)
-        await _note_connection(uow, call, orders)
+        await _note_connection(uow, call, leg, orders)
+        if call.line is not None:
+            await duty_moves.connected(uow, call, leg, now, orders)
     return orders
 
 
-async def _note_connection(uow: UnitOfWork, call: Call, orders: Orders) -> None:
+async def _note_connection(uow: UnitOfWork, call: Call, leg: Leg, orders: Orders) -> None:
     legs = await uow.calls.legs_of(call.id)
     talking = [leg for leg in legs if leg.state in TALKING]
     if len(talking) > 1 and not call.had_two:
         await uow.calls.update(replace(call, had_two=True))
     if len(talking) == 1 and call.recording:
         orders.record.append((call.id, True, call.recording_legs))
+    if leg.listen_only:
+        # Nobody is there to talk with yet.
+        return
     orders.answer.extend(
-        leg for leg in legs if leg.direction is Direction.INBOUND and leg.state is LegState.RINGING
+        one for one in legs if one.direction is Direction.INBOUND and one.state is LegState.RINGING
     )
 
 
@@ -227,5 +207,7 @@ async def close(
             at=now, actor=actor, incident_id=call.incident_id, call_id=call.id, duration_s=duration
         )
     )
+    if call.line is not None:
+        await duty_moves.over(uow, call, actor, now)
     if call.recording:
         orders.record.append((call.id, False, False))

@@ -12,16 +12,19 @@ from datetime import timedelta
 
 import structlog
 
-from commhub.calls import moves
+from commhub.calls import duty_moves, moves, told
 from commhub.calls.control import MAX_LEGS, ConferenceControl
 from commhub.calls.orders import Orderly, Orders
+from commhub.calls.transfers import Transfers
 from commhub.domain.account import Principal
 from commhub.domain.call import TALKING, Call, Cause, Direction, Entry, Leg, LegState
+from commhub.domain.duty import NO_LINES, DutyLines
 from commhub.domain.errors import ConflictError, InvalidError
 from commhub.domain.people import Endpoint, Scheme
 from commhub.domain.recording import UNRECORDED, RecordingRule
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
+from commhub.kit.supervise import Doorbell
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
 from commhub.ports.media import MediaEngine, RtpAddress
 from commhub.ports.store import Store
@@ -35,13 +38,14 @@ _ALL_LIVE = 1000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRequest:
     """What the desk asks for. `record` starts a mixed recording with the first voice, `record_legs` one of each leg
-    beside it."""
+    beside it. `calls_back` is the missed call to a duty line that this one answers late."""
 
     legs: Sequence[str]
     incident_id: str | None = None
     title: str | None = None
     record: bool = False
     record_legs: bool = False
+    calls_back: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +66,21 @@ class CallService:
         *,
         ring_for_s: float = 45.0,
         recording: RecordingRule = UNRECORDED,
+        lines: DutyLines = NO_LINES,
     ) -> None:
         self._store = store
         self._clock = clock
         self._ring_for_s = ring_for_s
         self._rule = recording
+        self._lines = lines
+        self.waiting = Doorbell()
+        """Rings when somebody called a duty line."""
         self._orderly = Orderly(ring_for_s)
         self._resumed = asyncio.Event()
         self.control = ConferenceControl(store, clock, self._orderly)
         """The desk's hand in a call that goes on."""
+        self.transfers = Transfers(store, clock, self._orderly, self.control, self)
+        """The phones' hand in it."""
 
     def connect(self, media: MediaEngine, drivers: Mapping[Scheme, LegDriver]) -> None:
         """Hand over the engine and the leg drivers, which themselves were handed this service."""
@@ -94,7 +104,7 @@ class CallService:
             recording=request.record,
             recording_legs=request.record_legs,
         )
-        call = self._by_rule(call)
+        call = self.by_rule(call)
         legs = tuple(
             Leg(id=new_id(), call_id=call.id, endpoint=endpoint, created_at=now)
             for endpoint in endpoints
@@ -102,10 +112,12 @@ class CallService:
         async with self._store.begin() as uow:
             if request.incident_id is not None:
                 await uow.incidents.get(request.incident_id)
+            if request.calls_back is not None:
+                call = await duty_moves.call_back(uow, request.calls_back, call)
             await moves.open_call(uow, call, legs, principal.actor)
             shown = ", ".join(map(str, endpoints))
             await uow.audit.append(now, principal.actor, "call.place", call.id, "ok", shown)
-        await self._carry_out(Orders(place=[(leg, call) for leg in legs]))
+        await self.carry_out(Orders(place=[(leg, call) for leg in legs]))
         return CallState(call, legs)
 
     async def add_leg(
@@ -116,9 +128,12 @@ class CallService:
         *,
         entry: Entry = Entry.TALK,
         whispers_to: Sequence[str] = (),
+        answering: bool = False,
     ) -> Leg:
-        """Ring one more endpoint into a live call, to talk, to barge in, to listen, or to whisper to some (leg ids).
-        Raises ConflictError when it is in there already, InvalidError for a whisper to nobody."""
+        """Ring one more endpoint into a live call, to talk, to barge in, to listen, or to whisper to some (leg ids);
+        `answering`: to answer whoever waits on a duty line.
+        Raises ConflictError when it is in there already or somebody else answers, InvalidError for a whisper to
+        nobody."""
         if (entry is Entry.WHISPER) != bool(whispers_to):
             raise InvalidError("a whisper, and only a whisper, says which legs are to hear it")
         (parsed,) = self._endpoints([endpoint], principal)
@@ -139,15 +154,17 @@ class CallService:
                 whispers_to=tuple(whispers_to),
             )
             heard_by = await moves.whispered_to(uow, leg)
+            if answering:
+                await duty_moves.claim(uow, call, leg)
             await uow.calls.add_leg(leg)
-            uow.record(moves.moved(leg, call, at=now, actor=principal.actor))
+            uow.record(told.moved(leg, call, at=now, actor=principal.actor))
             detail = str(parsed)
             if entry is not Entry.TALK:
                 change = {"entry": entry, "whispers_to": [str(one.endpoint) for one in heard_by]}
-                uow.record(moves.shaped(leg, call, change, at=now, actor=principal.actor))
+                uow.record(told.shaped(leg, call, change, at=now, actor=principal.actor))
                 detail = f"{parsed} {entry}"
             await uow.audit.append(now, principal.actor, "call.add_leg", call_id, "ok", detail)
-        await self._carry_out(Orders(place=[(leg, call)]))
+        await self.carry_out(Orders(place=[(leg, call)]))
         return leg
 
     async def hang_up(self, call_id: str, leg_id: str, principal: Principal) -> None:
@@ -174,7 +191,7 @@ class CallService:
             if call.is_live:
                 await moves.close(uow, call, Cause.DESK, principal.actor, now, orders)
                 await uow.audit.append(now, principal.actor, "call.end", call_id, "ok")
-        await self._carry_out(orders)
+        await self.carry_out(orders)
 
     async def get(self, call_id: str) -> CallState:
         async with self._store.read() as uow:
@@ -194,15 +211,17 @@ class CallService:
             known = await uow.calls.find_leg(incoming.leg_id)
             if known is not None:
                 return IncomingAccepted(call_id=known.call_id)
-            callee = await moves.dialled(uow, incoming.called)
-            if callee is None:
+            line = self._lines.dialled(incoming.called)
+            callee = None if line else await moves.dialled(uow, incoming.called)
+            if line is None and callee is None:
                 return IncomingRefused(cause=Cause.NOT_FOUND)
             call = Call(
                 id=new_id(),
                 created_at=now,
                 created_by=f"phone:{incoming.caller.name}",
+                line=line.name if line else None,
             )
-            call = self._by_rule(call)
+            call = self.by_rule(call)
             inbound = Leg(
                 id=incoming.leg_id,
                 call_id=call.id,
@@ -212,9 +231,15 @@ class CallService:
                 state=LegState.RINGING,
                 name=incoming.display_name,
             )
-            outbound = Leg(id=new_id(), call_id=call.id, endpoint=callee, created_at=now)
-            await moves.open_call(uow, call, (inbound, outbound), call.created_by)
-        await self._carry_out(Orders(place=[(outbound, call)]))
+            outbound = []
+            if callee is not None:
+                outbound = [Leg(id=new_id(), call_id=call.id, endpoint=callee, created_at=now)]
+            await moves.open_call(uow, call, (inbound, *outbound), call.created_by)
+            if line is not None:
+                await duty_moves.offer(uow, call, incoming, line)
+        if line is not None:
+            self.waiting.ring()
+        await self.carry_out(Orders(place=[(leg, call) for leg in outbound]))
         return IncomingAccepted(call_id=call.id)
 
     async def leg_ringing(self, leg_id: str) -> None:
@@ -229,7 +254,7 @@ class CallService:
     async def leg_ended(self, leg_id: str, cause: Cause, detail: str | None) -> None:
         async with self._store.begin() as uow:
             orders = await moves.end_leg(uow, leg_id, cause, detail, self._clock.now())
-        await self._carry_out(orders)
+        await self.carry_out(orders)
 
     # --- after a restart ---------------------------------------------------------------------------------
 
@@ -246,7 +271,7 @@ class CallService:
                     again.append((leg, state.call))
                 else:
                     await self._end_leg(leg.id, Cause.FAILED, "the hub restarted before it rang")
-        await self._carry_out(Orders(place=again))
+        await self.carry_out(Orders(place=again))
         self._resumed.set()
 
     async def end_missing(self, known_to_engine: frozenset[str]) -> None:
@@ -291,7 +316,7 @@ class CallService:
             raise InvalidError("the same endpoint is named twice")
         return endpoints
 
-    def _by_rule(self, call: Call) -> Call:
+    def by_rule(self, call: Call) -> Call:
         """The call, recorded as the rule says where that is more than was asked for."""
         recording = call.recording or self._rule.wants(call.incident_id)
         legs = call.recording_legs or (recording and self._rule.per_leg)
@@ -303,7 +328,7 @@ class CallService:
     async def _progress(self, leg_id: str, state: LegState, codec: str | None = None) -> None:
         async with self._store.begin() as uow:
             orders = await moves.progress(uow, leg_id, state, self._clock.now(), codec)
-        await self._carry_out(orders)
+        await self.carry_out(orders)
 
     async def _end_leg(
         self, leg_id: str, cause: Cause, detail: str | None, *, actor: str | None = None
@@ -313,9 +338,10 @@ class CallService:
             orders = await moves.end_leg(
                 uow, leg_id, cause, detail, self._clock.now(), actor=actor, tell_driver=True
             )
-        await self._carry_out(orders)
+        await self.carry_out(orders)
 
-    async def _carry_out(self, orders: Orders) -> None:
+    async def carry_out(self, orders: Orders) -> None:
+        """Order what a committed transaction decided."""
         for leg, reason in await self._orderly.carry_out(orders):
             await self.leg_ended(leg.id, Cause.FAILED, reason)
 

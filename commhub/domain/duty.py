@@ -53,6 +53,9 @@ class DutyLines:
         return next((line for line in self.lines if line.name == name), None)
 
 
+NO_LINES = DutyLines()
+
+
 class DutyState(StrEnum):
     """WAITING rings; TAKEN talks with somebody of ours; MISSED gave up and was not called back; CLOSED is history."""
 
@@ -98,6 +101,14 @@ class DutyCall:
             return None
         overflow = line.overflow[self.step]
         return overflow, self.offered_at + timedelta(seconds=overflow.after_s)
+
+    def answered_from(self, leg_id: str) -> "DutyCall":
+        """A desk's leg is on its way to the caller."""
+        return replace(self, answering=leg_id)
+
+    def forwarded(self) -> "DutyCall":
+        """One more address of the overflow was called."""
+        return replace(self, step=self.step + 1)
 
     def take(self, by: str, at: datetime) -> "DutyCall":
         """Somebody of ours talks with the caller."""

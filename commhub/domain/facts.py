@@ -342,6 +342,53 @@ class PromptPlayed(Fact):
     legs: tuple[str, ...] = ()
 
 
+# --- the duty number -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DutyCallReceived(Fact):
+    """Somebody dialled a duty line and waits; `duty_id` is the call's id, here and below."""
+
+    duty_id: str
+    line: str
+    caller: str
+    caller_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DutyCallForwarded(Fact):
+    """Nobody answered for so long, so `to` is called as well."""
+
+    duty_id: str
+    to: str
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DutyCallTaken(Fact):
+    """`by` is the address that answered: a desk, a phone, or the radio that spoke."""
+
+    duty_id: str
+    by: str
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DutyCallMissed(Fact):
+    """The caller gave up before anybody answered."""
+
+    duty_id: str
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DutyCallClosed(Fact):
+    """Nobody need do anything about it any more: it ended after a talk, was declined, called_back or dismissed."""
+
+    duty_id: str
+    how: str
+
+
 # --- devices ---------------------------------------------------------------------------------------------
 
 
@@ -401,6 +448,11 @@ TOPICS: Mapping[type[Fact], Topic] = {
     CallEnded: Topic.CALLS,
     FloorMoved: Topic.CALLS,
     RecordingStored: Topic.CALLS,
+    DutyCallReceived: Topic.CALLS,
+    DutyCallForwarded: Topic.CALLS,
+    DutyCallTaken: Topic.CALLS,
+    DutyCallMissed: Topic.CALLS,
+    DutyCallClosed: Topic.CALLS,
     DeviceSeen: Topic.FLEET,
     DeviceCommanded: Topic.FLEET,
     PhoneSeen: Topic.FLEET,

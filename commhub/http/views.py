@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from commhub.domain.call import Cause, Direction, LegState
 from commhub.domain.device import DeviceKind
+from commhub.domain.duty import DutyState
 from commhub.domain.incident import Action, Requirement, Stage
 from commhub.domain.message import CardAction, DeliveryKind, DeliveryState, MessageKind
 from commhub.domain.people import Loop, Role
@@ -197,6 +198,7 @@ class LegView(View):
     ended_at: datetime | None
     cause: Cause | None
     detail: str | None
+    score: float | None
 
 
 class CallView(View):
@@ -207,10 +209,32 @@ class CallView(View):
     created_by: str
     incident_id: str | None
     title: str | None
+    line: str | None
     recording: bool
     recording_legs: bool
     ended_at: datetime | None
     legs: Sequence[LegView] = ()
+
+
+class DutyCallView(View):
+    """A call to a duty line: who waits since when, who took it, or that it was missed. `id` is the call's."""
+
+    id: str
+    line: str
+    dialled: str
+    caller: EndpointText
+    caller_name: str | None
+    offered_at: datetime
+    responder_id: str | None
+    point: PointView | None
+    state: DutyState
+    step: int
+    incident_id: str | None
+    taken_by: str | None
+    taken_at: datetime | None
+    ended_at: datetime | None
+    call_back: str | None
+    settled_by: str | None
 
 
 class RecordingView(View):

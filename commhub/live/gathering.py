@@ -18,6 +18,7 @@ NAMES: Mapping[str, Collection] = {
     "call_id": Collection.CALLS,
     "device_id": Collection.FLEET,
     "account": Collection.PHONES,
+    "duty_id": Collection.DUTY,
 }
 
 

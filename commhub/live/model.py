@@ -20,6 +20,7 @@ class Collection(StrEnum):
 
     INCIDENTS = "incidents"
     CALLS = "calls"
+    DUTY = "duty"
     FLEET = "fleet"
     PHONES = "phones"
     SERVICES = "services"

@@ -5,11 +5,13 @@ from contextlib import suppress
 from datetime import datetime
 
 from commhub.domain.call import Call
+from commhub.domain.duty import DutyCall, DutyState
 from commhub.domain.errors import NotFoundError
 from commhub.domain.facts import TimelineEntry
 from commhub.http.views import (
     CallView,
     DeviceView,
+    DutyCallView,
     IncidentView,
     LegView,
     PhoneView,
@@ -31,6 +33,10 @@ Objects = dict[str, str | None]
 
 def _json(view: View) -> str:
     return view.model_dump_json()
+
+
+def _duty_json(call: DutyCall) -> str:
+    return _json(DutyCallView.model_validate(call))
 
 
 def entry_json(entry: TimelineEntry) -> str:
@@ -59,6 +65,8 @@ class Renderer:
                 found |= await self._incidents(wanted)
             case Collection.CALLS:
                 found |= await self._calls(wanted)
+            case Collection.DUTY:
+                found |= await self._duty_calls(wanted)
             case Collection.FLEET:
                 found |= await self._devices(wanted)
             case Collection.PHONES:
@@ -68,11 +76,12 @@ class Renderer:
         return found
 
     async def everything(self) -> Mapping[Collection, Mapping[str, str]]:
-        """Render the whole state: open incidents, live calls, all devices and phones."""
+        """Render the whole state: open incidents, live calls, callers that wait or were missed, all devices and phones."""
         devices = await self._uow.fleet.list()
         return {
             Collection.INCIDENTS: await self._open_incidents(),
             Collection.CALLS: await self._live_calls(),
+            Collection.DUTY: {c.id: _duty_json(c) for c in await self._uow.duty.open()},
             Collection.FLEET: {d.id: _json(DeviceView.model_validate(d)) for d in devices},
             Collection.PHONES: await self._all_phones(),
         }
@@ -120,6 +129,10 @@ class Renderer:
     async def _call_json(self, call: Call) -> str:
         legs = [LegView.model_validate(leg) for leg in await self._uow.calls.legs_of(call.id)]
         return _json(CallView.model_validate(call).model_copy(update={"legs": legs}))
+
+    async def _duty_calls(self, ids: frozenset[str]) -> dict[str, str]:
+        calls = [c for i in ids if (c := await self._uow.duty.find(i)) is not None]
+        return {c.id: _duty_json(c) for c in calls if c.state is not DutyState.CLOSED}
 
     async def _devices(self, ids: frozenset[str]) -> dict[str, str]:
         if len(ids) > FEW:

@@ -21,7 +21,9 @@ from commhub.accounts import routes as account_routes
 from commhub.accounts.passwords import Passwords
 from commhub.accounts.service import AccountService
 from commhub.accounts.sessions import SessionService
+from commhub.calls import duty_routes
 from commhub.calls import routes as call_routes
+from commhub.calls.duty import DutyDesk
 from commhub.calls.service import CallService
 from commhub.db import migrate, open_store
 from commhub.directory import routes as directory_routes
@@ -56,6 +58,7 @@ from commhub.reports.service import ReportService
 from commhub.settings import Settings, SettingsError
 from commhub.web.app import create_app
 from commhub.web.server import ServerConfig, serve
+from commhub.wiring.duty import duty_lines
 from commhub.wiring.facts_wire import FactsWire
 from commhub.wiring.health import Health
 from commhub.wiring.media import media_pool
@@ -65,6 +68,7 @@ from commhub.wiring.shared import (
     control_secret,
     mqtt_address,
 )
+from commhub.wiring.sip import sip_config
 from commhub.wiring.sound import recording_rule, recording_service, sound_routers
 from commhub.wiring.telephone import open_telephone
 from devices.broker_files import CONTROL_USER
@@ -72,10 +76,8 @@ from devices.connection import DeviceGateway, GatewayConfig
 from devices.credentials import BrokerCredentials
 from devices.link import MqttAddress
 from devices.radio_legs import RadioLegs
-from gateways.sip.config import SipConfig
 from gateways.sip.digest import hash_account
 from gateways.sip.gateway import SipGateway
-from gateways.sip.sdes import SrtpPolicy
 from gateways.webrtc.config import WebRtcConfig
 from gateways.webrtc.legs import DeskLegs
 from gateways.webrtc.routes import build_router as build_webrtc_router
@@ -109,6 +111,7 @@ class Core:
     messages: MessageService
     presence: FleetPresence
     calls: CallService
+    duty: DutyDesk
     health: Health
 
 
@@ -194,6 +197,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     tasks.run("incidents", core.incidents.run)
     tasks.run("messages", core.messages.run)
     tasks.run("recordings", recordings.run)
+    tasks.run("duty", core.duty.run)
     if settings.redis_url is not None:
         tasks.run("relay", _relay(settings.redis_url, settings, core).run)
     await core.calls.resume()
@@ -270,6 +274,9 @@ async def _open_core(settings: Settings, stack: AsyncExitStack) -> Core:
             link=f"{settings.public_url}/incidents/{{incident_id}}",
         ),
     )
+    reports = ReportService(store, clock, decisions, incidents)
+    lines = duty_lines(settings)
+    calls = CallService(store, clock, recording=recording_rule(settings), lines=lines)
     return Core(
         clock=clock,
         bus=bus,
@@ -277,10 +284,11 @@ async def _open_core(settings: Settings, stack: AsyncExitStack) -> Core:
         book=book,
         outbox=outbox,
         incidents=incidents,
-        reports=ReportService(store, clock, decisions, incidents),
+        reports=reports,
         messages=MessageService(store, clock, channels, outbox, incidents, incidents),
         presence=FleetPresence(store, clock),
-        calls=CallService(store, clock, recording=recording_rule(settings)),
+        calls=calls,
+        duty=DutyDesk(store, clock, calls, reports, lines),
         health=health,
     )
 
@@ -339,6 +347,7 @@ def _routers(
         report_routes.build_router(core.reports),
         incident_routes.build_router(core.incidents, core.reports, core.store),
         directory_routes.build_router(DirectoryService(core.store, core.clock), core.store),
+        duty_routes.build_router(core.duty, core.store),
         call_routes.build_router(core.calls, core.store),
         message_routes.build_router(core.messages, core.store),
         fleet_routes.build_router(fleet, Phones(core.store, account_of, core.clock), core.store),
@@ -356,20 +365,6 @@ def _edge_routers(settings: Settings, core: Core) -> list[APIRouter]:
         return [build_wecom_router(wecom, core.messages, core.reports, core.clock)]
     except ValueError as error:
         raise SettingsError(f"setting wecom.callback_aes_key: {error}") from error
-
-
-def sip_config(settings: Settings) -> SipConfig:
-    """The SIP edge of these settings."""
-    sip = settings.sip
-    return SipConfig(
-        host=sip.host,
-        port=sip.port,
-        advertised_host=sip.advertised_host,
-        realm=sip.realm,
-        codecs=sip.codecs,
-        srtp=SrtpPolicy(sip.srtp),
-        user_agent=f"commhub/{__version__}",
-    )
 
 
 def wecom_config(settings: Settings) -> WeComConfig | None:

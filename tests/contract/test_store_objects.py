@@ -27,6 +27,7 @@ from commhub.domain import facts as facts_module
 from commhub.domain.account import ApiKey, Session, User
 from commhub.domain.call import Call, Leg
 from commhub.domain.device import Device, DeviceCommand, DeviceKind
+from commhub.domain.duty import DutyCall
 from commhub.domain.facts import Fact, TaskDispatched
 from commhub.domain.incident import Incident
 from commhub.domain.message import Ack, Delivery, Message
@@ -157,6 +158,13 @@ CASES = [
         call_id="c",
     ),
     case(
+        DutyCall,
+        lambda u, x: u.duty.add(x),
+        lambda u, x: u.duty.get(x.id),
+        id="c",
+        incident_id="i",
+    ),
+    case(
         Recording,
         lambda u, x: u.recordings.add(x),
         lambda u, x: u.recordings.get(x.id),
@@ -222,6 +230,7 @@ UPDATES: dict[type[Any], Callable[[UnitOfWork, Any], Awaitable[object]]] = {
     Delivery: lambda u, x: u.messages.update_delivery(x),
     InboundEvent: lambda u, x: u.messages.update_inbound(x),
     Call: lambda u, x: u.calls.update(x),
+    DutyCall: lambda u, x: u.duty.update(x),
     Recording: lambda u, x: u.recordings.update(x),
     Leg: lambda u, x: u.calls.update_leg(x),
     DeviceCommand: lambda u, x: u.fleet.update_command(x),

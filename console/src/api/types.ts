@@ -66,6 +66,7 @@ export type Cause =
   | 'not_allowed'
   | 'no_common_codec'
   | 'media_lost'
+  | 'transferred'
   | 'call_ended'
   | 'failed'
 export type MessageKind = 'task_card' | 'text'
@@ -232,6 +233,8 @@ export interface LegView {
   ended_at: string | null
   cause: Cause | null
   detail: string | null
+  /** How well it could be heard, 1 to 4.5, once it ended. */
+  score: number | null
 }
 
 export interface CallView {
@@ -240,10 +243,36 @@ export interface CallView {
   created_by: string
   incident_id: string | null
   title: string | null
+  /** The duty line it came in on, or calls back. */
+  line: string | null
   recording: boolean
   recording_legs: boolean
   ended_at: string | null
   legs: LegView[]
+}
+
+export type DutyState = 'waiting' | 'taken' | 'missed' | 'closed'
+
+/** A call to a duty line; `id` is the call's. */
+export interface DutyCallView {
+  id: string
+  line: string
+  dialled: string
+  caller: string
+  caller_name: string | null
+  offered_at: string
+  responder_id: string | null
+  point: PointView | null
+  state: DutyState
+  /** How many addresses of the line's overflow were called. */
+  step: number
+  incident_id: string | null
+  /** The address that answered. */
+  taken_by: string | null
+  taken_at: string | null
+  ended_at: string | null
+  call_back: string | null
+  settled_by: string | null
 }
 
 export type RecordingKind = 'mixed' | 'leg'
