@@ -8,6 +8,7 @@ from gateways.sip.connection import StreamLimits
 from gateways.sip.formats import CODECS
 from gateways.sip.sdes import SrtpPolicy
 from gateways.sip.sdp import Terms
+from gateways.sip.trunks.config import TrunkConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,25 @@ class TlsConfig:
     certificate: Path
     key: Path
     authorities: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """Messages a second, and how many at once after a silence."""
+
+    per_s: float
+    burst: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateConfig:
+    """A call is seven messages of its caller, a registration two. The widest of the three is what one core can still
+    answer beside its calls."""
+
+    stranger: Rate = Rate(per_s=100, burst=400)
+    proved: Rate = Rate(per_s=2_000, burst=4_000)
+    strangers: Rate = Rate(per_s=1_500, burst=3_000)
+    proved_for_s: float = 7_200.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +104,7 @@ class SipConfig:
     next_choice_after_s: float = 10.0
 
     max_message_bytes: int = 16_384
+    rates: RateConfig = field(default_factory=RateConfig)
     # Requests outside dialogs that wait for the store at once; more are told 503 (RFC 3261 §21.5.4).
     max_pending: int = 512
     max_legs: int = 2_000
@@ -93,6 +114,15 @@ class SipConfig:
     # Session timers (RFC 4028): what we ask for, and the least we agree to.
     session_s: int = 1_800
     min_session_s: int = 90
+
+    # Whether what a single far end plays before it answers (183) is heard in the call.
+    early_media: bool = True
+
+    # Texts (RFC 3428) of one account that become reports: so many at once, then one in so many seconds.
+    texts_at_once: int = 5
+    text_every_s: float = 10.0
+
+    trunks: tuple[TrunkConfig, ...] = ()
 
     hang_up_on_stop: bool = False
 
@@ -105,6 +135,8 @@ class SipConfig:
             ipaddress.ip_network(proxy)
         if not set(self.digest_algorithms) <= {"SHA-256", "MD5"} or not self.digest_algorithms:
             raise ValueError("digest algorithms are SHA-256 and MD5")
+        if len({trunk.name for trunk in self.trunks}) != len(self.trunks):
+            raise ValueError("two trunks have one name")
         if not self.codecs or not set(self.codecs) <= CODECS.keys():
             raise ValueError(f"a hub speaks at least one codec of {', '.join(CODECS)}")
 

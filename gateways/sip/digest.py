@@ -205,8 +205,16 @@ def _time_of(nonce: str) -> float:
 class Authenticator:
     """Judges the credentials of a request and writes challenges."""
 
-    def __init__(self, config: SipConfig, store: Store, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: SipConfig,
+        store: Store,
+        clock: Clock,
+        passed: Callable[[Hop], None] = lambda source: None,
+    ) -> None:
+        """`passed` hears of every far end that proves itself."""
         self._config = config
+        self._passed = passed
         self._store = store
         self._nonces = Nonces(clock, config.nonce_lifetime_s)
         self._clock = clock
@@ -254,6 +262,7 @@ class Authenticator:
             metrics.AUTH_REPLAYS.inc()
             return Judgement(Verdict.STALE)
         self._lockout.passed(source, name)
+        self._passed(source)
         return Judgement(Verdict.PASSED, known)
 
     def has_credentials(self, request: Request, header: str) -> bool:

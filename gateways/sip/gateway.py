@@ -23,8 +23,10 @@ from gateways.sip import metrics
 from gateways.sip.config import SipConfig
 from gateways.sip.core import Core, Routes
 from gateways.sip.digest import Authenticator
+from gateways.sip.doorman import Doorman
 from gateways.sip.errors import MalformedError
 from gateways.sip.framing import FramingError
+from gateways.sip.gate import Gate
 from gateways.sip.guard import SourceErrors
 from gateways.sip.ledger import Chapter, Page, UnreadablePageError
 from gateways.sip.legs import (
@@ -40,6 +42,7 @@ from gateways.sip.legs import (
 )
 from gateways.sip.message import Request, Response, check_request, check_response, parse
 from gateways.sip.methods import answer_plainly, judge, malformed_answer, refuse
+from gateways.sip.origins import Proxies
 from gateways.sip.registrar import Registrar
 from gateways.sip.resume import stage_of
 from gateways.sip.transactions import ServerTransaction, State, TransactionLayer, reply_hop
@@ -73,7 +76,10 @@ class SipGateway:
     ) -> None:
         self._config = config
         self._core = Core(config, store, media, calls, clock)
-        authenticator = Authenticator(config, store, clock)
+        self._proxies = Proxies(config.proxies)
+        self._gate = Gate(clock, config.rates, self._is_known)
+        authenticator = Authenticator(config, store, clock, self._gate.prove)
+        self._doorman = Doorman(authenticator, self._is_peer)
         self._registrar = Registrar(self._core, store, presence, clock, authenticator)
         self._reception = Reception(self._core, authenticator)
         self._errors = SourceErrors(clock)
@@ -125,6 +131,7 @@ class SipGateway:
             await self._close()
             raise
         self._spawn(run_forever("sip-registrar", self._registrar.run), "sip-registrar")
+        self._spawn(run_forever("sip-gate", self._gate.run), "sip-gate")
         log.info("sip_listening", port=self.port, tls_port=self.tls_port)
         return self
 
@@ -163,7 +170,10 @@ class SipGateway:
             log.warning("sip_legs_left_behind", legs=len(self._legs))
 
     async def _resume(self) -> None:
-        """Know every stored dialog before the first datagram is read: an unknown one would be told 481."""
+        """Know every stored dialog before the first datagram is read: an unknown one would be told 481. And every
+        registered phone: it is no stranger."""
+        for source in await self._registrar.sources():
+            self._gate.prove(source)
         for row in await self._core.ledger.rows():
             try:
                 page = Page.from_row(row)
@@ -234,12 +244,17 @@ class SipGateway:
         if not self._open or not data.strip(b"\r\n\0 "):
             # Not ready yet (the peer retransmits), or a keep-alive (RFC 5626 §3.5.1).
             return
+        if not self._gate.admits(source):
+            return
         try:
             message = parse(data, self._config.max_message_bytes)
             if isinstance(message, Request):
                 check_request(message)
                 message.stamp(source.host, source.port)
-                self._core.layer.receive_request(message, source)
+                if challenge := self._doorman.challenge(message, source):
+                    self._transport.send(bytes(challenge), reply_hop(message, source))
+                else:
+                    self._core.layer.receive_request(message, source)
             else:
                 check_response(message)
                 self._receive_response(message, source)
@@ -248,6 +263,14 @@ class SipGateway:
         except Exception:
             log.exception("sip_message_failed")
             metrics.MALFORMED.labels("failed").inc()
+
+    def _is_known(self, source: Hop) -> bool:
+        """Whether messages from there are read however many they are."""
+        return self._proxies.has(source.host) or self._is_peer(source)
+
+    def _is_peer(self, source: Hop) -> bool:
+        """Whether that far end is known by its address alone; phones are not."""
+        return False
 
     def _receive_response(self, response: Response, source: Hop) -> None:
         via = response.top_via
@@ -367,6 +390,8 @@ class SipGateway:
         if leg is None and transaction is not None:
             # A phone that gets the To tag of its ACK wrong, but repeats the branch of its INVITE.
             leg = self._leg_of(transaction)
+        if leg is None and self._doorman.is_ack_of_challenge(request):
+            return
         if leg is None:
             metrics.STRAYS.labels("ack").inc()
         else:

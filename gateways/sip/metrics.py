@@ -18,11 +18,25 @@ AUTH_LOCKOUTS = Counter(
     "commhub_sip_auth_lockouts_total", "Doors closed after too many wrong digests", ["whose"]
 )
 AUTH_REPLAYS = Counter("commhub_sip_auth_replays_total", "Digests seen before (RFC 7616 nc)")
+THROTTLED = Counter(
+    "commhub_sip_throttled_total",
+    "Messages dropped unread because their source says too much",
+    ["who"],
+)
+THROTTLED_SOURCES = Gauge("commhub_sip_throttled_sources", "Sources that are dropped from now")
+CHALLENGED = Counter(
+    "commhub_sip_challenged_total",
+    "Requests without credentials, answered without state",
+    ["method"],
+)
 OVERLOADED = Counter("commhub_sip_overloaded_total", "Requests refused with 503")
 LEGS_ENDED = Counter("commhub_sip_legs_ended_total", "Legs ended", ["cause"])
 CORE_FAILURES = Counter(
     "commhub_sip_core_failures_total", "Reports the core could not take", ["report"]
 )
+DIGITS = Counter("commhub_sip_digits_total", "Keys pressed that came as INFO", ["outcome"])
+EARLY_MEDIA = Counter("commhub_sip_early_media_total", "Legs that were heard before they answered")
+TEXTS = Counter("commhub_sip_texts_total", "MESSAGE requests", ["outcome"])
 LEGS = Gauge("commhub_sip_legs", "Legs this edge carries now")
 CONNECTIONS = Gauge("commhub_sip_connections", "Stream connections open now", ["transport"])
 CONNECTIONS_REFUSED = Counter(
@@ -39,5 +53,6 @@ TLS_HANDSHAKES_FAILED = Counter(
 )
 TLS_RELOADS = Counter("commhub_sip_tls_reloads_total", "Certificates read again", ["outcome"])
 TLS_EXPIRES = Gauge(
-    "commhub_sip_tls_certificate_expires_seconds", "When our certificate ends, in seconds since 1970"
+    "commhub_sip_tls_certificate_expires_seconds",
+    "When our certificate ends, in seconds since 1970",
 )

@@ -22,6 +22,7 @@ from gateways.sip.grammar import quote_string, read_uri
 from gateways.sip.message import Request, clean_text
 from gateways.sip.methods import refuse
 from gateways.sip.transactions import ServerTransaction
+from gateways.sip.transport import Hop
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +67,12 @@ class Registrar:
         for binding in live:
             phones.setdefault(binding.instance or binding.contact, binding)
         return account, sorted(phones.values(), key=lambda binding: -binding.q)
+
+    async def sources(self) -> list[Hop]:
+        """Where the registered phones speak from, as far as their ports outlive a restart of ours."""
+        async with self._store.read() as uow:
+            bindings = await uow.sip.bindings()
+        return [Hop.parse(b.received, b.transport) for b in bindings if not b.path]
 
     async def register(self, transaction: ServerTransaction) -> None:
         """Answer one REGISTER (§10.3)."""

@@ -264,7 +264,7 @@ async def test_stopping_hangs_up_when_told(wire, phones, talking):
 
 async def test_a_full_gateway_refuses_calls_with_503(wire):
     wire.gateway._config = replace(wire.gateway._config, max_legs=0)
-    answer = await wire.ask(wire.request("INVITE", headers=["Contact: <sip:a@192.0.2.10>"]))
+    answer = await wire.authorized("INVITE", headers=["Contact: <sip:a@192.0.2.10>"])
 
     assert answer.status == 503
     assert answer.get("Retry-After")

@@ -121,7 +121,9 @@ async def test_a_contact_that_names_no_sip_place_is_refused(wire):
 
 
 async def test_a_retransmitted_register_is_answered_from_memory(wire):
-    request = wire.request("REGISTER", headers=[contact()])
+    challenge = await wire.ask(wire.request("REGISTER"))
+    line = wire.credentials(challenge, "REGISTER")
+    request = wire.request("REGISTER", seq=2, headers=[contact(), line])
     first = await wire.ask(request)
     again = await wire.ask(request)
 

@@ -1,0 +1,56 @@
+"""The first answer to a request that brings no credentials, given without remembering anything (RFC 3261 §26.3.2.4).
+
+A transaction for every such request is what a flood is after: it would be kept for half a minute and, over UDP, its 407
+sent eleven times to whatever address the flood named. So the challenge is made from the request alone (§8.2.7): its To
+tag is a keyed hash, the same for every retransmission, by which the ACK of a challenge is known and dropped.
+"""
+
+import hmac
+import secrets
+from collections.abc import Callable
+
+from gateways.sip import metrics
+from gateways.sip.digest import Authenticator
+from gateways.sip.message import Request, Response
+from gateways.sip.methods import judge
+from gateways.sip.transport import Hop
+
+# What opens something is challenged: as by a proxy where it is about somebody else, as by a server where it is for us.
+_CHALLENGES = {
+    "INVITE": (407, "Proxy-Authenticate", "Proxy-Authorization"),
+    "REGISTER": (401, "WWW-Authenticate", "Authorization"),
+    "SUBSCRIBE": (401, "WWW-Authenticate", "Authorization"),
+}
+
+
+class Doorman:
+    """`is_peer` says who is known by address and never challenged (a trunk)."""
+
+    def __init__(self, authenticator: Authenticator, is_peer: Callable[[Hop], bool]) -> None:
+        self._authenticator = authenticator
+        self._is_peer = is_peer
+        self._key = secrets.token_bytes(32)
+
+    def challenge(self, request: Request, source: Hop) -> Response | None:
+        """The 401 or 407; None for a request that somebody has to look at: it brings credentials, belongs to a dialog,
+        comes from a peer, or is to be refused for another reason."""
+        wanted = _CHALLENGES.get(request.method)
+        if wanted is None or self._is_peer(source):
+            return None
+        if request.recipient.tag and request.method != "REGISTER":
+            return None
+        status, asks, answers = wanted
+        if judge(request) or self._authenticator.has_credentials(request, answers):
+            return None
+        metrics.CHALLENGED.labels(request.method).inc()
+        headers = [(asks, text) for text in self._authenticator.challenges(request, source)]
+        return request.response(status, to_tag=self._tag(request), headers=headers)
+
+    def is_ack_of_challenge(self, ack: Request) -> bool:
+        """Whether an ACK belongs to nothing but a challenge of ours."""
+        return hmac.compare_digest(ack.recipient.tag.encode(), self._tag(ack).encode())
+
+    def _tag(self, request: Request) -> str:
+        via = request.top_via
+        what = f"{request.call_id}\n{request.cseq.sequence}\n{via.parameters.get('branch')}\n{via.host}"
+        return hmac.digest(self._key, what.encode("utf-8", "surrogateescape"), "sha256").hex()[:20]
