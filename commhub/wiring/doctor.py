@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import product
 from pathlib import Path
 
 import httpx
@@ -20,6 +21,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from bridges.protocol import ControlAddress
 from commhub.settings import Settings, SettingsError
 from commhub.wiring.shared import worker_names, worker_ports, worker_socket
+from commhub.wiring.sip import sip_tls
 
 WANTED_SOCKET_BUFFER = 4 << 20
 
@@ -163,21 +165,37 @@ async def _hub(settings: Settings) -> Finding:
 
 async def _sip_port(settings: Settings) -> Finding:
     sip = settings.sip
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    try:
+        tls = sip_tls(sip)
+    except SettingsError as error:
+        return Finding("sip", Verdict.FAILED, str(error), "TLS needs a PEM certificate and its key")
+    wanted = [(socket.SOCK_DGRAM, sip.port), (socket.SOCK_STREAM, sip.port)][: 1 + sip.tcp]
+    wanted += [(socket.SOCK_STREAM, sip.tls_port)] if tls else []
+    for host, (kind, port) in product(filter(None, (sip.host, sip.ipv6_host)), wanted):
         try:
-            probe.bind((sip.host, sip.port))
+            _try_to_bind(kind, host, port)
         except OSError as error:
             if await _listens(settings.http.host, settings.http.port):
                 return Finding(
-                    "sip", Verdict.OK, f"port {sip.port} in use, by the running hub it seems"
+                    "sip", Verdict.OK, f"port {port} in use, by the running hub it seems"
                 )
             return Finding(
                 "sip",
                 Verdict.FAILED,
-                f"{sip.host}:{sip.port}: {error.strerror}",
-                "another SIP program may hold the port: set COMMHUB_SIP__PORT",
+                f"{host}:{port}: {error.strerror}",
+                "another SIP program may hold the port: set COMMHUB_SIP__PORT and …__TLS_PORT",
             )
-    return Finding("sip", Verdict.OK, f"port {sip.port} is free")
+    ports = f"ports {sip.port} and {sip.tls_port} are" if tls else f"port {sip.port} is"
+    return Finding("sip", Verdict.OK, f"{ports} free")
+
+
+def _try_to_bind(kind: socket.SocketKind, host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, kind) as probe:
+        if kind == socket.SOCK_STREAM:
+            # Connections of a hub that has just stopped do not hold the port.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
 
 
 async def _media(settings: Settings) -> Finding:

@@ -23,15 +23,21 @@ class HubError(Exception):
     """The hub did not come up; the message ends with what it said."""
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port nobody has at this moment, below those the kernel gives to outgoing connections, which would
+def free_port(*kinds: socket.SocketKind) -> int:
+    """A port nobody has at this moment, for TCP or for all the `kinds`, below those the kernel gives to outgoing connections, which would
     otherwise often be faster than the program it is meant for."""
     for _ in range(1000):
         port = random.randint(*_PORTS)  # noqa: S311 - any will do
-        with socket.socket(socket.AF_INET, kind) as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+        if all(_is_free(port, kind) for kind in kinds or (socket.SOCK_STREAM,)):
             return port
     raise HubError("no free port")
+
+
+def _is_free(port: int, kind: socket.SocketKind) -> bool:
+    with socket.socket(socket.AF_INET, kind) as probe, suppress(OSError):
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
 class HubProcess:
@@ -45,7 +51,8 @@ class HubProcess:
             **os.environ,
             "COMMHUB_DATA_DIR": str(folder),
             "COMMHUB_HTTP__PORT": str(free_port()),
-            "COMMHUB_SIP__PORT": str(free_port(socket.SOCK_DGRAM)),
+            "COMMHUB_SIP__PORT": str(free_port(socket.SOCK_DGRAM, socket.SOCK_STREAM)),
+            "COMMHUB_SIP__TLS_PORT": str(free_port()),
             "COMMHUB_MQTT__PORT": str(free_port()),
             "COMMHUB_MEDIA__FIRST_PORT": str(rtp),
             "COMMHUB_MEDIA__LAST_PORT": str(rtp + 199),

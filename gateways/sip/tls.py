@@ -109,10 +109,15 @@ def expiry_of(certificate: x509.Certificate) -> dt.datetime:
     return certificate.not_valid_after_utc
 
 
+def identity_files(folder: Path) -> tuple[Path, Path]:
+    """Where `make_identity` puts a certificate and its key."""
+    return folder / "sip-certificate.pem", folder / "sip-key.pem"
+
+
 def make_identity(folder: Path, hosts: Iterable[str]) -> tuple[Path, Path]:
     """A certificate nobody else vouches for, with its key, in `folder`: for a demo or a closed network whose phones
     are told to trust it. One that is there, names all `hosts` and lasts another month is kept."""
-    certificate, key = folder / "sip-certificate.pem", folder / "sip-key.pem"
+    certificate, key = identity_files(folder)
     wanted = sorted(set(hosts))
     if not _still_good(certificate, key, wanted):
         folder.mkdir(parents=True, exist_ok=True)

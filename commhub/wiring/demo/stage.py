@@ -13,6 +13,7 @@ from commhub.wiring.demo.settle import ADMIN, DISPATCHER, Desk, Keys, add_admin,
 from commhub.wiring.demo.story import Cast, PhoneTalker, RadioTalker, until
 from commhub.wiring.demo.town import DEVICES, PHONES, RESPONDERS, TELEPHONE
 from commhub.wiring.hub_process import HubError, HubProcess
+from gateways.sip.tls import identity_files, make_identity
 
 NOTE = "demo.json"
 
@@ -59,8 +60,11 @@ class Stage:
         self._progress = progress
         self._tenant = WeComTenant()
         self._telephone = TelephoneAccount()
+        certificate, key = identity_files(self._folder / "tls")
         environment = {
             "COMMHUB_NAME": "东街街道指挥中心",
+            "COMMHUB_SIP__TLS_CERTIFICATE": str(certificate),
+            "COMMHUB_SIP__TLS_KEY": str(key),
             **self._tenant.environment(),
             **self._telephone.environment(),
         }
@@ -87,6 +91,7 @@ class Stage:
         self._folder.mkdir(parents=True, exist_ok=True)
         note = self._folder / NOTE
         note.write_text("{}")
+        make_identity(self._folder / "tls", ["127.0.0.1", "localhost"])
         self._progress("starting broker, media worker and control")
         self.hub.start()
         # Meanwhile what needs no hub that is ready.
