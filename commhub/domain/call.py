@@ -38,6 +38,7 @@ class Cause(StrEnum):
     NOT_ALLOWED = "not_allowed"
     NO_COMMON_CODEC = "no_common_codec"
     MEDIA_LOST = "media_lost"
+    TRANSFERRED = "transferred"
     CALL_ENDED = "call_ended"
     FAILED = "failed"
 

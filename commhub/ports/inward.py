@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from commhub.domain.call import Cause
+from commhub.domain.call import Cause, LegState
 from commhub.domain.geo import Point
 from commhub.domain.people import Endpoint
 from commhub.domain.report import Source
@@ -150,6 +150,34 @@ class CallsIn(Protocol):
     async def leg_held(self, leg_id: str) -> None: ...
 
     async def leg_ended(self, leg_id: str, cause: Cause, detail: str | None) -> None: ...
+
+
+class TransfersIn(Protocol):
+    """Calls that phones hand on by their own keys. A leg is named by its id, as in `CallsIn`."""
+
+    async def refer(self, leg_id: str, new_leg_id: str, number: str) -> Cause | None:
+        """Ring a number, as a phone dials it, into the call of a leg that talks. Why not; None when it rings."""
+        ...
+
+    async def join(self, leg_id: str, other_id: str) -> Cause | None:
+        """Have those who talk with either leg talk with one another, and hang both legs up. Why not, or None."""
+        ...
+
+    async def replace(
+        self, leg_id: str, incoming: IncomingCall
+    ) -> IncomingAccepted | IncomingRefused:
+        """Put the caller in the place of a leg. The edge answers it at once and then ends that leg."""
+        ...
+
+    async def state_of(self, leg_id: str) -> tuple[LegState, Cause | None] | None:
+        """How a leg is, and why it ended; None for one that is unknown."""
+        ...
+
+
+class DigitsIn(Protocol):
+    """Keys pressed by whoever is on a leg, in whatever way they came."""
+
+    async def dtmf_received(self, leg_id: str, digit: str) -> None: ...
 
 
 class MediaIn(Protocol):

@@ -1,7 +1,7 @@
 """SIP statuses to causes a dispatcher can act on, and back."""
 
 from commhub.domain.call import Cause
-from gateways.sip.message import Response, clean_text
+from gateways.sip.message import REASONS, Response, clean_text
 
 _CAUSES = {
     401: Cause.NOT_ALLOWED,
@@ -58,6 +58,11 @@ def detail_of(response: Response) -> str:
 def status_of(cause: Cause) -> int:
     """What an inbound caller is told when the core refuses or ends its unanswered call."""
     return _STATUSES.get(cause, 480)
+
+
+def phrase_of(status: int) -> str:
+    """The RFC's words for a status."""
+    return REASONS.get(status, "Unknown")
 
 
 def weight_of(cause: Cause) -> int:

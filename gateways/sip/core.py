@@ -4,14 +4,14 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 import structlog
 
 from commhub.domain.call import Cause
 from commhub.kit.clock import Clock
-from commhub.ports.inward import CallsIn
+from commhub.ports.inward import CallsIn, DigitsIn, ReportsIn, TransfersIn
 from commhub.ports.media import MediaEngine
 from commhub.ports.store import Store
 from gateways.sip import metrics
@@ -35,9 +35,30 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, PRACK, INFO, REFER, NOTIFY, MESSAGE"
+SUPPORTED = "100rel, norefersub, replaces, timer"
 _VIA_BYTES = 120
 _TELL_AGAIN_AFTER_S = (0.2, 1.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inward:
+    """What the core takes from phones beside calls; without a part the methods of it are refused."""
+
+    transfers: TransfersIn | None = None
+    digits: DigitsIn | None = None
+    reports: ReportsIn | None = None
+
+
+NOTHING_MORE = Inward()
+
+
+class Texts(Protocol):
+    """Whoever takes texts (RFC 3428)."""
+
+    async def receive(self, transaction: ServerTransaction) -> None:
+        """Answer a MESSAGE, in a dialog or outside."""
+        ...
 
 
 class Routes(dict[DialogKey, T]):
@@ -59,6 +80,11 @@ class Core:
         self.calls = calls
         self.clock = clock
         self.ledger = Ledger(store)
+        self.transfers: TransfersIn | None = None
+        self.digits: DigitsIn | None = None
+        self.texts: Texts | None = None
+        self.replacing: dict[str, str] = {}
+        """Legs that are to be placed with a Replaces (RFC 3891), by id."""
         self._layer: TransactionLayer | None = None
         self._wires: Wires | None = None
 
@@ -97,6 +123,7 @@ class Core:
         return [
             ("Contact", self.wires.contact(source, secure=secure)),
             ("Allow", ALLOW),
+            ("Supported", SUPPORTED),
             ("User-Agent", self.user_agent),
         ]
 

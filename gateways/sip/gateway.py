@@ -6,12 +6,13 @@ bounded number of tasks for requests that open something), so that the loop turn
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from types import TracebackType
 
 import structlog
 
-from commhub.domain.call import Cause
+from commhub.domain.call import Cause, Direction
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
 from commhub.kit.supervise import run_forever
@@ -21,7 +22,7 @@ from commhub.ports.store import Store
 from commhub.ports.telephony import LegOrder
 from gateways.sip import metrics
 from gateways.sip.config import SipConfig
-from gateways.sip.core import Core, Routes
+from gateways.sip.core import NOTHING_MORE, Core, Inward, Routes
 from gateways.sip.digest import Authenticator
 from gateways.sip.doorman import Doorman
 from gateways.sip.errors import MalformedError
@@ -37,6 +38,7 @@ from gateways.sip.legs import (
     HangUp,
     LateAnswer,
     Leg,
+    Probe,
     Readdressed,
     Stage,
 )
@@ -44,9 +46,16 @@ from gateways.sip.message import Request, Response, check_request, check_respons
 from gateways.sip.methods import answer_plainly, judge, malformed_answer, refuse
 from gateways.sip.origins import Proxies
 from gateways.sip.registrar import Registrar
+from gateways.sip.replaces import find_replaced
 from gateways.sip.resume import stage_of
+from gateways.sip.texts import TextIntake
 from gateways.sip.transactions import ServerTransaction, State, TransactionLayer, reply_hop
 from gateways.sip.transport import Hop
+from gateways.sip.trunks.arrival import Arrivals
+from gateways.sip.trunks.dialling import Choosing, Dial, Otherwise
+from gateways.sip.trunks.lines import Lines
+from gateways.sip.trunks.numbers import Route
+from gateways.sip.trunks.toll import Alarm, unheard
 from gateways.sip.uac import Placing
 from gateways.sip.uas import Offered, Reception
 from gateways.sip.wires import Wires
@@ -73,6 +82,8 @@ class SipGateway:
         calls: CallsIn,
         presence: PresenceIn,
         clock: Clock,
+        alarm: Alarm = unheard,
+        more: Inward = NOTHING_MORE,
     ) -> None:
         self._config = config
         self._core = Core(config, store, media, calls, clock)
@@ -82,6 +93,13 @@ class SipGateway:
         self._doorman = Doorman(authenticator, self._is_peer)
         self._registrar = Registrar(self._core, store, presence, clock, authenticator)
         self._reception = Reception(self._core, authenticator)
+        self._core.transfers, self._core.digits = more.transfers, more.digits
+        if more.reports is not None:
+            self._core.texts = TextIntake(self._core, self._reception, more.reports, clock)
+        self.lines = Lines(self._core, config.trunks, clock, alarm)
+        """The trunks, by name."""
+        self._alarm = alarm
+        self._arrivals = Arrivals(self._core, self.lines, alarm)
         self._errors = SourceErrors(clock)
         self._transport = Wires(config, self._receive, self._unreadable, self._lost)
         self._routes: Routes[Leg] = Routes()
@@ -132,6 +150,8 @@ class SipGateway:
             raise
         self._spawn(run_forever("sip-registrar", self._registrar.run), "sip-registrar")
         self._spawn(run_forever("sip-gate", self._gate.run), "sip-gate")
+        if self.lines:
+            self._spawn(self.lines.run(), "sip-lines")
         log.info("sip_listening", port=self.port, tls_port=self.tls_port)
         return self
 
@@ -185,6 +205,8 @@ class SipGateway:
             leg = Leg(self._core, self._routes, page.leg_id, page.call_id)
             if page.dialog is not None:
                 leg.know(page.dialog)
+            if page.seat is not None:
+                leg.sit(page.seat, self.lines.find(page.seat.line))
             self._launch(leg, stage_of(leg, page))
         if self._legs:
             log.info("sip_dialogs_resumed", legs=len(self._legs))
@@ -208,9 +230,22 @@ class SipGateway:
 
     async def place(self, order: LegOrder) -> None:
         """Begin to ring every phone of the account; returns once the leg would survive a restart."""
+        await self._place(order, lambda leg: Placing(leg, order, self._registrar))
+
+    async def dial(self, order: LegOrder, route: Route, otherwise: Otherwise | None = None) -> None:
+        """Begin to ring a number outside, over the lines of its route; `otherwise` takes the order on when none of
+        them could. Like `place`, but an emergency is never told that the gateway is full."""
+        dial = Dial(
+            order=order, route=route, lines=self.lines, alarm=self._alarm, otherwise=otherwise
+        )
+        await self._place(order, lambda leg: Choosing(leg, dial), whatever=route.emergency)
+
+    async def _place(
+        self, order: LegOrder, stage: Callable[[Leg], Stage], *, whatever: bool = False
+    ) -> None:
         if order.leg_id in self._legs or order.leg_id in self._ended:
             return
-        if len(self._legs) >= self._config.max_legs:
+        if len(self._legs) >= self._config.max_legs and not whatever:
             metrics.OVERLOADED.inc()
             await self._core.tell_ended(order.leg_id, Cause.FAILED, "the SIP gateway is full")
             return
@@ -223,7 +258,7 @@ class SipGateway:
         except BaseException:
             del self._legs[leg.id]
             raise
-        self._launch(leg, Placing(leg, order, self._registrar))
+        self._launch(leg, stage(leg))
 
     async def answer(self, leg_id: str) -> None:
         if leg := self._legs.get(leg_id):
@@ -232,6 +267,10 @@ class SipGateway:
     async def hang_up(self, leg_id: str, cause: Cause) -> None:
         if leg := self._legs.get(leg_id):
             leg.post(HangUp(cause))
+
+    async def probe(self, leg_id: str) -> None:
+        if leg := self._legs.get(leg_id):
+            leg.post(Probe())
 
     async def readdress(self, leg_id: str, address: RtpAddress) -> None:
         if leg := self._legs.get(leg_id):
@@ -270,7 +309,7 @@ class SipGateway:
 
     def _is_peer(self, source: Hop) -> bool:
         """Whether that far end is known by its address alone; phones are not."""
-        return False
+        return self.lines.of_source(source) is not None
 
     def _receive_response(self, response: Response, source: Hop) -> None:
         via = response.top_via
@@ -325,10 +364,15 @@ class SipGateway:
             refuse(self._core, transaction, *refusal)
         elif request.recipient.tag and request.method != "REGISTER":
             self._in_dialog(transaction)
-        elif request.method in ("INVITE", "REGISTER"):
+        elif request.method in ("INVITE", "REGISTER") or (
+            request.method == "MESSAGE" and self._core.texts is not None
+        ):
             self._open_something(transaction)
-        elif request.method == "BYE":
+        elif request.method in ("BYE", "UPDATE", "INFO", "PRACK", "NOTIFY"):
             transaction.refuse(481)
+        elif request.method == "REFER":
+            # Who has no call has nothing to hand on; a call is placed by an INVITE or at the desk.
+            refuse(self._core, transaction, 403, {})
         else:
             answer_plainly(self._core, transaction)
 
@@ -349,8 +393,14 @@ class SipGateway:
             refuse(self._core, transaction, 503, {"Retry-After": "5"})
             return
         self._pending += 1
-        work = self._take_call(transaction) if is_call else self._registrar.register(transaction)
-        self._spawn(self._bounded(transaction, work), "sip-request")
+        self._spawn(self._bounded(transaction, self._work_of(transaction)), "sip-request")
+
+    def _work_of(self, transaction: ServerTransaction) -> Coroutine[None, None, None]:
+        if transaction.request.method == "INVITE":
+            return self._take_call(transaction)
+        if self._core.texts is not None and transaction.request.method == "MESSAGE":
+            return self._core.texts.receive(transaction)
+        return self._registrar.register(transaction)
 
     async def _bounded(
         self, transaction: ServerTransaction, work: Coroutine[None, None, None]
@@ -364,12 +414,26 @@ class SipGateway:
             self._pending -= 1
 
     async def _take_call(self, transaction: ServerTransaction) -> None:
-        admitted = await self._reception.admit(transaction)
+        line = self._arrivals.line_of(transaction)
+        if line is not None:
+            admitted = await self._arrivals.admit(transaction, line)
+        else:
+            admitted = await self._reception.admit(transaction)
         if admitted is None or transaction.state is not State.PROCEEDING:
             return
+        if admitted.line is None:
+            # The trunk's side knows no tags of ours and may not take over a call.
+            try:
+                replaced = find_replaced(self._routes, transaction.request)
+            except MalformedError as error:
+                transaction.refuse(error.status)
+                return
+            admitted = replace(admitted, replaced=replaced)
         leg = Leg(self._core, self._routes, new_id())
-        leg.know(admitted[0])
-        self._launch(leg, Offered(leg, transaction, *admitted))
+        leg.know(admitted.dialog)
+        if admitted.line is not None:
+            leg.take(admitted.line, Direction.INBOUND)
+        self._launch(leg, Offered(leg, transaction, admitted))
 
     def _leg_of(self, transaction: ServerTransaction) -> Leg | None:
         """The leg that a caller's INVITE became."""

@@ -31,6 +31,7 @@ class Leaving:
     async def begin(self) -> None:
         """`cause` None: a former process has told the core already."""
         self._leg.know(self._talk.dialog)
+        self._leg.is_leaving = True
         if self._cause is not None:
             page = self._talk.page(self._leg, Chapter.LEAVING)
             await self._core.tell("row", lambda: self._leg.write(page))

@@ -6,14 +6,17 @@ A row is written before the message that makes the peer believe in it leaves, an
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
+from commhub.domain.call import Direction
 from commhub.ports.media import RtpAddress
 from commhub.ports.store import SipDialog, Store
 from gateways.sip.dialogs import Dialog
 from gateways.sip.errors import SipError
 from gateways.sip.message import Request, parse
 from gateways.sip.sdp import Local
+from gateways.sip.sessions import Session
 from gateways.sip.transport import Hop
 
 
@@ -59,6 +62,31 @@ class StoredInvite:
         return cls(request=request, hop=hop, tag=str(state["tag"]))
 
 
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Which trunk a leg is on, who called whom, and when it is hung up at the latest."""
+
+    line: str
+    direction: Direction
+    until: datetime | None = None
+
+    def to_json(self) -> dict[str, object]:
+        until = self.until.isoformat() if self.until else None
+        return {"line": self.line, "direction": self.direction.value, "until": until}
+
+    @classmethod
+    def from_json(cls, state: object) -> "Seat | None":
+        """What `to_json` wrote; None for a leg that is on none."""
+        if not isinstance(state, Mapping):
+            return None
+        until = state["until"]
+        return cls(
+            str(state["line"]),
+            Direction(str(state["direction"])),
+            datetime.fromisoformat(str(until)) if until else None,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """Everything of a leg that a new process needs. `local_sdp` and `remote_sdp` are the bodies last agreed
@@ -74,6 +102,8 @@ class Page:
     local_sdp: bytes = field(default=b"", repr=False)
     remote_sdp: bytes = field(default=b"", repr=False)
     held: bool = False
+    session: Session | None = None
+    seat: Seat | None = None
 
     def to_row(self) -> SipDialog:
         state: dict[str, object] = {
@@ -85,6 +115,8 @@ class Page:
             "local_sdp": self.local_sdp.decode("utf-8", "replace"),
             "remote_sdp": self.remote_sdp.decode("utf-8", "replace"),
             "held": self.held,
+            "session": self.session.to_json() if self.session else None,
+            "seat": self.seat.to_json() if self.seat else None,
         }
         return SipDialog(leg_id=self.leg_id, call_id=self.call_id, state=state)
 
@@ -120,6 +152,8 @@ def _read(row: SipDialog) -> Page:
         local_sdp=str(state["local_sdp"]).encode(),
         remote_sdp=str(state["remote_sdp"]).encode(),
         held=bool(state["held"]),
+        session=Session.from_json(state.get("session")),
+        seat=Seat.from_json(state.get("seat")),
     )
 
 

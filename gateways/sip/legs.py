@@ -5,21 +5,24 @@ may put another stage in its place. The transaction machines post into the inbox
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
 
-from commhub.domain.call import Cause
+from commhub.domain.call import Cause, Direction
 from commhub.ports.media import RtpAddress
 from gateways.sip import metrics
 from gateways.sip.core import Core, Routes
-from gateways.sip.dialogs import Dialog
+from gateways.sip.dialogs import Dialog, DialogKey
 from gateways.sip.errors import TransactionError
-from gateways.sip.ledger import Page
+from gateways.sip.ledger import Page, Seat
 from gateways.sip.message import Request, Response
-from gateways.sip.transactions import ClientTransaction, ServerTransaction
+from gateways.sip.sdp import Terms
+from gateways.sip.transactions import ClientTransaction, ServerTransaction, TimerHandle
 from gateways.sip.transport import Hop
+from gateways.sip.trunks.line import Line
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +86,11 @@ class Readdressed:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """Somebody wants to know whether the far end is still there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The core wants an inbound leg answered."""
 
@@ -103,6 +111,7 @@ Event = (
     | LateAnswer
     | HangUp
     | Answer
+    | Probe
     | Readdressed
     | Expired
 )
@@ -122,6 +131,14 @@ class Stage(Protocol):
         ...
 
 
+class Acknowledgeable(Protocol):
+    """A reliable provisional response (RFC 3262)."""
+
+    def acknowledge(self, transaction: ServerTransaction) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class Leg:
     """One leg's actor. Implements `transactions.ClientUser`."""
 
@@ -134,6 +151,17 @@ class Leg:
         self._stage: Stage | None = None
         self._known: set[tuple[str, str, str]] = set()
         self._over = False
+        self.line: Line | None = None
+        """The trunk it is on; None for a phone of our own."""
+        self._seat: Seat | None = None
+        self._last: TimerHandle | None = None
+        self.reliable: Acknowledgeable | None = None
+        """Our ringing that waits for its PRACK."""
+        self.is_confirmed = False
+        """Whether its dialog is established: what a Replaces may ask (RFC 3891 §3)."""
+        self.is_leaving = False
+        self.is_early = False
+        """Whether it is ours and rings."""
 
     # --- from the machines ---------------------------------------------------------------------------------
 
@@ -161,8 +189,52 @@ class Leg:
         self._known.add(dialog.key)
         self._routes[dialog.key] = self
 
+    def other(self, key: DialogKey) -> "Leg | None":
+        """Another leg of this edge, by its dialog; not one that is on its way out."""
+        found = self._routes.get(key)
+        return None if found is self or found is None or found.is_leaving else found
+
     async def write(self, page: Page) -> None:
-        await self.core.ledger.put(page)
+        await self.core.ledger.put(replace(page, seat=self._seat))
+
+    @property
+    def terms(self) -> Terms:
+        """What descriptions are agreed to with this far end."""
+        common = self.core.config.terms
+        return common if self.line is None else self.line.terms(common)
+
+    def take(self, line: Line, direction: Direction) -> None:
+        """Be on a trunk, and on no other."""
+        self._leave_line()
+        self.line = line
+        self._seat = Seat(line.name, direction)
+        line.enter(self.id, direction)
+
+    def sit(self, seat: Seat, line: Line | None) -> None:
+        """Be where a former process had the leg; the settings may not know the trunk any more."""
+        self._seat = seat
+        if line is not None:
+            self.line = line
+            line.enter(self.id, seat.direction)
+        if seat.until is not None:
+            self._end_at(seat.until)
+
+    def end_after(self, seconds: float) -> None:
+        """Hang up then, whoever talks: nobody notices a line that is left open."""
+        if self._seat is not None:
+            until = self.core.clock.now() + timedelta(seconds=seconds)
+            self._seat = replace(self._seat, until=until)
+            self._end_at(until)
+
+    def _end_at(self, until: datetime) -> None:
+        left_s = (until - self.core.clock.now()).total_seconds()
+        self._last = self.core.layer.scheduler.call_later(
+            max(left_s, 0.0), lambda: self.post(HangUp(Cause.NOT_ALLOWED))
+        )
+
+    def _leave_line(self) -> None:
+        if self.line is not None:
+            self.line.leave(self.id)
 
     def finish(self) -> None:
         """The peer is done with; nothing more is handled."""
@@ -177,6 +249,9 @@ class Leg:
             await self._live(stage)
         finally:
             metrics.LEGS.dec()
+            self._leave_line()
+            if self._last is not None:
+                self._last.cancel()
             for key in self._known:
                 self._routes.pop(key, None)
 

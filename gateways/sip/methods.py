@@ -1,18 +1,17 @@
 """What every request is judged by before anybody acts on it (RFC 3261 §8.2), and the answers that need no state."""
 
 from commhub.domain.errors import InvalidError
-from gateways.sip.core import ALLOW, Core, respond_ok
+from gateways.sip.core import ALLOW, SUPPORTED, Core, respond_ok
 from gateways.sip.errors import MalformedError, SdpError
 from gateways.sip.grammar import quote_string, read_uri, scheme_of
 from gateways.sip.message import Request
 from gateways.sip.transactions import ServerTransaction
 
 # Methods the IANA registry knows and this hub does not offer: 405; anything else is 501 (§8.2.1, §21.5.2).
-_FOREIGN = frozenset(
-    {"INFO", "MESSAGE", "NOTIFY", "PRACK", "PUBLISH", "REFER", "SUBSCRIBE", "UPDATE"}
-)
+_FOREIGN = frozenset({"PUBLISH", "SUBSCRIBE"})
 _OWN = frozenset(ALLOW.split(", "))
-_WITH_SDP = frozenset({"INVITE"})
+_WITH_SDP = frozenset({"INVITE", "UPDATE", "PRACK"})
+_EXTENSIONS = frozenset(SUPPORTED.split(", "))
 ACCEPT = "application/sdp"
 
 
@@ -28,9 +27,9 @@ def judge(request: Request) -> tuple[int, dict[str, str]] | None:
     except ValueError:
         known = scheme_of(request.uri) in ("sip", "sips", "tel")
         return (400, {}) if known else (416, {})
-    if request.method != "CANCEL" and (required := request.tokens("Require")):
-        # No extension is supported yet (§8.2.2.3).
-        return (420, {"Unsupported": ", ".join(required)})
+    unknown = [tag for tag in request.tokens("Require") if tag not in _EXTENSIONS]
+    if request.method != "CANCEL" and unknown:
+        return (420, {"Unsupported": ", ".join(unknown)})  # §8.2.2.3
     return _judge_body(request)
 
 
@@ -49,7 +48,14 @@ def _judge_body(request: Request) -> tuple[int, dict[str, str]] | None:
 def refuse(
     core: Core, transaction: ServerTransaction, status: int, headers: dict[str, str]
 ) -> None:
-    """A final response with headers."""
+    """A refusal with headers."""
+    respond(core, transaction, status, headers)
+
+
+def respond(
+    core: Core, transaction: ServerTransaction, status: int, headers: dict[str, str]
+) -> None:
+    """A final response with headers and no body."""
     extra = [*headers.items(), ("User-Agent", core.user_agent)]
     response = transaction.request.response(status, to_tag=transaction.to_tag, headers=extra)
     transaction.respond(response)
@@ -64,13 +70,23 @@ def refuse_description(
     refuse(core, transaction, status, {"Warning": warning, "Accept": ACCEPT})
 
 
+def refuse_interval(core: Core, transaction: ServerTransaction, min_s: int) -> None:
+    """422: the session timer is too short (RFC 4028 §6)."""
+    refuse(core, transaction, 422, {"Min-SE": str(min_s)})
+
+
 def answer_plainly(core: Core, transaction: ServerTransaction) -> None:
     """OPTIONS tells what we can (§11.2); whatever else comes here is not for this place."""
     if transaction.request.method == "OPTIONS":
         respond_ok(
             core,
             transaction,
-            [("Contact", core.wires.contact(transaction.source)), ("Allow", ALLOW), ("Accept", ACCEPT)],
+            [
+                ("Contact", core.wires.contact(transaction.source)),
+                ("Allow", ALLOW),
+                ("Supported", SUPPORTED),
+                ("Accept", ACCEPT),
+            ],
         )
     else:
         refuse(core, transaction, 405, {"Allow": ALLOW})

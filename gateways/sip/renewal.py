@@ -11,6 +11,8 @@ from gateways.sip.causes import detail_of
 from gateways.sip.errors import MalformedError, SdpError
 from gateways.sip.legs import Expired, Leg, Responded, Unanswered
 from gateways.sip.message import Response
+from gateways.sip.refreshing import GONE
+from gateways.sip.sessions import TOO_SMALL, Again, raised, request_headers
 from gateways.sip.talk import Talk
 from gateways.sip.transactions import ClientTransaction
 from gateways.sip.transport import Hop
@@ -29,6 +31,7 @@ class Renewal:
         self._core = leg.core
         self._transaction: ClientTransaction | None = None
         self._wanted: RtpAddress | None = None
+        self._refresh = False
 
     @property
     def is_under_way(self) -> bool:
@@ -36,7 +39,11 @@ class Renewal:
 
     @property
     def is_due(self) -> bool:
-        return self._wanted is not None and not self.is_under_way
+        return (self._wanted is not None or self._refresh) and not self.is_under_way
+
+    def want_refresh(self) -> None:
+        """The session timer is to be refreshed: the same description once more (RFC 4028 §7.4)."""
+        self._refresh = True
 
     def want(self, address: RtpAddress, talk: Talk) -> None:
         """The engine receives the leg at `address`; nothing is to be done where the phone knows."""
@@ -48,14 +55,17 @@ class Renewal:
 
     def prepare(self, talk: Talk) -> Talk:
         """The talk as our re-INVITE will have it, to be written down before it leaves."""
-        address = self._wanted or talk.address
-        local = talk.local.next()
         sequence = talk.dialog.local_seq + 1
+        if self._wanted is None:
+            return replace(
+                talk, dialog=replace(talk.dialog, local_seq=sequence, invite_seq=sequence)
+            )
+        address, local = self._wanted, talk.local.next()
         return replace(
             talk,
             address=address,
             local=local,
-            local_sdp=sdp.offer(self._core.config.terms, address, local, talk.local_sdp),
+            local_sdp=sdp.offer(self._leg.terms, address, local, talk.local_sdp),
             dialog=replace(talk.dialog, local_seq=sequence, invite_seq=sequence),
         )
 
@@ -63,7 +73,8 @@ class Renewal:
         """Send the re-INVITE of a prepared talk. Raises TransactionError."""
         before = replace(talk.dialog, local_seq=talk.dialog.local_seq - 1)
         _, request = before.request("INVITE")
-        for name, value in self._core.call_headers():
+        timer = request_headers(self._core.config, talk.session)
+        for name, value in (*self._core.call_headers(), *timer):
             request.headers.set(name, value)
         request.headers.set("Content-Type", "application/sdp")
         request.body = talk.local_sdp
@@ -71,8 +82,9 @@ class Renewal:
 
     def outcome_of(
         self, event: Responded | Unanswered, talk: Talk
-    ) -> tuple[Talk, sdp.Agreement] | str | None:
-        """What came of it: the talk to go on with, why the leg cannot go on, or None while it is not settled."""
+    ) -> tuple[Talk, sdp.Agreement] | Again | str | None:
+        """What came of it: the talk to go on with, why the leg cannot go on, another timer to ask for, or None while
+        it is not settled."""
         if isinstance(event, Unanswered):
             self._transaction = None
             return "the phone did not answer our re-INVITE"
@@ -80,21 +92,31 @@ class Renewal:
         if not response.is_final:
             return None
         self._transaction = None
+        if response.status >= 300:
+            return self._refused(response, talk)
+        return self._accepted(response, event.source, talk)
+
+    def _refused(self, response: Response, talk: Talk) -> Again | str | None:
         if response.status == _REQUEST_PENDING:
             self._ask_again_later(talk)
             return None
-        if response.status >= 300:
-            return f"our re-INVITE was refused: {detail_of(response)}"
-        return self._accepted(response, event.source, talk)
+        if response.status == TOO_SMALL and talk.session:
+            # Only the timer was wrong; whatever else was wanted is asked for with it.
+            return raised(response, talk.session) or f"our re-INVITE: {detail_of(response)}"
+        if self._wanted is None and response.status not in GONE:
+            # The session still runs; it is over when no later attempt refreshes it.
+            return None
+        return f"our re-INVITE was refused: {detail_of(response)}"
 
     def _accepted(
         self, response: Response, source: Hop, talk: Talk
     ) -> tuple[Talk, sdp.Agreement] | str:
         try:
-            agreement = sdp.accept(response.body, self._core.config.terms, talk.local_sdp)
+            agreement = sdp.accept(response.body, self._leg.terms, talk.local_sdp)
             dialog = talk.dialog.answered(response, source)
         except (SdpError, MalformedError) as error:
             return f"our re-INVITE was answered strangely: {error}"
+        self._refresh = False
         if self._wanted == talk.address:
             self._wanted = None
         talk = replace(talk, dialog=dialog, remote_sdp=response.body, held=agreement.held)

@@ -86,7 +86,7 @@ class _Continue(_Resumed):
         if self.page.chapter is Chapter.ANSWERED:
             # The caller may not have heard our 200.
             transaction = _adopted(self.leg, self.page)
-            transaction.respond(answer_200(self.leg, transaction, talk.local_sdp))
+            transaction.respond(answer_200(self.leg, transaction, talk.local_sdp, talk.session))
             keeper = AnswerKeeper(self.leg, transaction)
         await self.leg.become(Talking(self.leg, talk, keeper=keeper))
 
@@ -101,6 +101,7 @@ class _Continue(_Resumed):
             local_sdp=page.local_sdp,
             remote_sdp=page.remote_sdp,
             held=page.held,
+            session=page.session,
             invite=page.invites[0] if page.invites else None,
         )
 

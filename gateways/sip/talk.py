@@ -1,9 +1,12 @@
 """What an established leg has agreed on, and the two messages every stage of it may have to send."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 
+from commhub.domain.call import Cause
 from commhub.ports.media import RtpAddress
 from gateways.sip import sdp
 from gateways.sip.dialogs import Dialog
@@ -11,7 +14,8 @@ from gateways.sip.errors import SipError
 from gateways.sip.ledger import Chapter, Page, StoredInvite
 from gateways.sip.legs import Leg
 from gateways.sip.message import Response
-from gateways.sip.transactions import ServerTransaction
+from gateways.sip.sessions import Session, answer_headers
+from gateways.sip.transactions import ClientTransaction, ServerTransaction
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +32,7 @@ class Talk:
     remote_sdp: bytes = field(repr=False)
     held: bool = False
     invite: StoredInvite | None = None
+    session: Session | None = None
 
     def page(self, leg: Leg, chapter: Chapter) -> Page:
         return Page(
@@ -41,7 +46,28 @@ class Talk:
             local_sdp=self.local_sdp,
             remote_sdp=self.remote_sdp,
             held=self.held,
+            session=self.session,
         )
+
+
+class Conversation(Protocol):
+    """An established leg, as its parts see it."""
+
+    @property
+    def leg(self) -> Leg: ...
+
+    @property
+    def talk(self) -> Talk:
+        """What is agreed now."""
+        ...
+
+    async def ask(
+        self, method: str, headers: Sequence[tuple[str, str]] = (), body: bytes = b""
+    ) -> ClientTransaction:
+        """Send a request inside the dialog; its outcome comes to the inbox. Raises TransactionError."""
+        ...
+
+    async def hang_up(self, cause: Cause, detail: str | None) -> None: ...
 
 
 async def say_bye(leg: Leg, dialog: Dialog) -> bool:
@@ -55,12 +81,16 @@ async def say_bye(leg: Leg, dialog: Dialog) -> bool:
     return True
 
 
-def answer_200(leg: Leg, transaction: ServerTransaction, body: bytes) -> Response:
-    """The 200 to an INVITE with our description; Record-Route is what makes the dialog's route (§12.1.1)."""
+def answer_200(
+    leg: Leg, transaction: ServerTransaction, body: bytes, session: Session | None = None
+) -> Response:
+    """The 200 to an INVITE or UPDATE with our description and timer; Record-Route is what makes the dialog's route
+    (§12.1.1)."""
     routes = transaction.request.headers.getlist("Record-Route")
     headers = [
         *(("Record-Route", route) for route in routes),
-        *leg.core.call_headers(),
-        ("Content-Type", "application/sdp"),
+        *leg.core.call_headers(transaction.request, transaction.source),
+        *(answer_headers(transaction.request, session) if session else []),
+        *([("Content-Type", "application/sdp")] if body else []),
     ]
     return transaction.request.response(200, to_tag=transaction.to_tag, headers=headers, body=body)

@@ -1,9 +1,11 @@
-"""An established call leg, whoever placed it: re-INVITEs from the phone, BYE from either side.
+"""An established call leg, whoever placed it: re-INVITE and UPDATE from the phone, BYE from either side.
 
-A phone holds and resumes by re-INVITE (RFC 3264 §8.4). The media engine keeps the audio; here is only what was
-agreed. The row is always written before the peer is told, so a new process knows what the peer knows.
+A phone holds and resumes by re-INVITE (RFC 3264 §8.4) or UPDATE (RFC 3311). The media engine keeps the audio; here is
+only what was agreed. The row is always written before the peer is told, so a new process knows what the peer knows.
+Requests that agree on nothing are `asides`' and `referrals`', the session timer is `refreshing`'s.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
@@ -11,8 +13,10 @@ import structlog
 from commhub.domain.call import Cause
 from commhub.domain.errors import InvalidError, UnavailableError
 from gateways.sip import sdp
+from gateways.sip.asides import Asides
 from gateways.sip.core import respond_ok
 from gateways.sip.errors import MalformedError, SdpError, TransactionError
+from gateways.sip.farewell import GivenUp
 from gateways.sip.keeper import NO_ACK, AnswerKeeper
 from gateways.sip.leaving import Leaving
 from gateways.sip.ledger import Chapter
@@ -24,15 +28,19 @@ from gateways.sip.legs import (
     HangUp,
     LateAnswer,
     Leg,
+    Probe,
     Readdressed,
     Responded,
     Unanswered,
 )
-from gateways.sip.message import Response
-from gateways.sip.methods import answer_plainly, refuse_description
+from gateways.sip.message import Request, Response
+from gateways.sip.methods import refuse_description, refuse_interval
+from gateways.sip.referrals import Referrals
+from gateways.sip.refreshing import REFRESH, SESSION_OVER, Refreshing
 from gateways.sip.renewal import RENEW, Renewal
+from gateways.sip.sessions import Again, TooShortError, agree, agreed
 from gateways.sip.talk import Talk, answer_200, say_bye
-from gateways.sip.transactions import ServerTransaction
+from gateways.sip.transactions import ClientTransaction, ServerTransaction
 from gateways.sip.transport import Hop
 
 log = structlog.get_logger(__name__)
@@ -55,6 +63,10 @@ class Talking:
         self._leg = leg
         self._core = leg.core
         self._talk = talk
+        self._refreshing = Refreshing(self)
+        self._asides = Asides(self)
+        self._referrals = Referrals(self)
+        self._forks = GivenUp(self._core, lambda: None)
         self._accepted = accepted
         self._agreed = agreed
         self._keeper = keeper
@@ -62,8 +74,18 @@ class Talking:
         self._ack: tuple[bytes, Hop] | None = None
         self._renewal = Renewal(leg)
 
+    @property
+    def leg(self) -> Leg:
+        return self._leg
+
+    @property
+    def talk(self) -> Talk:
+        return self._talk
+
     async def begin(self) -> None:
         self._leg.know(self._talk.dialog)
+        self._leg.is_confirmed, self._leg.is_early = True, False
+        self._refreshing.start()
         if self._agreed is not None:
             await self._tell_state(self._agreed)
         if self._accepted is None:
@@ -74,10 +96,10 @@ class Talking:
             self._ack = await self._core.acknowledge(self._talk.dialog)
             await self._core.media.connect(self._leg.id, self._accepted.remote)
         except InvalidError as error:
-            await self._hang_up(Cause.NO_COMMON_CODEC, str(error))
+            await self.hang_up(Cause.NO_COMMON_CODEC, str(error))
             return
         except (UnavailableError, TransactionError) as error:
-            await self._hang_up(Cause.FAILED, str(error))
+            await self.hang_up(Cause.FAILED, str(error))
             return
         await self._tell_state(self._accepted)
 
@@ -87,21 +109,50 @@ class Talking:
         elif isinstance(event, Acknowledged):
             await self._acknowledged(event.request.body)
         elif isinstance(event, HangUp):
-            await self._hang_up(event.cause, None)
+            await self.hang_up(event.cause, None)
         elif isinstance(event, Readdressed):
             self._renewal.want(event.address, self._talk)
             await self._renew()
-        elif isinstance(event, Responded | Unanswered) and self._renewal.asked(event.transaction):
-            await self._renewed(event)
-        elif isinstance(event, Responded | LateAnswer):
+        elif isinstance(event, Responded | Unanswered):
+            await self._heard_back(event)
+        elif isinstance(event, LateAnswer):
             await self._answered_again(event.response)
-        elif isinstance(event, Expired) and event.what == NO_ACK:
+        elif isinstance(event, Probe):
+            await self._probe()
+        elif isinstance(event, Expired):
+            await self._expired(event.what)
+
+    async def _heard_back(self, event: Responded | Unanswered) -> None:
+        """What came of a request of ours."""
+        transaction = event.transaction
+        if self._renewal.asked(transaction):
+            await self._renewed(event)
+        elif self._refreshing.asked(transaction):
+            await self._refreshed(event)
+        elif self._referrals.asked(transaction):
+            self._referrals.heard_back(event)
+        elif isinstance(event, Responded) and transaction.is_invite:
+            if event.response.recipient.tag != self._talk.dialog.remote_tag:
+                # Another fork answered too (§13.2.2.4).
+                self._forks.response_received(transaction, event.response, event.source)
+            else:
+                await self._answered_again(event.response)
+
+    async def _expired(self, what: str) -> None:
+        if what == NO_ACK:
             self._stop_keeping()
-            await self._hang_up(Cause.FAILED, "the phone never acknowledged our answer")
-        elif isinstance(event, Expired) and event.what == RENEW:
+            await self.hang_up(Cause.FAILED, "the phone never acknowledged our answer")
+        elif what == RENEW:
             await self._renew()
+        elif what == REFRESH:
+            await self._refresh()
+        elif what == SESSION_OVER:
+            await self.hang_up(Cause.MEDIA_LOST, "the phone did not refresh its session (RFC 4028)")
+        else:
+            await self._referrals.expired(what)
 
     async def abandon(self) -> None:
+        self._stop()
         await say_bye(self._leg, self._talk.dialog)
 
     # --- their requests --------------------------------------------------------------------------------------
@@ -114,13 +165,15 @@ class Talking:
             transaction.refuse(500)
         elif request.method == "BYE":
             await self._end_by_peer(transaction)
-        elif request.method == "INVITE":
+        elif request.method in ("INVITE", "UPDATE"):
             await self._reinvited(transaction)
+        elif request.method == "REFER":
+            await self._referrals.asked_for(transaction)
         else:
-            answer_plainly(self._core, transaction)
+            await self._asides.answer(transaction)
 
     async def _end_by_peer(self, transaction: ServerTransaction) -> None:
-        self._stop_keeping()
+        self._stop()
         await self._core.release(self._leg.id)
         await self._core.tell_ended(self._leg.id, Cause.HUNG_UP, None)
         await self._core.tell("row", lambda: self._core.ledger.delete(self._leg.id))
@@ -128,31 +181,48 @@ class Talking:
         self._leg.finish()
 
     async def _reinvited(self, transaction: ServerTransaction) -> None:
-        if self._keeper is not None:
-            # Our last answer is not acknowledged yet (§14.2).
-            transaction.refuse(500, Retry_After="1")
-            return
-        if self._renewal.is_under_way:
-            # Both ask at once: both will ask again, one of them first (§14.2).
-            transaction.refuse(491)
-            return
+        """A re-INVITE (§14.2) or UPDATE (RFC 3311 §5.2): another description, another target, a refreshed timer."""
         request = transaction.request
+        if busy := self._busy_for(request):
+            transaction.refuse(busy, **({"Retry_After": "1"} if busy == 500 else {}))
+            return
         try:
             dialog = self._talk.dialog.heard(request, transaction.source)
+            session = agree(request, self._core.config, self._talk.session)
+        except TooShortError as error:
+            refuse_interval(self._core, transaction, error.min_s)
+            return
         except MalformedError as error:
             transaction.refuse(error.status)
             return
-        local = self._talk.local.next()
-        if not request.body:
-            await self._offer_again(transaction, replace(self._talk, dialog=dialog, local=local))
-            return
+        talk = replace(self._talk, dialog=dialog, session=session)
+        if request.body:
+            await self._redescribed(transaction, replace(talk, local=talk.local.next()))
+        elif request.method == "INVITE":
+            await self._offer_again(transaction, replace(talk, local=talk.local.next()))
+        else:
+            self._talk = talk
+            await self._accept(transaction, b"")
+
+    def _busy_for(self, request: Request) -> int | None:
+        """Why a description cannot be agreed on just now: an INVITE of theirs without ACK (500, §14.2), an offer of
+        ours without answer (491: both will ask again, one of them first)."""
+        if request.method == "INVITE" and self._keeper is not None:
+            return 500
+        if not request.body and request.method == "UPDATE":
+            return None
+        waiting = self._keeper is not None and (self._offered_in_200 or not self._talk.remote_sdp)
+        return 491 if self._renewal.is_under_way or waiting else None
+
+    async def _redescribed(self, transaction: ServerTransaction, talk: Talk) -> None:
+        request = transaction.request
         try:
             agreement = sdp.answer(
                 request.body,
-                self._core.config.terms,
-                self._talk.address,
-                local,
-                self._talk.local_sdp,
+                self._leg.terms,
+                talk.address,
+                talk.local,
+                talk.local_sdp,
             )
             await self._core.media.connect(self._leg.id, agreement.remote)
         except (SdpError, InvalidError) as error:
@@ -161,29 +231,25 @@ class Talking:
         except UnavailableError:
             transaction.refuse(500, Retry_After="5")
             return
-        self._talk = replace(
-            self._talk,
-            dialog=dialog,
-            local=local,
-            local_sdp=agreement.body or b"",
-            remote_sdp=request.body,
-            held=agreement.held,
-        )
-        await self._accept(transaction)
+        body = agreement.body or b""
+        self._talk = replace(talk, local_sdp=body, remote_sdp=request.body, held=agreement.held)
+        await self._accept(transaction, body)
         await self._tell_state(agreement)
 
     async def _offer_again(self, transaction: ServerTransaction, talk: Talk) -> None:
         """A re-INVITE without a body asks for our offer; the ACK brings their answer (§14.2)."""
-        body = sdp.offer(self._core.config.terms, talk.address, talk.local, talk.local_sdp)
+        body = sdp.offer(self._leg.terms, talk.address, talk.local, talk.local_sdp)
         self._talk = replace(talk, local_sdp=body)
         self._offered_in_200 = True
-        await self._accept(transaction)
+        await self._accept(transaction, body)
 
-    async def _accept(self, transaction: ServerTransaction) -> None:
-        """Answer 200 with our description, again and again until the ACK (§13.3.1.4)."""
+    async def _accept(self, transaction: ServerTransaction, body: bytes) -> None:
+        """Answer 200 with our description; to an INVITE again and again until the ACK (§13.3.1.4)."""
         await self._write()
-        transaction.respond(answer_200(self._leg, transaction, self._talk.local_sdp))
-        self._keeper = AnswerKeeper(self._leg, transaction)
+        transaction.respond(answer_200(self._leg, transaction, body, self._talk.session))
+        if transaction.is_invite:
+            self._keeper = AnswerKeeper(self._leg, transaction)
+        self._refreshing.start()
 
     async def _acknowledged(self, body: bytes) -> None:
         if self._keeper is None:
@@ -200,10 +266,10 @@ class Talking:
     async def _answered_in_ack(self, body: bytes) -> None:
         self._offered_in_200 = False
         try:
-            agreement = sdp.accept(body, self._core.config.terms, self._talk.local_sdp)
+            agreement = sdp.accept(body, self._leg.terms, self._talk.local_sdp)
             await self._core.media.connect(self._leg.id, agreement.remote)
         except (SdpError, InvalidError, UnavailableError) as error:
-            await self._hang_up(Cause.NO_COMMON_CODEC, str(error))
+            await self.hang_up(Cause.NO_COMMON_CODEC, str(error))
             return
         self._talk = replace(self._talk, remote_sdp=body, held=agreement.held)
         await self._write()
@@ -224,6 +290,59 @@ class Talking:
 
     # --- our wishes ------------------------------------------------------------------------------------------
 
+    async def ask(
+        self, method: str, headers: Sequence[tuple[str, str]] = (), body: bytes = b""
+    ) -> ClientTransaction:
+        """Send a request inside the dialog; its outcome comes to the inbox. Raises TransactionError."""
+        dialog, request = self._talk.dialog.request(method)
+        for name, value in headers:
+            request.headers.add(name, value)
+        request.body = body
+        self._talk = replace(self._talk, dialog=dialog)
+        await self._write()
+        return await self._core.send_request(request, dialog.hop, self._leg)
+
+    async def _probe(self) -> None:
+        try:
+            await self._refreshing.probe()
+        except TransactionError as error:
+            await self.hang_up(Cause.MEDIA_LOST, str(error))
+
+    async def _refresh(self) -> None:
+        """Refresh the session, unless something is being agreed on, which refreshes it as well."""
+        if self._keeper is not None or self._renewal.is_under_way:
+            self._refreshing.later()
+            return
+        try:
+            if await self._refreshing.refresh():
+                return
+        except TransactionError as error:
+            log.info("sip_refresh_not_sent", leg_id=self._leg.id, error=str(error))
+            self._refreshing.later()
+            return
+        self._renewal.want_refresh()
+        await self._renew()
+
+    async def _refreshed(self, event: Responded | Unanswered) -> None:
+        """What came of an UPDATE or a probe."""
+        outcome = self._refreshing.outcome_of(event)
+        if isinstance(outcome, str):
+            await self.hang_up(Cause.MEDIA_LOST, outcome)
+        elif isinstance(outcome, Again):
+            await self._ask_again(outcome)
+        elif outcome is not None:
+            self._talk = replace(self._talk, session=outcome)
+            await self._write()
+            self._refreshing.start()
+
+    async def _ask_again(self, wish: Again) -> None:
+        """Our request was refused for its timer, or for its method."""
+        self._talk = replace(self._talk, session=wish.session)
+        if self._renewal.is_due:
+            await self._renew()
+        else:
+            await self._refresh()
+
     async def _renew(self) -> None:
         """Ask the phone to send elsewhere, once nothing else is being agreed on."""
         if self._keeper is not None or not self._renewal.is_due:
@@ -233,27 +352,38 @@ class Talking:
         try:
             await self._renewal.ask(self._talk)
         except TransactionError as error:
-            await self._hang_up(Cause.MEDIA_LOST, str(error))
+            await self.hang_up(Cause.MEDIA_LOST, str(error))
 
     async def _renewed(self, event: Responded | Unanswered) -> None:
         outcome = self._renewal.outcome_of(event, self._talk)
         if outcome is None:
+            self._refreshing.later()
+            return
+        if isinstance(outcome, Again):
+            await self._ask_again(outcome)
             return
         if isinstance(outcome, str):
-            await self._hang_up(Cause.MEDIA_LOST, outcome)
+            await self.hang_up(Cause.MEDIA_LOST, outcome)
             return
-        self._talk, agreement = outcome
+        talk, agreement = outcome
+        if isinstance(event, Responded):
+            session = agreed(event.response, self._core.config, talk.session)
+            talk = replace(talk, session=session)
+        self._talk = talk
         await self._write()
         try:
             self._ack = await self._core.acknowledge(self._talk.dialog)
             await self._core.media.connect(self._leg.id, agreement.remote)
         except (InvalidError, UnavailableError, TransactionError) as error:
-            await self._hang_up(Cause.MEDIA_LOST, str(error))
+            await self.hang_up(Cause.MEDIA_LOST, str(error))
             return
         await self._tell_state(agreement)
+        self._refreshing.start()
         await self._renew()
 
-    async def _hang_up(self, cause: Cause, detail: str | None) -> None:
+    async def hang_up(self, cause: Cause, detail: str | None) -> None:
+        self._refreshing.stop()
+        self._referrals.stop()
         await self._leg.become(Leaving(self._leg, self._talk, self._keeper, cause, detail))
 
     async def _tell_state(self, agreement: sdp.Agreement) -> None:
@@ -266,6 +396,11 @@ class Talking:
     async def _write(self) -> None:
         chapter = Chapter.ANSWERED if self._talk.invite else Chapter.TALKING
         await self._leg.write(self._talk.page(self._leg, chapter))
+
+    def _stop(self) -> None:
+        self._stop_keeping()
+        self._refreshing.stop()
+        self._referrals.stop()
 
     def _stop_keeping(self) -> None:
         if self._keeper is not None:

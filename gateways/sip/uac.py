@@ -36,10 +36,14 @@ from gateways.sip.legs import (
     Unanswered,
 )
 from gateways.sip.message import Request, Response
+from gateways.sip.methods import answer_plainly
+from gateways.sip.provisional import EarlyDialogs
+from gateways.sip.redirects import Redirects
 from gateways.sip.registrar import Registrar
+from gateways.sip.sessions import TOO_SMALL, agreed, longer_invite, request_headers
 from gateways.sip.talk import Talk
 from gateways.sip.talking import Talking
-from gateways.sip.transactions import ClientTransaction, TimerHandle, new_tag
+from gateways.sip.transactions import ClientTransaction, ServerTransaction, TimerHandle, new_tag
 from gateways.sip.transport import Hop
 
 log = structlog.get_logger(__name__)
@@ -87,7 +91,8 @@ class Placing:
         except UnavailableError as error:
             await give_up(self._leg, Cause.FAILED, f"no media worker: {error}")
             return
-        await self._leg.become(Ringing(self._leg, self._order, address, bindings))
+        redirects = Redirects(self._core, self._registrar, self._order.endpoint.name)
+        await self._leg.become(Ringing(self._leg, self._order, address, bindings, redirects))
 
     async def handle(self, event: Event) -> None:
         """Nothing comes before `begin` is over, and by then another stage is there."""
@@ -100,7 +105,12 @@ class Ringing:
     """Ringing the phones of one account."""
 
     def __init__(
-        self, leg: Leg, order: LegOrder, address: RtpAddress, bindings: Sequence[SipBinding]
+        self,
+        leg: Leg,
+        order: LegOrder,
+        address: RtpAddress,
+        bindings: Sequence[SipBinding],
+        redirects: Redirects | None = None,
     ) -> None:
         self._leg = leg
         self._core = leg.core
@@ -109,7 +119,9 @@ class Ringing:
         self._choices = choices(bindings)
         self._invites: list[StoredInvite] = []
         self._local = sdp.Local.new()
-        self._offer = sdp.offer(leg.core.config.terms, address, self._local)
+        self._offer = sdp.offer(leg.terms, address, self._local)
+        self._early = EarlyDialogs(leg, lambda: self._offer)
+        self._redirects = redirects
         self._ringing: dict[ClientTransaction, StoredInvite] = {}
         self._failures: list[_Failure] = []
         self._has_rung = False
@@ -118,7 +130,9 @@ class Ringing:
         self._readdressed: Readdressed | None = None
 
     async def begin(self) -> None:
+        self._leg.is_early = True
         await self._ring_next()
+        self._core.replacing.pop(self._leg.id, None)
         self._deadline = self._core.layer.scheduler.call_later(
             self._order.ring_for_s, lambda: self._leg.post(Expired(RING_OVER))
         )
@@ -127,21 +141,27 @@ class Ringing:
         """Ring the contacts of the next lower preference; whoever rings already goes on."""
         if self._following is not None:
             self._following.cancel()
-        chosen = self._choices.pop(0)
-        invites = await asyncio.gather(*(self._invite(binding) for binding in chosen))
+        await self._ring(self._choices.pop(0))
+        if self._choices:
+            self._following = self._core.layer.scheduler.call_later(
+                self._core.config.next_choice_after_s, lambda: self._leg.post(Expired(NEXT_CHOICE))
+            )
+
+    async def _ring(self, chosen: Sequence[SipBinding]) -> None:
+        invites = await asyncio.gather(
+            *(self._addressed(self._request(one), hop_of_binding(one)) for one in chosen)
+        )
+        await self._send_all(invites)
+
+    async def _send_all(self, invites: Sequence[StoredInvite]) -> None:
         self._invites += invites
         await self._leg.write(self._page(self._invites))
         for invite in invites:
             transaction = self._core.layer.adopt_client(invite.request, invite.hop, self._leg)
             self._ringing[transaction] = invite
             transaction.start()
-        if self._choices:
-            self._following = self._core.layer.scheduler.call_later(
-                self._core.config.next_choice_after_s, lambda: self._leg.post(Expired(NEXT_CHOICE))
-            )
 
-    async def _invite(self, binding: SipBinding) -> StoredInvite:
-        request, hop = self._request(binding), hop_of_binding(binding)
+    async def _addressed(self, request: Request, hop: Hop) -> StoredInvite:
         try:
             hop = await self._core.way(request, hop)
         except TransactionError as error:
@@ -164,7 +184,10 @@ class Ringing:
         headers.set("To", f"<sip:{binding.account}@{host}>")
         headers.set("Call-ID", f"{secrets.token_hex(16)}@{host}")
         headers.set("CSeq", f"{secrets.randbelow(1_000_000) + 1} INVITE")
-        for name, value in self._core.call_headers():
+        if replaces := self._core.replacing.get(self._leg.id):
+            headers.set("Replaces", replaces)
+            headers.set("Require", "replaces")
+        for name, value in (*self._core.call_headers(), *request_headers(self._core.config)):
             headers.set(name, value)
         headers.set("Content-Type", "application/sdp")
         request.body = self._offer
@@ -196,11 +219,24 @@ class Ringing:
             # The offer is out with the old address; whoever answers is told the new one at once.
             self._readdressed = event
         elif isinstance(event, Asked):
-            event.transaction.refuse(481)
+            self._asked(event.transaction)
+
+    def _asked(self, transaction: ServerTransaction) -> None:
+        """In an early dialog: an UPDATE with an offer crosses ours (RFC 3311 §5.2), one without changes nothing yet."""
+        request = transaction.request
+        if request.method == "UPDATE":
+            transaction.refuse(491 if request.body else 200)
+        elif request.method == "OPTIONS":
+            answer_plainly(self._core, transaction)
+        else:
+            transaction.refuse(481)
 
     async def _responded(
         self, transaction: ClientTransaction, response: Response, source: Hop
     ) -> None:
+        if response.status < 200:
+            alone = len(self._ringing) == 1 and not self._choices
+            await self._early.heard(transaction, response, source, alone=alone)
         if 180 <= response.status < 190:
             if not self._has_rung:
                 self._has_rung = True
@@ -208,6 +244,14 @@ class Ringing:
                 await self._core.tell("leg_ringing", lambda: self._core.calls.leg_ringing(leg_id))
         elif 200 <= response.status < 300:
             await self._answered(transaction, response, source)
+        elif response.status == TOO_SMALL and (
+            longer := longer_invite(transaction.request, response)
+        ):
+            del self._ringing[transaction]
+            await self._send_all([await self._addressed(longer, transaction.hop)])
+        elif found := await self._redirected(response, source):
+            del self._ringing[transaction]
+            await self._ring(found)
         elif response.status >= 300:
             # A 6xx speaks for every phone of the person (§21.6).
             await self._failed(
@@ -216,6 +260,12 @@ class Ringing:
                 detail_of(response),
                 for_all=response.status >= 600,
             )
+
+    async def _redirected(self, response: Response, source: Hop) -> list[SipBinding]:
+        """Who is to be rung instead; nobody when it is no 3xx or leads nowhere."""
+        if not 300 <= response.status < 400 or self._redirects is None:
+            return []
+        return await self._redirects.follow(response, source)
 
     async def _failed(
         self, transaction: ClientTransaction, cause: Cause, detail: str, *, for_all: bool = False
@@ -234,7 +284,8 @@ class Ringing:
     ) -> None:
         try:
             dialog = dialog_of_answer(transaction.request, response, source)
-            agreement = sdp.accept(response.body, self._core.config.terms, self._offer)
+            body = self._early.body_of(response)
+            agreement = sdp.accept(body, self._leg.terms, self._offer)
         except (MalformedError, SdpError) as error:
             farewell = GivenUp(self._core, lambda: None)
             transaction.hand_over(farewell)
@@ -244,12 +295,13 @@ class Ringing:
             return
         self._stop_ringing(except_for=transaction)
         talk = Talk(
-            dialog=dialog,
+            dialog=self._early.continued(dialog),
             address=self._address,
             local=self._local,
             local_sdp=self._offer,
-            remote_sdp=response.body,
+            remote_sdp=body,
             held=agreement.held,
+            session=agreed(response, self._core.config),
         )
         await self._leg.become(Talking(self._leg, talk, accepted=agreement))
         if self._readdressed is not None:

@@ -4,12 +4,14 @@ A call is authenticated first, refused where it could never work (no common code
 then offered to the core: so a caller that hears ringing is always known to the next process.
 """
 
+from dataclasses import dataclass
+
 import structlog
 
 from commhub.domain.call import Cause
 from commhub.domain.errors import InvalidError, UnavailableError
 from commhub.domain.people import Endpoint, Scheme
-from commhub.ports.inward import IncomingCall, IncomingRefused
+from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
 from commhub.ports.media import MediaOrder
 from commhub.ports.store import SipAccount
 from gateways.sip import metrics, sdp
@@ -24,14 +26,30 @@ from gateways.sip.keeper import AnswerKeeper
 from gateways.sip.ledger import Chapter, Page, StoredInvite
 from gateways.sip.legs import Answer, Asked, Cancelled, Event, Expired, HangUp, Leg
 from gateways.sip.message import clean_text
-from gateways.sip.methods import refuse, refuse_description
+from gateways.sip.methods import answer_plainly, refuse, refuse_description, refuse_interval
+from gateways.sip.provisional import NO_PRACK, ReliableRinging, asks_reliably
+from gateways.sip.sessions import TooShortError, agree
 from gateways.sip.talk import Talk, answer_200
 from gateways.sip.talking import Talking
 from gateways.sip.transactions import ServerTransaction, State, TimerHandle
+from gateways.sip.trunks.line import Line
 
 log = structlog.get_logger(__name__)
 
 DESK_SILENT = "desk"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """A call that may be offered to the core: who calls whom, and over which trunk (None: a phone of ours)."""
+
+    dialog: Dialog
+    caller: Endpoint
+    called: str
+    name: str | None = None
+    line: Line | None = None
+    replaced: Leg | None = None
+    """The leg whose place the caller takes (RFC 3891)."""
 
 
 class Reception:
@@ -41,26 +59,35 @@ class Reception:
         self._core = core
         self._authenticator = authenticator
 
-    async def admit(self, transaction: ServerTransaction) -> tuple[Dialog, SipAccount] | None:
-        """The dialog to be and its caller, or None when the INVITE was answered already."""
-        account = await self._authenticate(transaction)
+    async def admit(self, transaction: ServerTransaction) -> Admission | None:
+        """The call as the core will be offered it, or None when the INVITE was answered already."""
+        account = await self.authenticate(transaction)
         if account is None or transaction.state is not State.PROCEEDING:
             return None
         request = transaction.request
         try:
             dialog = dialog_of_invite(request, transaction.to_tag, transaction.source)
+            agree(request, self._core.config)
             if request.body:
                 sdp.choose(read(request.body), self._core.config.terms)
+        except TooShortError as error:
+            refuse_interval(self._core, transaction, error.min_s)
+            return None
         except MalformedError as error:
             refuse(self._core, transaction, error.status, {})
             return None
         except SdpError as error:
             refuse_description(self._core, transaction, error)
             return None
-        return dialog, account
+        return Admission(
+            dialog=dialog,
+            caller=Endpoint(Scheme.SIP, account.name),
+            called=called_number(request.uri),
+            name=clean_text(request.sender.name) or None,
+        )
 
-    async def _authenticate(self, transaction: ServerTransaction) -> SipAccount | None:
-        """The caller's account; None when the INVITE was challenged or refused (§22.3)."""
+    async def authenticate(self, transaction: ServerTransaction) -> SipAccount | None:
+        """The caller's account; None when the request was challenged or refused (§22.3)."""
         judgement = await self._authenticator.judge(
             transaction.request, transaction.source, "Proxy-Authorization"
         )
@@ -81,37 +108,51 @@ class Reception:
 class Offered:
     """Somebody calls the hub and hears ringing."""
 
-    def __init__(
-        self, leg: Leg, transaction: ServerTransaction, dialog: Dialog, account: SipAccount
-    ) -> None:
+    def __init__(self, leg: Leg, transaction: ServerTransaction, admission: Admission) -> None:
         self._leg = leg
         self._transaction = transaction
-        self._dialog = dialog
-        self._account = account
+        self._dialog = admission.dialog
+        self._admission = admission
+        self._replaced = admission.replaced
         self._deadline: TimerHandle | None = None
 
     async def begin(self) -> None:
         leg, request = self._leg, self._transaction.request
         # Without a row a crash after the core's commit would leave its leg ringing for ever.
         await leg.write(self._page())
-        outcome = await leg.core.calls.call_offered(
-            IncomingCall(
-                leg_id=leg.id,
-                caller=Endpoint(Scheme.SIP, self._account.name),
-                called=called_number(request.uri),
-                display_name=clean_text(request.sender.name) or None,
-            )
-        )
+        outcome = await self._offer()
         if isinstance(outcome, IncomingRefused):
             await self._refuse(outcome.cause)
             return
         leg.call_id = outcome.call_id
-        self._transaction.respond(
-            request.response(180, to_tag=self._transaction.to_tag, headers=leg.core.call_headers())
+        if self._replaced is not None:
+            # Nobody has to pick up: the call is there (RFC 3891 §3).
+            await self._answer()
+            return
+        ringing = request.response(
+            180,
+            to_tag=self._transaction.to_tag,
+            headers=leg.core.call_headers(request, self._transaction.source),
         )
+        if asks_reliably(request):
+            leg.reliable = ReliableRinging(leg, self._transaction, ringing)
+        else:
+            self._transaction.respond(ringing)
         self._deadline = leg.core.layer.scheduler.call_later(
             leg.core.config.inbound_ring_s, lambda: leg.post(Expired(DESK_SILENT))
         )
+
+    async def _offer(self) -> IncomingAccepted | IncomingRefused:
+        core = self._leg.core
+        incoming = IncomingCall(
+            leg_id=self._leg.id,
+            caller=self._admission.caller,
+            called=self._admission.called,
+            display_name=self._admission.name,
+        )
+        if self._replaced is None or core.transfers is None:
+            return await core.calls.call_offered(incoming)
+        return await core.transfers.replace(self._replaced.id, incoming)
 
     def _page(self) -> Page:
         return Page(
@@ -139,6 +180,8 @@ class Offered:
             await self._end(status_of(event.cause), event.cause, None)
         elif isinstance(event, Expired) and event.what == DESK_SILENT:
             await self._end(480, Cause.NO_ANSWER, "nobody answered in time")
+        elif isinstance(event, Expired) and event.what == NO_PRACK:
+            await self._end(504, Cause.FAILED, "the caller never acknowledged our ringing")
         elif isinstance(event, Asked):
             await self._asked(event.transaction)
 
@@ -147,7 +190,14 @@ class Offered:
         if transaction.request.method == "BYE":
             transaction.refuse(200)
             await self._end(487, Cause.CANCELLED, "the caller hung up")
+        elif transaction.request.method == "PRACK" and self._leg.reliable is not None:
+            self._leg.reliable.acknowledge(transaction)
+        elif transaction.request.method == "PRACK":
+            transaction.refuse(481)
+        elif transaction.request.method == "OPTIONS":
+            answer_plainly(self._leg.core, transaction)
         else:
+            # An UPDATE with an offer while theirs has no answer (RFC 3311 §5.2), and whatever needs a talk.
             transaction.refuse(500, Retry_After="2")
 
     async def _answer(self) -> None:
@@ -156,13 +206,14 @@ class Offered:
         order = MediaOrder(
             call_id=self._leg.call_id,
             leg_id=self._leg.id,
-            near_signalling=sdp.connection_host(request.body) == self._transaction.source.host,
+            near_signalling=self._leg.line is None
+            and sdp.connection_host(request.body) == self._transaction.source.host,
         )
         agreement: sdp.Agreement | None = None
         try:
             address = await core.media.reserve(order)
             if request.body:
-                agreement = sdp.answer(request.body, core.config.terms, address, local)
+                agreement = sdp.answer(request.body, self._leg.terms, address, local)
                 await core.media.connect(self._leg.id, agreement.remote)
         except UnavailableError as error:
             await self._end(500, Cause.FAILED, f"no media worker: {error}")
@@ -176,15 +227,20 @@ class Offered:
             dialog=self._dialog,
             address=address,
             local=local,
-            local_sdp=body or sdp.offer(core.config.terms, address, local),
+            local_sdp=body or sdp.offer(self._leg.terms, address, local),
             remote_sdp=request.body,
             held=agreement.held if agreement else False,
             invite=self._stored(),
+            session=agree(request, core.config),
         )
         await self._leg.write(talk.page(self._leg, Chapter.ANSWERED))
-        self._transaction.respond(answer_200(self._leg, self._transaction, talk.local_sdp))
+        self._transaction.respond(
+            answer_200(self._leg, self._transaction, talk.local_sdp, talk.session)
+        )
         keeper = AnswerKeeper(self._leg, self._transaction)
         await self._leg.become(Talking(self._leg, talk, agreed=agreement, keeper=keeper))
+        if self._replaced is not None:
+            self._replaced.post(HangUp(Cause.TRANSFERRED))
 
     async def _refuse(self, cause: Cause) -> None:
         """The core does not want the call: it never was a leg."""
@@ -207,6 +263,8 @@ class Offered:
     def _stop_waiting(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
+        if self._leg.reliable is not None:
+            self._leg.reliable.stop()
 
     async def abandon(self) -> None:
         self._stop_waiting()

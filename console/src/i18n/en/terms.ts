@@ -146,6 +146,7 @@ const terms: Messages['terms'] = {
     not_allowed: 'Not allowed',
     no_common_codec: 'No common codec',
     media_lost: 'Audio lost',
+    transferred: 'Transferred',
     call_ended: 'Call ended',
     failed: 'Failed',
   },

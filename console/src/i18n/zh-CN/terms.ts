@@ -144,6 +144,7 @@ export default {
     not_allowed: '不允许呼叫',
     no_common_codec: '编码不兼容',
     media_lost: '媒体中断',
+    transferred: '已转接',
     call_ended: '通话结束',
     failed: '呼叫失败',
   },
