@@ -85,6 +85,11 @@ class MediaPool(MediaOrders):
         self._stack = AsyncExitStack()
         self._beats = 0
 
+    @property
+    def inward(self) -> MediaIn:
+        """Where the workers' events go; keys that an edge hears in its signalling go there, too."""
+        return self._inward
+
     def _member(self, worker: WorkerAddress) -> Member:
         async def welcome(status: EngineStatus, ask: Ask) -> None:
             await self._failover.welcome(member, status, ask)

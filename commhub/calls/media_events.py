@@ -54,7 +54,9 @@ class MediaEvents:
         log.info("dtmf_received", leg_id=leg_id)
 
     async def leg_silent(self, leg_id: str, seconds: float) -> None:
+        """A phone may have its microphone off; one that has vanished does not answer when asked."""
         log.warning("leg_silent", leg_id=leg_id, seconds=round(seconds, 1))
+        await self._calls.probe(leg_id)
 
     async def leg_vanished(self, leg_id: str) -> None:
         await self._calls.lose_leg(leg_id, "its far end went without a word")

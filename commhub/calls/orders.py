@@ -16,6 +16,9 @@ from commhub.ports.media import PLAIN, MediaEngine, RtpAddress
 from commhub.ports.telephony import (
     LegDriver,
     LegOrder,
+    Probing,
+    Numbering,
+    OutsideNumber,
     Readdressing,
     Recovering,
     shape_of,
@@ -119,10 +122,23 @@ class Orderly:
             work = self.media.play(prompt) if leg.held else self.media.stop_playing(prompt.id)
             await _attempt("hold", leg, work)
 
+    async def outside(self, number: str, caller: Endpoint) -> OutsideNumber | None:
+        """What somebody means by a number that is perhaps not ours."""
+        driver: object = self._drivers.get(Scheme.TEL)
+        if not isinstance(driver, Numbering):
+            return None
+        return await driver.meaning(number, caller)
+
     async def recover(self, leg: Leg) -> bool:
         """Whether the far end of a leg without audio comes back by itself."""
         driver: object = self._drivers.get(leg.endpoint.scheme)
         return isinstance(driver, Recovering) and await driver.recover(leg.id)
+
+    async def probe(self, leg: Leg) -> None:
+        """Have the far end asked whether it is still there, where that can be done."""
+        driver: object = self._drivers.get(leg.endpoint.scheme)
+        if isinstance(driver, Probing):
+            await driver.probe(leg.id)
 
     async def readdress(self, leg: Leg, address: RtpAddress) -> bool:
         """Whether the leg's far end can be told that our address has changed; it is then being told."""
@@ -143,6 +159,7 @@ class Orderly:
             caller=call.title or "commhub",
             ring_for_s=self._ring_for_s,
             shape=shape_of(leg),
+            placed_by=call.created_by,
         )
         try:
             await self._driver(leg).place(order)

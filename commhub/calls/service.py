@@ -207,12 +207,15 @@ class CallService:
     async def call_offered(self, incoming: IncomingCall) -> IncomingAccepted | IncomingRefused:
         """A phone dialled: it hears ringing until whom it dialled answers."""
         now = self._clock.now()
+        outside = await self._orderly.outside(incoming.called, incoming.caller)
         async with self._store.begin() as uow:
             known = await uow.calls.find_leg(incoming.leg_id)
             if known is not None:
                 return IncomingAccepted(call_id=known.call_id)
             line = self._lines.dialled(incoming.called)
-            callee = None if line else await moves.dialled(uow, incoming.called)
+            if outside is not None and outside.emergency:
+                line = None
+            callee = None if line else await moves.dialled(uow, incoming.called, outside)
             if line is None and callee is None:
                 return IncomingRefused(cause=Cause.NOT_FOUND)
             call = Call(
@@ -299,6 +302,13 @@ class CallService:
             leg = await uow.calls.find_leg(leg_id)
         if leg is not None and leg.is_live and not await self._orderly.readdress(leg, address):
             await self.lose_leg(leg_id, "its media worker was replaced at another address")
+
+    async def probe(self, leg_id: str) -> None:
+        """A leg is silent: find out whether its far end has vanished."""
+        async with self._store.read() as uow:
+            leg = await uow.calls.find_leg(leg_id)
+        if leg is not None and leg.state is LegState.CONNECTED:
+            await self._orderly.probe(leg)
 
     async def lose_leg(self, leg_id: str, detail: str) -> None:
         """End a leg whose audio is gone for good."""

@@ -15,7 +15,8 @@ from commhub.ports.media import PLAIN, LegShape, RtpAddress
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegOrder:
     """`caller` is the name the far end's display shows. `ring_for_s` ends an unanswered leg. `shape` is how the leg
-    begins: a driver that reserves a place for it says so there."""
+    begins: a driver that reserves a place for it says so there. `placed_by` is who asked for the call, as the timeline
+    has it (`user:li`, `phone:1001`)."""
 
     call_id: str
     leg_id: str
@@ -23,6 +24,7 @@ class LegOrder:
     caller: str = "commhub"
     ring_for_s: float = 45.0
     shape: LegShape = PLAIN
+    placed_by: str = "system"
 
 
 def shape_of(leg: Leg) -> LegShape:
@@ -62,10 +64,39 @@ class Recovering(Protocol):
 
 
 @runtime_checkable
+class Probing(Protocol):
+    """A driver that can ask a far end whether it is still there."""
+
+    async def probe(self, leg_id: str) -> None:
+        """Ask (SIP: OPTIONS in the dialog); returns at once. Who does not answer, or knows no such call, is ended
+        through `CallsIn`. An unknown leg is fine."""
+        ...
+
+
+@runtime_checkable
 class Readdressing(Protocol):
     """A driver that can tell its far ends in the middle of a talk that our address has changed."""
 
     async def readdress(self, leg_id: str, address: RtpAddress) -> None:
         """Have the far end send to `address` from now on (SIP: re-INVITE); returns at once. An unknown leg is
         fine; one whose far end refuses is ended through `CallsIn`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideNumber:
+    """What somebody with a keypad means by a number that is not ours. An emergency number is one whatever accounts
+    there are."""
+
+    endpoint: Endpoint
+    emergency: bool = False
+
+
+@runtime_checkable
+class Numbering(Protocol):
+    """A driver that knows the numbers outside."""
+
+    async def meaning(self, number: str, caller: Endpoint) -> OutsideNumber | None:
+        """What `caller` means by `number`; None when it is no number outside for them. Whether it may be called is
+        said when it is placed."""
         ...

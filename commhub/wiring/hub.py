@@ -76,6 +76,7 @@ from devices.connection import DeviceGateway, GatewayConfig
 from devices.credentials import BrokerCredentials
 from devices.link import MqttAddress
 from devices.radio_legs import RadioLegs
+from gateways.sip.core import Inward
 from gateways.sip.digest import hash_account
 from gateways.sip.gateway import SipGateway
 from gateways.webrtc.config import WebRtcConfig
@@ -137,7 +138,15 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         media_pool(settings, core.calls, core.store, core.health, core.clock, standings)
     )
     standings.connect(media)
-    sip = SipGateway(sip_config(settings), core.store, media, core.calls, core.presence, core.clock)
+    sip = SipGateway(
+        sip_config(settings),
+        core.store,
+        media,
+        core.calls,
+        core.presence,
+        core.clock,
+        more=Inward(transfers=core.calls.transfers, digits=media.inward, reports=core.reports),
+    )
     codec = settings.media.radio_codec.upper()
     radio = await stack.enter_async_context(RadioLegs(core.store, media, core.calls, codec))
     webrtc = WebRtcConfig(token_secret=own_secret(settings.data_dir, "leg-tokens").encode())
