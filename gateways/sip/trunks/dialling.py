@@ -21,6 +21,7 @@ from gateways.sip.farewell import GivenUp
 from gateways.sip.ledger import StoredInvite
 from gateways.sip.legs import Event, Expired, Leg, Unanswered
 from gateways.sip.message import Request, Response
+from gateways.sip.sessions import TOO_SMALL, request_headers
 from gateways.sip.transactions import ClientTransaction, TimerHandle, new_tag
 from gateways.sip.transport import Hop
 from gateways.sip.trunks import metrics
@@ -45,6 +46,9 @@ _OF_THE_CENTRE = frozenset({486, 487, 600, 603})
 _ABSENT = frozenset({408, 502, 503, 504})
 
 
+Otherwise = Callable[[LegOrder], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dial:
     """A call to the outside. `otherwise` takes it on, under the same leg id, when no line could."""
@@ -53,7 +57,7 @@ class Dial:
     route: Route
     lines: Lines
     alarm: Alarm
-    otherwise: Callable[[LegOrder], Awaitable[None]] | None = None
+    otherwise: Otherwise | None = None
 
 
 class Choosing:
@@ -104,6 +108,7 @@ class Dialling(Ringing):
         self._waits = 0
 
     async def begin(self) -> None:
+        self._leg.is_early = True
         # First, because the last line may fail before this returns.
         self._deadline = self._core.layer.scheduler.call_later(
             self._order.ring_for_s, lambda: self._leg.post(Expired(RING_OVER))
@@ -125,9 +130,9 @@ class Dialling(Ringing):
         self._offer = sdp.offer(self._leg.terms, self._address, self._local)
         request = self._outside_request(line)
         line.credentials.sign(request)
-        await self._send(request)
+        await self._try(request)
 
-    async def _send(self, request: Request) -> None:
+    async def _try(self, request: Request) -> None:
         line = self._line
         try:
             hop = await self._core.way(request, line.server)
@@ -155,7 +160,7 @@ class Dialling(Ringing):
         headers.set("To", f"<{line.uri_of(number)}>")
         headers.set("Call-ID", f"{secrets.token_hex(16)}@{host}")
         headers.set("CSeq", f"{secrets.randbelow(1_000_000) + 1} INVITE")
-        for name, value in self._core.call_headers():
+        for name, value in (*self._core.call_headers(), *request_headers(self._core.config)):
             headers.set(name, value)
         headers.set("Content-Type", "application/sdp")
         request.body = self._offer
@@ -186,7 +191,7 @@ class Dialling(Ringing):
             return
         if response.status >= 200:
             line.credentials.accepted(transaction.request)
-        if response.status < 300:
+        if response.status < 300 or response.status == TOO_SMALL:
             await self._dial.lines.heard(line)
             await super()._responded(transaction, response, source)
             return
@@ -217,7 +222,7 @@ class Dialling(Ringing):
         if why:
             await self._line_failed(Cause.NOT_ALLOWED, f"{response.status}: {why}", absent=False)
         else:
-            await self._send(again)
+            await self._try(again)
 
     async def _lose_patience(self) -> None:
         """Not even a 100: the line is as good as dead. Should it come to life after all, it is told to stop."""

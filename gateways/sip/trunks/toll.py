@@ -31,6 +31,12 @@ class Alarm(Protocol):
     async def __call__(self, kind: str, text: str, call_id: str | None = None) -> None: ...
 
 
+async def unheard(kind: str, text: str, call_id: str | None = None) -> None:
+    """An alarm where no desk listens: its counter and the log line of its cause are all there is."""
+    del text, call_id
+    metrics.ALARMS.labels(kind).inc()
+
+
 class Alarms:
     """Passes alarms on, each kind once in `again_after_s`, so that an attack does not bury the desk. Emergencies come
     through every time."""
