@@ -19,6 +19,7 @@ from pydantic_settings import (
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 SipCodec = Literal["PCMA", "PCMU", "G722", "opus"]
+FullNumber = Annotated[str, Field(pattern=r"^\+?[0-9]{2,15}$")]
 Days = Annotated[int, Field(ge=1, le=36500)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 
@@ -39,6 +40,82 @@ class HttpSettings(Part):
     host: str = "127.0.0.1"
     port: Port = 8000
     public_url: str | None = None
+
+
+class TrunkSettings(Part):
+    """A line to a carrier, a PBX or a session border controller: `docs/operations.md` says what each word means."""
+
+    name: Name
+    server: Annotated[str, Field(pattern=r"^[^\s/@]+$")]
+    transport: Literal["udp", "tcp", "tls"] = "udp"
+    domain: str = ""
+    registers: bool = False
+    username: str = ""
+    password: SecretStr | None = None
+    realm: str = ""
+    number: FullNumber | None = None
+    sources: tuple[str, ...] = ()
+    out_prefixes: dict[str, str] = {}
+    in_prefixes: dict[str, str] = {}
+    inbound: dict[str, str] = {}
+    codecs: tuple[SipCodec, ...] = ()
+    srtp: Literal["off", "accept", "offer", "require"] | None = None
+    trusted: bool = False
+    emergency: bool = False
+    max_calls: Annotated[int, Field(ge=1, le=2000)] = 30
+    register_for_s: Annotated[int, Field(ge=30, le=86_400)] = 600
+    probe_every_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    patience_s: Annotated[float, Field(ge=0.5, le=32)] = 4.0
+
+
+class NumberRuleSettings(Part):
+    """Numbers outside that begin with `prefix` may be called `via` these lines (`twilio` is one too), in order; with
+    none they are forbidden. What no rule lists may not be called at all."""
+
+    prefix: Annotated[str, Field(pattern=r"^\+?[0-9]{1,15}$")]
+    via: tuple[Name, ...] = ()
+    price_per_minute: Annotated[float, Field(ge=0)] = 0.0
+    longest_minutes: Annotated[float, Field(gt=0, le=1440)] = 240.0
+    hairpin: bool = False
+
+
+class EmergencySettings(Part):
+    """Emergency calls have a policy of their own: no cap blocks them, and only lines marked `emergency` carry them."""
+
+    numbers: tuple[Annotated[str, Field(pattern=r"^[0-9]{3,6}$")], ...] = (
+        "110",
+        "119",
+        "120",
+        "122",
+    )
+    via: tuple[Name, ...] = ()
+
+
+class CallingSettings(Part):
+    """What phones dial for a number outside, and what all such calls together may be; 0 is no limit."""
+
+    outside_prefix: Annotated[str, Field(pattern=r"^[0-9]{0,4}$")] = ""
+    dialled_prefixes: dict[str, str] = {}
+    country_code: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}$")] = "86"
+    calls_per_minute: Annotated[int, Field(ge=0)] = 60
+    calls_per_minute_per_caller: Annotated[int, Field(ge=0)] = 10
+    calls_at_once: Annotated[int, Field(ge=0)] = 60
+    spend_per_day: Annotated[float, Field(ge=0)] = 0.0
+    burst_calls: Annotated[int, Field(ge=0)] = 30
+    burst_refusals: Annotated[int, Field(ge=0)] = 10
+
+
+class AlertSettings(Part):
+    """Task cards by telephone: a phone is rung, hears `prompt` (a built-in one or an uploaded one's name) and accepts with 1 or gives
+    back with 2. `phones` rings SIP phones for the channel `sip`, `numbers` telephones outside for the channel `tel`."""
+
+    phones: bool = False
+    numbers: bool = False
+    prompt: str = "attention"
+    accepted_prompt: str = "join"
+    refused_prompt: str = "leave"
+    ring_for_s: Annotated[float, Field(ge=5, le=180)] = 40.0
+    listen_for_s: Annotated[float, Field(ge=5, le=300)] = 60.0
 
 
 class SipSettings(Part):
@@ -64,6 +141,10 @@ class SipSettings(Part):
     realm: str = "commhub"
     codecs: Annotated[tuple[SipCodec, ...], Field(min_length=1)] = ("PCMA", "PCMU", "G722", "opus")
     srtp: Literal["off", "accept", "offer", "require"] = "accept"
+    trunks: tuple[TrunkSettings, ...] = ()
+    numbers: tuple[NumberRuleSettings, ...] = ()
+    calling: CallingSettings = CallingSettings()
+    emergency: EmergencySettings = EmergencySettings()
 
 
 class MqttSettings(Part):
@@ -200,6 +281,7 @@ class Settings(BaseSettings):
     duty: DutySettings = DutySettings()
     wecom: WeComSettings = WeComSettings()
     twilio: TwilioSettings = TwilioSettings()
+    alerts: AlertSettings = AlertSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -25,6 +25,7 @@ from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.domain.facts import CallEnded, CallStarted
 from commhub.domain.people import Endpoint, Scheme
 from commhub.ports.store import UnitOfWork
+from commhub.ports.telephony import OutsideNumber
 
 
 async def open_call(uow: UnitOfWork, call: Call, legs: Sequence[Leg], actor: str) -> None:
@@ -62,15 +63,20 @@ async def leg_of(uow: UnitOfWork, call_id: str, leg_id: str) -> Leg:
     return leg
 
 
-async def dialled(uow: UnitOfWork, number: str) -> Endpoint | None:
-    """Whom a number on a phone's keypad means: an account, a radio or a talk group."""
+async def dialled(
+    uow: UnitOfWork, number: str, outside: OutsideNumber | None = None
+) -> Endpoint | None:
+    """Whom a number on a phone's keypad means: an account, a radio or a talk group, else the number outside that it
+    may be. Nothing of ours comes before an emergency number."""
+    if outside is not None and outside.emergency:
+        return outside.endpoint
     account = await uow.sip.find_account(number)
     if account is not None and not account.disabled:
         return Endpoint(Scheme.SIP, number)
     groups = {group for device in await uow.fleet.list() for group in device.groups}
     if number in groups or await uow.fleet.find(number) is not None:
         return Endpoint(Scheme.RADIO, number)
-    return None
+    return outside.endpoint if outside is not None else None
 
 
 async def group_of(uow: UnitOfWork, endpoint: Endpoint) -> str:

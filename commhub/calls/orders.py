@@ -16,9 +16,9 @@ from commhub.ports.media import PLAIN, MediaEngine, RtpAddress
 from commhub.ports.telephony import (
     LegDriver,
     LegOrder,
-    Probing,
     Numbering,
     OutsideNumber,
+    Probing,
     Readdressing,
     Recovering,
     shape_of,

@@ -14,9 +14,11 @@ from commhub.calls.orders import Orderly, Orders
 from commhub.domain.account import Principal
 from commhub.domain.call import TALKING, Call, Cause, Direction, Leg, LegState
 from commhub.domain.errors import ConflictError, DomainError, InvalidError
+from commhub.domain.people import Scheme
 from commhub.kit.clock import Clock
 from commhub.ports.inward import CallsIn, IncomingAccepted, IncomingCall, IncomingRefused
 from commhub.ports.store import Store, UnitOfWork
+from commhub.ports.telephony import OutsideNumber
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +43,7 @@ class Transfers:
     async def refer(self, leg_id: str, new_leg_id: str, number: str) -> Cause | None:
         """Ring a number into the call of a leg that talks; why not, None when it rings (or did: a retry)."""
         now = self._clock.now()
+        outside = await self._outside(leg_id, number)
         async with self._store.begin() as uow:
             if await uow.calls.find_leg(new_leg_id) is not None:
                 return None
@@ -48,7 +51,7 @@ class Transfers:
             if asking is None or asking.state not in TALKING or asking.listen_only:
                 return Cause.NOT_ALLOWED
             call = await moves.live_call(uow, asking.call_id)
-            target = await moves.dialled(uow, number)
+            target = await moves.dialled(uow, number, outside)
             if target is None:
                 return Cause.NOT_FOUND
             live = [leg for leg in await uow.calls.legs_of(call.id) if leg.is_live]
@@ -64,6 +67,24 @@ class Transfers:
         for failed, reason in await self._orderly.carry_out(Orders(place=[(leg, call)])):
             await self._calls.leg_ended(failed.id, Cause.FAILED, reason)
         return None
+
+    async def _outside(self, leg_id: str, number: str) -> OutsideNumber | None:
+        """What the number means outside. While somebody from outside is in the call it is for them that it is asked:
+        the phone will leave, and they would talk over the hub's lines alone."""
+        async with self._store.read() as uow:
+            asking = await uow.calls.find_leg(leg_id)
+            legs = await uow.calls.legs_of(asking.call_id) if asking is not None else ()
+        if asking is None:
+            return None
+        strangers = (
+            leg
+            for leg in legs
+            if leg.is_live
+            and leg.endpoint.scheme is Scheme.TEL
+            and leg.direction is Direction.INBOUND
+        )
+        for_whom = next(strangers, asking)
+        return await self._orderly.outside(number, for_whom.endpoint)
 
     async def join(self, leg_id: str, other_id: str) -> Cause | None:
         """Have those who talk with either leg of a phone talk with one another; both legs end. Why not, or None."""

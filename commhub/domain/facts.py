@@ -430,6 +430,16 @@ class ServiceMoved(Fact):
     detail: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineAlarm(Fact):
+    """Something about the lines to the public network that a person must know at once: an emergency call, a burst of
+    calls, a line that went. `alarm` is one word, `text` for people."""
+
+    alarm: str
+    text: str
+    call_id: str | None = None
+
+
 class Topic(StrEnum):
     """Where the live socket files a fact."""
 
@@ -457,6 +467,7 @@ TOPICS: Mapping[type[Fact], Topic] = {
     DeviceCommanded: Topic.FLEET,
     PhoneSeen: Topic.FLEET,
     ServiceMoved: Topic.SYSTEM,
+    LineAlarm: Topic.SYSTEM,
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from commhub.domain.facts import Fact, FloorMoved, ServiceMoved
+from commhub.domain.facts import Fact, FloorMoved, LineAlarm, ServiceMoved
 from commhub.live.model import Collection
 
 NAMES: Mapping[str, Collection] = {
@@ -25,12 +25,13 @@ NAMES: Mapping[str, Collection] = {
 @dataclass(slots=True)
 class Gathered:
     """`timelines`: incidents with new lines, and the time of the earliest; `floor`: groups with their event as JSON text;
-    `services`: the last word of each."""
+    `services`: the last word of each; `alarms` as JSON text."""
 
     dirty: dict[Collection, set[str]] = field(default_factory=dict)
     timelines: dict[str, datetime] = field(default_factory=dict)
     floor: list[tuple[str, str]] = field(default_factory=list)
     services: dict[str, ServiceMoved] = field(default_factory=dict)
+    alarms: list[str] = field(default_factory=list)
 
     def take(self, fact: Fact) -> None:
         """Note what `fact` touched."""
@@ -46,12 +47,14 @@ class Gathered:
                 self.floor.append((fact.group, _floor_json(fact)))
             case ServiceMoved():
                 self.services[fact.service] = fact
+            case LineAlarm():
+                self.alarms.append(_alarm_json(fact))
             case _:
                 return
 
     @property
     def has_events(self) -> bool:
-        return bool(self.timelines or self.floor)
+        return bool(self.timelines or self.floor or self.alarms)
 
     @property
     def has_state(self) -> bool:
@@ -63,11 +66,29 @@ class Gathered:
         self.timelines, self.floor = {}, []
         return events
 
+    def take_alarms(self) -> list[str]:
+        """Hand over the alarms gathered so far, as JSON text."""
+        alarms, self.alarms = self.alarms, []
+        return alarms
+
     def take_state(self) -> tuple[Mapping[Collection, set[str]], Mapping[str, ServiceMoved]]:
         """Hand over what is to be rendered anew."""
         state = self.dirty, self.services
         self.dirty, self.services = {}, {}
         return state
+
+
+def _alarm_json(fact: LineAlarm) -> str:
+    return json.dumps(
+        {
+            "alarm": fact.alarm,
+            "text": fact.text,
+            "at": fact.at.isoformat(),
+            "call_id": fact.call_id,
+            "incident_id": fact.incident_id,
+        },
+        ensure_ascii=False,
+    )
 
 
 def _floor_json(fact: FloorMoved) -> str:

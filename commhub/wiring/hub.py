@@ -52,7 +52,6 @@ from commhub.messages.service import MessageService
 from commhub.ports.channels import Channel
 from commhub.ports.decisions import Candidate, Decision
 from commhub.ports.store import SipAccount, Store
-from commhub.ports.telephony import LegDriver
 from commhub.reports import routes as report_routes
 from commhub.reports.service import ReportService
 from commhub.settings import Settings, SettingsError
@@ -68,9 +67,8 @@ from commhub.wiring.shared import (
     control_secret,
     mqtt_address,
 )
-from commhub.wiring.sip import sip_config
 from commhub.wiring.sound import recording_rule, recording_service, sound_routers
-from commhub.wiring.telephone import open_telephone
+from commhub.wiring.telephone import open_telephones
 from devices.broker_files import CONTROL_USER
 from devices.connection import DeviceGateway, GatewayConfig
 from devices.credentials import BrokerCredentials
@@ -78,7 +76,6 @@ from devices.link import MqttAddress
 from devices.radio_legs import RadioLegs
 from gateways.sip.core import Inward
 from gateways.sip.digest import hash_account
-from gateways.sip.gateway import SipGateway
 from gateways.webrtc.config import WebRtcConfig
 from gateways.webrtc.legs import DeskLegs
 from gateways.webrtc.routes import build_router as build_webrtc_router
@@ -138,14 +135,15 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         media_pool(settings, core.calls, core.store, core.health, core.clock, standings)
     )
     standings.connect(media)
-    sip = SipGateway(
-        sip_config(settings),
+    telephones = open_telephones(
+        settings,
         core.store,
         media,
         core.calls,
         core.presence,
         core.clock,
-        more=Inward(transfers=core.calls.transfers, digits=media.inward, reports=core.reports),
+        core.health,
+        Inward(transfers=core.calls.transfers, digits=media.inward, reports=core.reports),
     )
     codec = settings.media.radio_codec.upper()
     radio = await stack.enter_async_context(RadioLegs(core.store, media, core.calls, codec))
@@ -153,14 +151,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     desks = await stack.enter_async_context(
         DeskLegs(webrtc, core.store, media, core.calls, core.clock)
     )
-    drivers: dict[Scheme, LegDriver] = {
-        Scheme.SIP: sip,
-        Scheme.RADIO: radio,
-        Scheme.DESK: desks,
-    }
-    telephone = open_telephone(settings, core.store, media, core.calls, core.clock)
-    if telephone is not None:
-        drivers[Scheme.TEL] = telephone[0]
+    drivers = {**telephones.drivers, Scheme.RADIO: radio, Scheme.DESK: desks}
     core.calls.connect(media, drivers)
     devices = await stack.enter_async_context(_device_gateway(settings, core))
     core.health.watch("mqtt", lambda: devices.is_up)
@@ -181,8 +172,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     routers[:0] = sound_routers(settings, core.store, core.clock, media, recordings)
     routers.append(build_token_router(desks, webrtc, core.clock))
     edges.append(build_webrtc_router(desks, webrtc, core.clock))
-    if telephone is not None:
-        edges.append(telephone[1])
+    edges += telephones.routers
     app = create_app(
         routers=routers,
         edge_routers=edges,
@@ -192,9 +182,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         version=__version__,
         clock=core.clock,
     )
-    await stack.enter_async_context(sip)
-    if telephone is not None:
-        await stack.enter_async_context(telephone[0])
+    await stack.enter_async_context(telephones)
     core.health.watch("sip", lambda: True)
     if settings.database_url is None:
         # Nobody else can share the embedded database, so whoever held a lease is dead.

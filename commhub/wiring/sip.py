@@ -2,6 +2,7 @@
 
 from commhub import __version__
 from commhub.settings import Settings, SettingsError, SipSettings
+from commhub.wiring.trunks import trunk_configs
 from gateways.sip.config import SipConfig, TlsConfig
 from gateways.sip.connection import StreamLimits
 from gateways.sip.sdes import SrtpPolicy
@@ -25,6 +26,7 @@ def sip_config(settings: Settings) -> SipConfig:
         realm=sip.realm,
         codecs=sip.codecs,
         srtp=SrtpPolicy(sip.srtp),
+        trunks=trunk_configs(settings),
         user_agent=f"commhub/{__version__}",
     )
 

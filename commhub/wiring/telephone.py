@@ -1,21 +1,87 @@
-"""The public telephone network, when the settings name an account there."""
+"""Everything that rings telephones: the SIP edge with its trunks, Twilio, and the driver that chooses between them."""
 
-from typing import TYPE_CHECKING
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 import structlog
 from fastapi import APIRouter
 
+from commhub.domain.people import Scheme
 from commhub.kit.clock import Clock
-from commhub.ports.inward import CallsIn
+from commhub.ports.inward import CallsIn, PresenceIn
 from commhub.ports.media import MediaEngine
 from commhub.ports.store import Store
+from commhub.ports.telephony import LegDriver
 from commhub.settings import Settings, SettingsError
+from commhub.wiring.health import Health
+from commhub.wiring.outside import DeskAlarm, open_outside, watch_lines
+from commhub.wiring.sip import sip_config
+from gateways.sip.core import Inward
+from gateways.sip.gateway import SipGateway
+from gateways.sip.trunks.toll import Alarms
 from gateways.twilio.config import TwilioConfig
 
 if TYPE_CHECKING:
     from gateways.twilio.gateway import TwilioGateway
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telephones:
+    """What was made of the settings, not entered yet. `drivers` are those of `sip:` and, where there is any line, of
+    `tel:`; `routers` what Twilio calls."""
+
+    sip: SipGateway
+    twilio: "TwilioGateway | None"
+    drivers: dict[Scheme, LegDriver]
+    routers: list[APIRouter]
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def __aenter__(self) -> Self:
+        await self._stack.__aenter__()
+        await self._stack.enter_async_context(self.sip)
+        if self.twilio is not None:
+            await self._stack.enter_async_context(self.twilio)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.__aexit__(kind, error, traceback)
+
+
+def open_telephones(
+    settings: Settings,
+    store: Store,
+    media: MediaEngine,
+    calls: CallsIn,
+    presence: PresenceIn,
+    clock: Clock,
+    health: Health,
+    inward: Inward,
+) -> Telephones:
+    """Make them. Raises SettingsError."""
+    alarm = Alarms(DeskAlarm(store, clock), clock)
+    sip = SipGateway(sip_config(settings), store, media, calls, presence, clock, alarm, more=inward)
+    drivers: dict[Scheme, LegDriver] = {Scheme.SIP: sip}
+    telephone = open_telephone(settings, store, media, calls, clock)
+    twilio = telephone[0] if telephone is not None else None
+    outside = open_outside(settings, calls, store, clock, sip, twilio, alarm)
+    if outside is not None:
+        drivers[Scheme.TEL] = outside
+    watch_lines(health, sip)
+    return Telephones(
+        sip=sip,
+        twilio=twilio,
+        drivers=drivers,
+        routers=[telephone[1]] if telephone is not None else [],
+    )
 
 
 def open_telephone(

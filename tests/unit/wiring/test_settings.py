@@ -3,7 +3,7 @@
 import pytest
 
 from commhub.settings import SettingsError, load_settings
-from commhub.wiring.hub import sip_config
+from commhub.wiring.sip import sip_config
 from commhub.wiring.telephone import twilio_config
 from gateways.sip.sdes import SrtpPolicy
 
