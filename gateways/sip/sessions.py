@@ -111,12 +111,7 @@ def request_headers(config: SipConfig, session: Session | None = None) -> list[t
     ]
 
 
-def agreed(
-    response: Response,
-    config: SipConfig,
-    running: Session | None = None,
-    asked_s: int | None = None,
-) -> Session:
+def agreed(response: Response, config: SipConfig, running: Session | None = None) -> Session:
     """The timer after a 2xx to our request. Without the header the far end has no timer, and we refresh (§7.2).
     What cannot be read counts as not said: the call is there."""
     try:
@@ -126,7 +121,7 @@ def agreed(
     fallback = running.interval_s if running else config.session_s
     return Session(
         # An answer may not go below what we called the least; one that does would make us busy refreshing.
-        interval_s=max(interval or asked_s or fallback, config.min_session_s),
+        interval_s=max(interval or fallback, config.min_session_s),
         ours=interval is None or refresher != "uas",
         by_update=_takes_update(response, running),
         min_s=running.min_s if running else 0,
@@ -142,6 +137,13 @@ def raised(response: Response, session: Session) -> Again | None:
     if least is None or not session.interval_s < least <= 86_400:
         return None
     return Again(replace(session, interval_s=least, min_s=least))
+
+
+def proposed(invite: Request, config: SipConfig) -> Session:
+    """The timer an INVITE of ours asked for."""
+    asked = read_number(invite.get("Session-Expires") or "0") or config.session_s
+    least = read_number(invite.get("Min-SE") or "0")
+    return Session(interval_s=asked, min_s=least if least > config.min_session_s else 0)
 
 
 def longer_invite(invite: Request, response: Response) -> Request | None:

@@ -40,7 +40,7 @@ from gateways.sip.methods import answer_plainly
 from gateways.sip.provisional import EarlyDialogs
 from gateways.sip.redirects import Redirects
 from gateways.sip.registrar import Registrar
-from gateways.sip.sessions import TOO_SMALL, agreed, longer_invite, request_headers
+from gateways.sip.sessions import TOO_SMALL, agreed, longer_invite, proposed, request_headers
 from gateways.sip.talk import Talk
 from gateways.sip.talking import Talking
 from gateways.sip.transactions import ClientTransaction, ServerTransaction, TimerHandle, new_tag
@@ -301,7 +301,9 @@ class Ringing:
             local_sdp=self._offer,
             remote_sdp=body,
             held=agreement.held,
-            session=agreed(response, self._core.config),
+            session=agreed(
+                response, self._core.config, proposed(transaction.request, self._core.config)
+            ),
         )
         await self._leg.become(Talking(self._leg, talk, accepted=agreement))
         if self._readdressed is not None:

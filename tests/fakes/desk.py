@@ -1,6 +1,7 @@
 """What stands behind the inward call ports in tests of the edges: it accepts or refuses, and remembers."""
 
-from commhub.ports.inward import IncomingAccepted, IncomingRefused
+from commhub.domain.call import LegState
+from commhub.ports.inward import IncomingAccepted, IncomingRefused, ReportReceipt
 
 
 class RecordingCalls:
@@ -49,6 +50,58 @@ class RecordingCalls:
         """(cause, detail) once the leg has ended, else nothing."""
         ended = self.told("ended", leg_id)
         return ended[0][2:] if ended else None
+
+
+class RecordingTransfers:
+    """A `TransfersIn`. `asked` holds what phones wanted; `refuse_with` refuses all of it; `states` is what
+    `state_of` says of a leg that was rung."""
+
+    def __init__(self):
+        self.asked = []
+        self.refuse_with = None
+        self.states = {}
+
+    async def refer(self, leg_id, new_leg_id, number):
+        self.asked.append(("refer", leg_id, number))
+        self.states.setdefault(new_leg_id, (LegState.REQUESTED, None))
+        return self.refuse_with
+
+    async def join(self, leg_id, other_id):
+        self.asked.append(("join", leg_id, other_id))
+        return self.refuse_with
+
+    async def replace(self, leg_id, incoming):
+        self.asked.append(("replace", leg_id, str(incoming.caller)))
+        if self.refuse_with is not None:
+            return IncomingRefused(cause=self.refuse_with)
+        return IncomingAccepted(call_id="the-same-call")
+
+    async def state_of(self, leg_id):
+        return self.states.get(leg_id)
+
+
+class RecordingDigits:
+    """A `DigitsIn`: (leg id, digit) in the order pressed."""
+
+    def __init__(self):
+        self.pressed = []
+
+    async def dtmf_received(self, leg_id, digit):
+        self.pressed.append((leg_id, digit))
+
+
+class RecordingReports:
+    """A `ReportsIn`; `failure` is raised instead of a commit."""
+
+    def __init__(self):
+        self.submitted = []
+        self.failure = None
+
+    async def submit(self, report):
+        if self.failure is not None:
+            raise self.failure
+        self.submitted.append(report)
+        return ReportReceipt(report_id=f"r{len(self.submitted)}")
 
 
 class RecordingPresence:

@@ -50,8 +50,10 @@ class Phones:
         await eventually(lambda: len(self.got(method, port)) >= count)
         return self.got(method, port)[-1]
 
-    def answer(self, request, status, port=5062, *, tag="far", body="", contact=True):
-        headers = [("Contact", f"<sip:1001@192.0.2.10:{port}>")] if contact else []
+    def answer(self, request, status, port=5062, *, tag="far", body="", contact=True, headers=()):
+        headers = list(headers)
+        if contact:
+            headers.append(("Contact", f"<sip:1001@192.0.2.10:{port}>"))
         if body:
             headers.append(("Content-Type", "application/sdp"))
         response = request.response(
@@ -59,7 +61,18 @@ class Phones:
         )
         self.wire.say(bytes(response), Hop("192.0.2.10", port))
 
-    def ask(self, method, answered, seq, *, port=5062, tag="far", body=""):
+    def ask(
+        self,
+        method,
+        answered,
+        seq,
+        *,
+        port=5062,
+        tag="far",
+        body="",
+        headers=(),
+        kind="application/sdp",
+    ):
         """A request of the phone inside the dialog that its 200 to `answered` made."""
         lines = [
             f"{method} sip:commhub@127.0.0.1 SIP/2.0",
@@ -69,7 +82,8 @@ class Phones:
             f"Call-ID: {answered.call_id}",
             f"CSeq: {seq} {method}",
             f"Contact: <sip:1001@192.0.2.10:{port}>",
-            *(["Content-Type: application/sdp"] if body else []),
+            *([f"Content-Type: {kind}"] if body else []),
+            *headers,
             f"Content-Length: {len(body)}",
         ]
         return "\r\n".join(lines) + "\r\n\r\n" + body

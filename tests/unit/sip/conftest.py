@@ -6,12 +6,20 @@ import re
 from dataclasses import dataclass, field, replace
 
 import pytest
-from fakes.desk import RecordingCalls, RecordingPresence
+from fakes.desk import (
+    RecordingCalls,
+    RecordingDigits,
+    RecordingPresence,
+    RecordingReports,
+    RecordingTransfers,
+)
 from fakes.media import FakeMedia
 from fakes.sip_phones import SDP, Phones
 from fakes.waiting import eventually
 
 from gateways.sip import SipConfig, SipGateway, TimerConfig, hash_account
+from gateways.sip.core import Inward
+from gateways.sip.legs import Expired
 from gateways.sip.message import Response, parse
 from gateways.sip.transport import Hop
 
@@ -28,7 +36,20 @@ class Wire:
     clock: object
     store: object
     sent: list = field(default_factory=list)
+    transfers: RecordingTransfers = field(default_factory=RecordingTransfers)
+    digits: RecordingDigits = field(default_factory=RecordingDigits)
+    reports: RecordingReports = field(default_factory=RecordingReports)
     _branch: int = 0
+
+    @property
+    def more(self):
+        return Inward(transfers=self.transfers, digits=self.digits, reports=self.reports)
+
+    async def tick(self, leg, what):
+        """Let a deadline of a leg pass."""
+        self.gateway._legs[leg].post(Expired(what))
+        for _ in range(20):
+            await asyncio.sleep(0)
 
     def say(self, data, source=PHONE):
         """Let a datagram arrive."""
@@ -52,7 +73,7 @@ class Wire:
                     for answer in self.answers(since)
                     if isinstance(answer, Response)
                     and answer.is_final
-                    and branch in answer.headers.getlist("Via")[0]
+                    and branch in ",".join(answer.headers.getlist("Via"))
                 ),
                 None,
             )
@@ -133,7 +154,13 @@ class Wire:
         await old.__aexit__(None, None, None)
         config, core = replace(old._config, port=old.port), old._core
         self.gateway = SipGateway(
-            config, self.store, core.media, self.calls, self.presence, self.clock
+            config,
+            self.store,
+            core.media,
+            self.calls,
+            self.presence,
+            self.clock,
+            more=self.more,
         )
         self.gateway._transport.send = lambda data, hop: self.sent.append((data, hop))
         await self.gateway.__aenter__()
@@ -152,8 +179,9 @@ async def wire(store, clock):
     """A started gateway with the accounts 1001 and 1002."""
     media, calls, presence = FakeMedia(), RecordingCalls(), RecordingPresence()
     config = SipConfig(port=0, realm=REALM, timers=TimerConfig(t1_s=0.05, t2_s=0.2, t4_s=0.2))
-    gateway = SipGateway(config, store, media, calls, presence, clock)
-    wire = Wire(gateway, calls, presence, clock, store)
+    wire = Wire(None, calls, presence, clock, store)
+    gateway = SipGateway(config, store, media, calls, presence, clock, more=wire.more)
+    wire.gateway = gateway
     gateway._transport.send = lambda data, hop: wire.sent.append((data, hop))
     async with store.begin() as uow:
         await uow.sip.put_account(hash_account("1001", REALM, PASSWORD))
