@@ -18,6 +18,7 @@ from gateways.sip.transport import Hop
 # What opens something is challenged: as by a proxy where it is about somebody else, as by a server where it is for us.
 _CHALLENGES = {
     "INVITE": (407, "Proxy-Authenticate", "Proxy-Authorization"),
+    "MESSAGE": (407, "Proxy-Authenticate", "Proxy-Authorization"),
     "REGISTER": (401, "WWW-Authenticate", "Authorization"),
     "SUBSCRIBE": (401, "WWW-Authenticate", "Authorization"),
 }

@@ -351,10 +351,12 @@ class SipGateway:
     ) -> tuple[bytes, Hop] | None:
         try:
             request.stamp(source.host, source.port)
-            answer = malformed_answer(request, error)
-            return (answer, reply_hop(request, source)) if answer else None
+            hop = reply_hop(request, source)
         except (MalformedError, ValueError):
-            return None
+            # Its Via is at fault: it goes back as it came, to where it came from (RFC 4475 §3.1.2.1, §3.1.2.16).
+            hop = source
+        answer = malformed_answer(request, error)
+        return (answer, hop) if answer else None
 
     # --- gateways.sip.transactions.ServerUser ----------------------------------------------------------------
 

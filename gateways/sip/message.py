@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 VERSION = "SIP/2.0"
 _ONCE = ("Call-ID", "CSeq", "From", "To", "Max-Forwards", "Content-Length", "Expires")
+_WITH_CONTACT = ("INVITE", "REGISTER", "SUBSCRIBE", "REFER")
 _MAX_HEADERS = 256
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: (.*))?")
 
@@ -41,6 +42,7 @@ REASONS = {
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    406: "Not Acceptable",
     407: "Proxy Authentication Required",
     408: "Request Timeout",
     415: "Unsupported Media Type",
@@ -348,6 +350,8 @@ def check_request(request: Request) -> None:
         request.number("Max-Forwards")
         if request.cseq.method != request.method:
             raise MalformedError("the CSeq names another method")  # noqa: TRY301 - completed like the others
+        if request.method in _WITH_CONTACT and request.get("Contact").strip() != "*":
+            request.addresses("Contact")
     except MalformedError as error:
         error.request = request
         raise

@@ -27,6 +27,8 @@ def judge(request: Request) -> tuple[int, dict[str, str]] | None:
     except ValueError:
         known = scheme_of(request.uri) in ("sip", "sips", "tel")
         return (400, {}) if known else (416, {})
+    if request.method == "REGISTER" and scheme_of(request.recipient.uri) not in ("sip", "sips"):
+        return (400, {})  # An address-of-record is a SIP or SIPS URI (§10.3, RFC 4475 §3.3.4).
     unknown = [tag for tag in request.tokens("Require") if tag not in _EXTENSIONS]
     if request.method != "CANCEL" and unknown:
         return (420, {"Unsupported": ", ".join(unknown)})  # §8.2.2.3
@@ -34,6 +36,8 @@ def judge(request: Request) -> tuple[int, dict[str, str]] | None:
 
 
 def _judge_body(request: Request) -> tuple[int, dict[str, str]] | None:
+    if request.method == "INVITE" and not _takes_sdp(request):
+        return (406, {"Accept": ACCEPT})  # RFC 4475 §3.3.15
     if request.method not in _WITH_SDP or not request.body:
         return None
     encodings = set(request.tokens("Content-Encoding")) - {"identity"}
@@ -43,6 +47,14 @@ def _judge_body(request: Request) -> tuple[int, dict[str, str]] | None:
         optional = "optional" in request.get("Content-Disposition").lower()
         return None if optional else (415, {"Accept": ACCEPT})
     return None
+
+
+def _takes_sdp(request: Request) -> bool:
+    """Whether the answer may hold a description (§20.1: without Accept it may; an empty one takes nothing)."""
+    if "Accept" not in request.headers.keys():  # noqa: SIM118 - not a mapping
+        return True
+    kinds = {token.partition(";")[0].strip() for token in request.tokens("Accept")}
+    return bool(kinds & {ACCEPT, "application/*", "*/*"})
 
 
 def refuse(

@@ -1,18 +1,217 @@
-"""Messages in the manner of RFC 4475, each with the verdict the RFC asks of a user agent and registrar.
+"""The 49 messages of RFC 4475, each with the verdict the RFC asks of a user agent and registrar, and what it must have read.
 
-They are written anew after the RFC's descriptions; the section behind each is what it tests.
+The messages are files (`torture/`), in the RFC's own notation. Where the RFC leaves a choice, the table says which one
+this hub took. Whoever brings no credentials is challenged (401, 407): the message was well-formed, and got that far.
 """
 
 import pytest
+from fakes.torture import names, torture
 
+from gateways.sip.grammar import read_uri
+from gateways.sip.message import parse
 from gateways.sip.transport import Hop
 
-PADDING = "padding" * 60
+DROPPED = None
+"""Nothing is sent back."""
 
-SDP = (
-    "v=0\r\no=mhandley 29739 7272939 IN IP4 192.0.2.3\r\ns=-\r\nc=IN IP4 192.0.2.4\r\nt=0 0\r\n"
-    "m=audio 49217 RTP/AVP 0 12\r\nm=video 3227 RTP/AVP 31\r\na=rtpmap:31 LPC\r\n"
-)
+VERDICTS = {
+    # 3.1.1: well-formed, however strange
+    "wsinv": 481,  # its To has a tag, and nobody here knows the dialog
+    "intmeth": 501,
+    "esc01": 407,
+    "escnull": 401,
+    "esc02": 501,  # «RE%47IST%45R» is another method than REGISTER: nothing is unescaped there
+    "lwsdisp": 200,
+    "longreq": 407,
+    "dblreq": 401,  # what follows the first request in a datagram is ignored
+    "semiuri": 200,
+    "transports": 200,
+    "mpart01": 407,
+    "unreason": DROPPED,
+    "noreason": DROPPED,
+    # 3.1.2: not well-formed
+    "badinv01": 400,
+    "clerr": 400,
+    "ncl": 400,
+    "scalar02": 400,
+    "scalarlg": DROPPED,
+    "quotbal": 400,
+    "ltgtruri": 400,
+    "lwsruri": 400,
+    "lwsstart": 400,
+    "trws": 400,
+    "escruri": 400,
+    "baddate": 407,  # the RFC lets an element that has no use for the Date ignore it
+    "regbadct": 400,
+    "badaspec": 200,  # the RFC lets a liberal one ignore the blanks within the brackets
+    "baddn": 400,
+    "badvers": 505,
+    "mismatch01": 400,
+    "mismatch02": 400,  # or 501
+    "bigcode": DROPPED,
+    # 3.2: transactions
+    "badbranch": 200,  # matched as RFC 2543 would
+    # 3.3: the application
+    "insuf": 400,
+    "unkscm": 416,
+    "novelsc": 416,
+    "unksm2": 400,
+    "bext01": 420,
+    "invut": 415,
+    "regaut01": 401,
+    "multi01": 400,
+    "mcl01": 400,
+    "bcast": DROPPED,
+    "zeromf": 200,  # it has arrived
+    "cparam01": 401,
+    "cparam02": 401,
+    "regescrt": 401,
+    "sdp01": 406,
+    # 3.4: older than RFC 3261
+    "inv2543": 407,
+}
+
+
+def test_all_of_them_are_there():
+    assert len(VERDICTS) == 49
+    assert sorted(VERDICTS) == names()
+
+
+@pytest.mark.parametrize(("name", "verdict"), VERDICTS.items())
+async def test_the_verdict_is_the_rfcs(wire, name, verdict):
+    if verdict is DROPPED:
+        assert await wire.silence(torture(name)) == []
+    else:
+        answer = await wire.ask(torture(name))
+        assert answer.status == verdict
+
+
+def contact_of(message):
+    return message.addresses("Contact")[0]
+
+
+READINGS = {
+    "wsinv": lambda m: (
+        [via.split(";")[0].split()[-1] for via in ",".join(m.headers.getlist("Via")).split(",")],
+        m.sender.name,
+        m.sender.tag,
+        m.recipient.tag,
+        m.number("Max-Forwards"),
+        (m.cseq.sequence, m.cseq.method),
+        m.get("Subject"),
+        m.get("NewFangledHeader"),
+        m.get("UnknownHeaderWithUnusualValue"),
+        contact_of(m).name,
+        dict(contact_of(m).parameters),
+        "lr" in read_uri(m.addresses("Route")[0].uri).parameters,
+    ),
+    "intmeth": lambda m: (
+        m.method,
+        m.sender.name,
+        m.sender.parameters["fromparam''~+*_!.-%"],
+        m.recipient.name,
+        m.call_id,
+        m.get("extensionHeader-!.%*+_`'~"),
+    ),
+    "esc01": lambda m: (
+        read_uri(m.uri).user,
+        read_uri(m.recipient.uri).user,
+        read_uri(m.sender.uri).user,
+        dict(read_uri(contact_of(m).uri).parameters),
+    ),
+    "escnull": lambda m: (
+        [read_uri(c.uri).user for c in m.addresses("Contact")],
+        read_uri(m.recipient.uri).user,
+    ),
+    "esc02": lambda m: (m.method, m.recipient.name, len(m.addresses("Contact"))),
+    "lwsdisp": lambda m: (m.sender.name, m.sender.uri),
+    "longreq": lambda m: (len(m.headers.getlist("Via")), len(m.call_id), len(m.body)),
+    "dblreq": lambda m: (m.method, m.body),
+    "semiuri": lambda m: (read_uri(m.uri).user, dict(read_uri(m.uri).parameters)),
+    "transports": lambda m: (m.top_via.transport, len(m.headers.getlist("Via"))),
+    "mpart01": lambda m: (len(m.body), m.body.count(0), m.content_type),
+    "unreason": lambda m: (m.status, m.reason),
+    "noreason": lambda m: (m.status, m.reason),
+    "badaspec": lambda m: (m.recipient.uri,),
+    "cparam01": lambda m: (contact_of(m).uri, dict(contact_of(m).parameters)),
+    "cparam02": lambda m: (
+        dict(read_uri(contact_of(m).uri).parameters),
+        dict(contact_of(m).parameters),
+    ),
+    "regescrt": lambda m: (contact_of(m).uri,),
+    "inv2543": lambda m: (m.sender.tag, m.top_via.parameters.get("branch"), len(m.body)),
+}
+
+READ = {
+    "wsinv": (
+        ["192.0.2.2", "spindle.example.com", "192.168.255.111"],
+        'J Rosenberg \\"',
+        "98asjd8",
+        "1918181833n",
+        68,
+        (9, "INVITE"),
+        "",
+        "newfangled value continued newfangled value",
+        ";;,,;;,;",
+        'Quoted string ""',
+        {"newparam": "newvalue", "secondparam": None, "q": "0.33"},
+        True,
+    ),
+    "intmeth": (
+        "!interesting-Method0123456789_*+`.%indeed'~",
+        "token1~` token2'+_ token3*%!.-",
+        "работающий",
+        "BEL:\x07 NUL:\x00 DEL:\x7f",
+        "intmeth.word%ZK-!.*_+'@word`~)(><:\\/\"][?}{",
+        "\ufeff大停電",
+    ),
+    "esc01": (
+        "sips:user@example.com",
+        "user",
+        "I have spaces",
+        {"lr": None, "name": "value%41"},
+    ),
+    "escnull": (["\0", "\0\0"], "null-\0-null"),
+    "esc02": ("RE%47IST%45R", "%Z%45", 2),
+    "lwsdisp": ("caller", "sip:caller@example.com"),
+    "longreq": (34, len("longreq.one") + 20 * len("really") + len("longcallid"), 150),
+    "dblreq": ("REGISTER", b""),
+    "semiuri": ("user;par=u@example.net", {}),
+    "transports": ("UDP", 5),
+    "mpart01": (553, 2, "multipart/mixed"),
+    "unreason": (200, "= 2**3 * 5**2 но сто девяносто девять - простое"),
+    "noreason": (100, ""),
+    "badaspec": ("sip:t.watson@example.org",),
+    "cparam01": ("sip:+19725552222@gw1.example.net", {"unknownparam": None}),
+    "cparam02": ({"unknownparam": None}, {}),
+    "regescrt": ("sip:user@example.com?Route=%3Csip:sip.example.com%3E",),
+    "inv2543": ("", None, 105),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_the_reading_is_the_rfcs(name):
+    assert READINGS[name](parse(torture(name))) == READ[name]
+
+
+async def test_a_refusal_says_what_the_rfc_wants_said(wire):
+    unsupported = await wire.ask(torture("bext01"))
+    unknown_body = await wire.ask(torture("invut"))
+    unanswerable = await wire.ask(torture("sdp01"))
+
+    # Proxy-Require is a proxy's business.
+    assert unsupported.tokens("Unsupported") == ["nothingsupportsthis", "nothingsupportsthiseither"]
+    assert unknown_body.get("Accept") == unanswerable.get("Accept") == "application/sdp"
+
+
+async def test_a_via_that_cannot_be_read_goes_back_as_it_came_to_where_it_came_from(wire):
+    answer = await wire.ask(torture("badinv01"), Hop("198.51.100.9", 5099))
+
+    assert answer.get("Via") == "SIP/2.0/UDP 192.0.2.15;;,;,,"
+    assert wire.sent[-1][1] == Hop("198.51.100.9", 5099)
+
+
+# --- and what the RFC does not ask --------------------------------------------------------------------------
 
 
 def lines(*parts, body=""):
@@ -33,298 +232,6 @@ def message(
     cseq = cseq or f"CSeq: 60 {start.split(' ')[0]}"
     fields = [start, to, sender, via, cseq, *more, "Max-Forwards: 70", "Call-ID: torture.1", length]
     return lines(*[field for field in fields if field], body=body)
-
-
-TORTUOUS = lines(
-    "INVITE sip:vivekg@chair-dnrc.example.com;unknownparam SIP/2.0",
-    "TO :",
-    " sip:vivekg@chair-dnrc.example.com ;   tag    = 1918181833n",
-    'from   : "J Rosenberg \\\\\\""       <sip:jdrosen@example.com>',
-    "  ;",
-    "  tag = 98asjd8",
-    "MaX-fOrWaRdS: 0068",
-    "Call-ID: wsinv.ndaksdj@192.0.2.1",
-    f"Content-Length   : {len(SDP)}",
-    "cseq: 0009",
-    "  INVITE",
-    "Via  : SIP  /   2.0",
-    " /UDP",
-    "    192.0.2.2;branch=390skdjuw",
-    "s :",
-    "NewFangledHeader:   newfangled value",
-    " continued newfangled value",
-    "UnknownHeaderWithUnusualValue: ;;,,;;,;",
-    "Content-Type: application/sdp",
-    "Route:",
-    " <sip:services.example.com;lr;unknownwith=value;unknown-no-value>",
-    "v:  SIP  / 2.0  / TCP     spindle.example.com   ;",
-    "  branch  =   z9hG4bK9ikj8  ,",
-    " SIP  /    2.0   / UDP  192.168.255.111   ; branch=",
-    " z9hG4bK30239",
-    'm:"Quoted string \\"\\"" <sip:jdrosen@example.com> ; newparam =',
-    "      newvalue ;",
-    "  secondparam ; q = 0.33",
-    body=SDP,
-)
-
-# (what, message, verdict): a status, or None where nothing may be sent back.
-CASES = [
-    # 3.1.1: valid, however strange
-    ("3.1.1.1 folded all over, in a dialog nobody knows", TORTUOUS, 481),
-    (
-        "3.1.1.2 a wide range of characters in the method",
-        message(
-            "!interesting-Method0123456789_*+`.%indeed'~ sip:1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*:&it+has=1,weird!*pas$wo~d_too.(doesn't-it)@example.com SIP/2.0"
-        ),
-        501,
-    ),
-    (
-        "3.1.1.3 escapes in the URI",
-        message(
-            "OPTIONS sip:sips%3Auser%40example.com@example.net SIP/2.0",
-            to="To: sip:%75se%72@example.com",
-            sender="From: <sip:I%20have%20spaces@example.net>;tag=938",
-        ),
-        200,
-    ),
-    (
-        "3.1.1.4 escaped nulls",
-        message(
-            "REGISTER sip:example.com SIP/2.0",
-            to="To: sip:null-%00-null@example.com",
-            sender="From: sip:null-%00-null@example.com;tag=839923423",
-            more=[
-                "Contact: <sip:%00@host5.example.com>",
-                "Contact: <sip:%00%00@host5.example.com>",
-            ],
-        ),
-        401,
-    ),
-    (
-        "3.1.1.5 a percent that is no escape, in the method",
-        message("RE%47IST%45R sip:registrar.example.com SIP/2.0"),
-        501,
-    ),
-    (
-        "3.1.1.6 no blank between the display name and <",
-        message(sender="From: caller<sip:caller@example.com>;tag=323"),
-        200,
-    ),
-    (
-        "3.1.1.7 long values in header fields",
-        message(
-            to=f'To: "I have a user name of extreme{PADDING}" <sip:user@example.com:6000;unknownparam1=very{PADDING}>',
-            more=[f"Unknown-{PADDING}: unknown-{PADDING}-value", f"Extra: {PADDING * 5}"],
-        ),
-        200,
-    ),
-    (
-        "3.1.1.8 a second request behind the first",
-        message() + message("INVITE sip:joe@example.com SIP/2.0"),
-        200,
-    ),
-    (
-        "3.1.1.9 semicolons in the user part",
-        message("OPTIONS sip:user;par=u%40example.net@example.com SIP/2.0"),
-        200,
-    ),
-    (
-        "3.1.1.10 many transports in Via",
-        message(
-            via=lines(
-                "Via: SIP/2.0/UDP t1.example.com;branch=z9hG4bKkdjuw",
-                "Via: SIP/2.0/SCTP t2.example.com;branch=z9hG4bKklasjdhf",
-                "Via: SIP/2.0/TLS t3.example.com;branch=z9hG4bK2980unddj",
-                "Via: SIP/2.0/UNKNOWN t4.example.com;branch=z9hG4bKasd0f3en",
-            ).strip()
-        ),
-        200,
-    ),
-    (
-        "3.1.1.12 a response with an unusual reason",
-        message("SIP/2.0 200 = 2**3 * 5**2 \u043d\u043e", cseq="CSeq: 35 INVITE"),
-        None,
-    ),
-    ("3.1.1.13 a response without a reason", message("SIP/2.0 100 ", cseq="CSeq: 35 INVITE"), None),
-    # 3.1.2: invalid
-    (
-        "3.1.2.1 separators too many",
-        message(
-            "INVITE sip:user@example.com SIP/2.0",
-            via="Via: SIP/2.0/UDP 192.0.2.15;;,;,,",
-            more=['Contact: "Joe" <sip:joe@example.org>;;;;'],
-        ),
-        None,  # no Via to answer to
-    ),
-    (
-        "3.1.2.2 a Content-Length larger than the message",
-        message(length="Content-Length: 9999", body=SDP),
-        400,
-    ),
-    ("3.1.2.3 a negative Content-Length", message(length="Content-Length: -999"), 400),
-    (
-        "3.1.2.4 scalar fields out of range",
-        message("REGISTER sip:example.com SIP/2.0", cseq="CSeq: 36893488147419103232 REGISTER"),
-        400,
-    ),
-    (
-        "3.1.2.5 the same in a response",
-        message("SIP/2.0 503 Service Unavailable", cseq="CSeq: 9292394834772304023312 OPTIONS"),
-        None,
-    ),
-    ("3.1.2.6 an open quote", message(to='To: "Mr. J. User <sip:j.user@example.com>'), 400),
-    (
-        "3.1.2.7 brackets around the Request-URI",
-        message("OPTIONS <sip:user@example.com> SIP/2.0"),
-        400,
-    ),
-    (
-        "3.1.2.8 blanks inside the Request-URI",
-        message("OPTIONS sip:user@example.com; lr SIP/2.0"),
-        400,
-    ),
-    (
-        "3.1.2.9 several blanks in the start line",
-        message("OPTIONS  sip:user@example.com  SIP/2.0", cseq="CSeq: 8 OPTIONS"),
-        400,
-    ),
-    (
-        "3.1.2.10 blanks at the end of the start line",
-        message("OPTIONS sip:user@example.com SIP/2.0  "),
-        400,
-    ),
-    (
-        "3.1.2.11 headers in the Request-URI",
-        message("OPTIONS sip:user@example.com?Route=%3Csip:example.com%3E SIP/2.0"),
-        400,
-    ),
-    (
-        "3.1.2.13 a URI with «?» that lacks brackets",
-        message("REGISTER sip:example.com SIP/2.0", to="To: sip:1001@example.com?x=y"),
-        400,
-    ),
-    (
-        "3.1.2.14 blanks inside the brackets",
-        message(to='To: "Watson, Thomas" < sip:t.watson@example.org >'),
-        200,
-    ),
-    (
-        "3.1.2.15 a display name that needs quotes",
-        message(sender="From: Bell, Alexander <sip:a.g.bell@example.com>;tag=43"),
-        400,
-    ),
-    (
-        "3.1.2.16 a version from the future",
-        message("OPTIONS sip:t.watson@example.org SIP/7.0"),
-        505,
-    ),
-    ("3.1.2.17 method and CSeq differ", message(cseq="CSeq: 8 INVITE"), 400),
-    (
-        "3.1.2.18 an unknown method and another CSeq",
-        message("NEWMETHOD sip:user@example.com SIP/2.0", cseq="CSeq: 8 INVITE"),
-        400,
-    ),
-    (
-        "3.1.2.19 a status too large",
-        message("SIP/2.0 4294967301 better not break", cseq="CSeq: 8 INVITE"),
-        None,
-    ),
-    # 3.2, 3.3: transactions and the application
-    (
-        "3.2.1 a branch that is nothing but the cookie",
-        message(via="Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK"),
-        200,
-    ),
-    (
-        "3.3.1 To, From and Call-ID missing",
-        lines(
-            "OPTIONS sip:user@example.com SIP/2.0",
-            "CSeq: 193942 OPTIONS",
-            "Via: SIP/2.0/UDP 192.0.2.95;branch=z9hG4bKkdj.insuf",
-            "Content-Length: 0",
-        ),
-        400,
-    ),
-    (
-        "3.3.2 an unknown scheme in the Request-URI",
-        message("OPTIONS nobodyKnowsThisScheme:totallyopaquecontent SIP/2.0"),
-        416,
-    ),
-    (
-        "3.3.3 a known scheme that is out of place",
-        message("OPTIONS soap.beep://192.0.2.103:3002 SIP/2.0"),
-        416,
-    ),
-    (
-        "3.3.4 an unknown scheme in To",
-        message("REGISTER sip:example.com SIP/2.0", to="To: isbn:2983792873"),
-        401,
-    ),
-    (
-        "3.3.5 Require and Proxy-Require of nobody's",
-        message(more=["Require: nothingSupportsThis, nothingSupportsThisEither"]),
-        420,
-    ),
-    (
-        "3.3.6 an unknown Content-Type",
-        message(
-            "INVITE sip:user@example.com SIP/2.0",
-            length="Content-Length: 5",
-            more=["Contact: <sip:a@192.0.2.1>", "Content-Type: application/unknownformat"],
-            body="<a/>\n",
-        ),
-        415,
-    ),
-    (
-        "3.3.7 an unknown authorization scheme",
-        message(
-            "REGISTER sip:example.com SIP/2.0",
-            more=[
-                "Authorization: NoOneKnowsThisScheme opaque-data=here",
-                "Contact: <sip:a@192.0.2.1>",
-            ],
-        ),
-        401,
-    ),
-    (
-        "3.3.8 fields twice that may come once",
-        message(more=["To: sip:other@example.net", "CSeq: 19 OPTIONS"]),
-        400,
-    ),
-    ("3.3.9 Content-Length twice", message(more=["Content-Length: 15"]), 400),
-    (
-        "3.3.12 Max-Forwards of zero ends here",
-        message(more=["Max-Forwards: 0"]).replace("Max-Forwards: 70\r\n", ""),
-        200,
-    ),
-    (
-        "3.3.13 a Contact with a parameter",
-        message(
-            "REGISTER sip:example.com SIP/2.0",
-            more=["Contact: sip:+19725552222@gw1.example.net;unknownparam"],
-        ),
-        401,
-    ),
-    (
-        "3.4.1 an INVITE of RFC 2543",
-        message(
-            "INVITE sip:UserB@example.com SIP/2.0",
-            via="Via: SIP/2.0/UDP iftgw.example.com",
-            sender="From: sip:UserA@example.org",
-            more=["Contact: <sip:a@192.0.2.1>"],
-        ),
-        407,
-    ),
-]
-
-
-@pytest.mark.parametrize(("text", "verdict"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
-async def test_the_verdict_is_the_rfcs(wire, text, verdict):
-    if verdict is None:
-        assert await wire.silence(text) == []
-    else:
-        answer = await wire.ask(text)
-        assert answer.status == verdict
 
 
 async def test_malformed_messages_are_counted_per_source_and_answers_end(wire):
@@ -349,7 +256,7 @@ async def test_options_tells_what_we_can(wire):
     assert answer.get("Accept") == "application/sdp"
 
 
-@pytest.mark.parametrize(("method", "status"), [("SUBSCRIBE", 405), ("MESSAGE", 405), ("FLY", 501)])
+@pytest.mark.parametrize(("method", "status"), [("PUBLISH", 405), ("FLY", 501)])
 async def test_what_is_not_offered_is_refused(wire, method, status):
     answer = await wire.ask(message(f"{method} sip:user@example.com SIP/2.0"))
 
