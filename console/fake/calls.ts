@@ -29,6 +29,7 @@ export class FakeCalls {
       created_by: actor,
       incident_id: body.incident ?? null,
       title: body.title ?? null,
+      line: null,
       recording: body.record ?? false,
       recording_legs: false,
       ended_at: null,
@@ -68,6 +69,7 @@ export class FakeCalls {
       ended_at: null,
       cause: null,
       detail: null,
+      score: null,
     }
     leg.listen_only = entry.mode === 'listen'
     leg.whispers_to = entry.whispers_to ?? []
@@ -161,6 +163,7 @@ export class FakeCalls {
     }
     this.hub.pastCalls[id] = call
     this.hub.drop('calls', id)
+    if (id in this.hub.state.duty) this.hub.drop('duty', id)
   }
 
   record(id: string, wish: { on?: boolean; per_leg?: boolean }, actor: string): object {
@@ -174,7 +177,7 @@ export class FakeCalls {
   }
 
   /** A phone dials the hub. */
-  offer(endpoint: string, name: string): void {
+  offer(endpoint: string, name: string, line: string | null = null): CallView {
     const id = newId()
     const leg: LegView = {
       id: newId(),
@@ -195,18 +198,22 @@ export class FakeCalls {
       ended_at: null,
       cause: null,
       detail: null,
+      score: null,
     }
-    this.hub.put('calls', id, {
+    const call: CallView = {
       id,
       created_at: isoNow(),
       created_by: endpoint,
       incident_id: null,
       title: null,
+      line,
       recording: false,
       recording_legs: false,
       ended_at: null,
       legs: [leg],
-    })
+    }
+    this.hub.put('calls', id, call)
+    return call
   }
 
   /** The radios of a group talk, then are quiet. */

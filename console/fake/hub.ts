@@ -6,6 +6,7 @@ import type {
   CallView,
   DeviceCommandView,
   DeviceView,
+  DutyCallView,
   IncidentView,
   MessageView,
   PhoneView,
@@ -21,6 +22,7 @@ import { DEVICES, HUB, PHONES } from './town.ts'
 interface Tables {
   incidents: Record<string, IncidentView>
   calls: Record<string, CallView>
+  duty: Record<string, DutyCallView>
   fleet: Record<string, DeviceView>
   phones: Record<string, PhoneView>
   services: Record<string, ServiceView>
@@ -51,6 +53,7 @@ export class FakeHub {
   readonly state: Tables = {
     incidents: {},
     calls: {},
+    duty: {},
     fleet: keyed(DEVICES, (device) => device.id),
     phones: keyed(PHONES, (phone) => phone.name),
     services: {

@@ -15,6 +15,7 @@ import type { DeliveryView, PrincipalView, Role } from '../src/api/types.ts'
 
 import type { FakeCalls } from './calls.ts'
 import { decide, rank } from './decide.ts'
+import type { FakeDuty } from './duty.ts'
 import type { FakeHub } from './hub.ts'
 import { isoNow, newId } from './hub.ts'
 import { act, submit } from './incidents.ts'
@@ -59,10 +60,12 @@ export class FakeRoutes {
   private readonly routes: [string, RegExp, Route][]
   private readonly hub: FakeHub
   private readonly calls: FakeCalls
+  private readonly duty: FakeDuty
 
-  constructor(hub: FakeHub, calls: FakeCalls) {
+  constructor(hub: FakeHub, calls: FakeCalls, duty: FakeDuty) {
     this.hub = hub
     this.calls = calls
+    this.duty = duty
     this.routes = this.table()
   }
 
@@ -130,7 +133,7 @@ export class FakeRoutes {
   }
 
   private table(): [string, RegExp, Route][] {
-    const { hub, calls } = this
+    const { hub, calls, duty } = this
     return [
       ['POST', /^\/accounts\/session$/, (asked) => this.signIn(asked)],
       [
@@ -195,6 +198,18 @@ export class FakeRoutes {
           return gone
         },
       ],
+      [
+        'POST',
+        /^\/calls\/duty\/([^/]+)\/answer$/,
+        ({ body }, id = '') => made(duty.answer(id, (body as { endpoint: string }).endpoint)),
+      ],
+      [
+        'POST',
+        /^\/calls\/duty\/([^/]+)\/call-back$/,
+        (asked, id = '') =>
+          made(duty.callBack(id, (asked.body as { endpoint: string }).endpoint, this.actor(asked))),
+      ],
+      ['DELETE', /^\/calls\/duty\/([^/]+)$/, (_, id = '') => ok(duty.dismiss(id))],
       [
         'POST',
         /^\/calls\/([^/]+)\/legs$/,

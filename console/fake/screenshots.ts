@@ -69,6 +69,14 @@ async function incident(page: Page): Promise<void> {
   await page.waitForTimeout(400)
 }
 
+/** Two callers wait at the duty number, one was missed; one's phone rings elsewhere. */
+async function duty(page: Page): Promise<void> {
+  await desk(page)
+  await page.request.get(`${HUB}/fake/duty`)
+  await page.locator('.duty .answer').nth(1).waitFor()
+  await page.waitForTimeout(1200)
+}
+
 const SHOTS: Shot[] = [
   {
     name: 'login',
@@ -87,6 +95,8 @@ const SHOTS: Shot[] = [
   { name: 'desk-4k', size: [3840, 2160], scene: desk },
   { name: 'incident-dark-zh', size: [1920, 1080], scene: incident },
   { name: 'incident-light-en', size: [1920, 1080], theme: 'light', locale: 'en', scene: incident },
+  { name: 'duty', size: [1920, 1080], scene: duty },
+  { name: 'duty-en', size: [1366, 768], theme: 'light', locale: 'en', scene: duty },
   { name: 'call-control', size: [1920, 1080], scene: control },
   { name: 'call-control-en', size: [1366, 768], theme: 'light', locale: 'en', scene: control },
   {

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
 
 import { FakeCalls } from './calls.ts'
+import { FakeDuty } from './duty.ts'
 import { FakeHub } from './hub.ts'
 import { FakeRoutes, type Answer } from './routes.ts'
 import { begin, goOn, raiseSos } from './story.ts'
@@ -34,12 +35,13 @@ interface Upgradable {
 export class FakeServer {
   private readonly hub = new FakeHub()
   private readonly calls = new FakeCalls(this.hub)
-  private readonly routes = new FakeRoutes(this.hub, this.calls)
+  private readonly duty = new FakeDuty(this.hub, this.calls)
+  private readonly routes = new FakeRoutes(this.hub, this.calls, this.duty)
   private readonly sockets = new WebSocketServer({ noServer: true })
 
   constructor() {
     begin(this.hub)
-    goOn(this.hub, this.calls)
+    goOn(this.hub, this.calls, this.duty)
   }
 
   /** Answer a request of the API; false when it is none. */
@@ -47,6 +49,14 @@ export class FakeServer {
     const url = new URL(request.url ?? '/', 'http://fake')
     if (url.pathname === '/fake/sos') {
       raiseSos(this.hub)
+      response.writeHead(204).end()
+      return true
+    }
+    if (url.pathname === '/fake/duty') {
+      const point = { lat: 31.2342, lon: 121.4701 }
+      this.duty.ring('sip:1002', '孙磊', { responder_id: 'sun', point })
+      this.duty.ring('tel:+8613800000066', '')
+      this.duty.miss('tel:+8613800000077', '', 600)
       response.writeHead(204).end()
       return true
     }

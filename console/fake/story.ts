@@ -1,6 +1,7 @@
 /** The running story: what happened before the desk was opened, and what goes on happening. */
 
 import type { FakeCalls } from './calls.ts'
+import type { FakeDuty } from './duty.ts'
 import type { FakeHub } from './hub.ts'
 import { isoNow } from './hub.ts'
 import { escalate, field } from './fieldwork.ts'
@@ -141,7 +142,7 @@ export function raiseSos(hub: FakeHub): string {
 }
 
 /** Let the evening go on. Answers what stops it. */
-export function goOn(hub: FakeHub, calls: FakeCalls): () => void {
+export function goOn(hub: FakeHub, calls: FakeCalls, duty: FakeDuty): () => void {
   const timers: NodeJS.Timeout[] = []
   const later = (seconds: number, work: () => void): void => {
     timers.push(setTimeout(work, seconds * 1000))
@@ -158,7 +159,7 @@ export function goOn(hub: FakeHub, calls: FakeCalls): () => void {
     later(95, () => field(hub, sos, 'accept'))
     later(150, () => field(hub, sos, 'arrive'))
   })
-  later(20, () => calls.offer('tel:+8613800000066', '市民来电'))
+  later(20, () => duty.ring('tel:+8613800000066', ''))
   later(40, () => {
     hub.put('services', 'wecom', { name: 'wecom', state: 'up', detail: null })
   })

@@ -13,6 +13,8 @@ import type {
   TaskStage,
 } from '@/api/types'
 
+import type { Lamp } from '@/calls/lamps'
+
 export type Tone = 'sky' | 'green' | 'orange' | 'yellow' | 'vermillion' | 'purple' | 'grey' | 'sos'
 export type Shape = 'dot' | 'ring' | 'half' | 'triangle' | 'square' | 'diamond' | 'cross' | 'bar'
 
@@ -101,6 +103,31 @@ export function lookOfPresence(online: boolean | null): Look {
   if (online === null) return look('grey', 'half')
   return online ? look('green', 'dot') : look('grey', 'ring')
 }
+
+/** As presence, unless the address is in a call. */
+export function lookOfLamp(lamp: Lamp | undefined, online: boolean | null): Look {
+  if (lamp === 'busy') return look('vermillion', 'bar')
+  return lamp === 'ringing' ? LEG_LOOK.ringing : lookOfPresence(online)
+}
+
+type Grade = [least: number, grade: string, tone: Tone]
+
+/** Opinion scores as people speak of them, the best first (ITU-T G.107 annex B). */
+const GRADES: readonly Grade[] = [
+  [4, 'good', 'green'],
+  [3.6, 'fair', 'grey'],
+  [3.1, 'poor', 'orange'],
+]
+const WORST: Grade = [0, 'bad', 'vermillion']
+
+function gradeOf(score: number): Grade {
+  return GRADES.find(([least]) => score >= least) ?? WORST
+}
+
+/** good, fair, poor or bad. */
+export const gradeOfScore = (score: number): string => gradeOf(score)[1]
+
+export const toneOfScore = (score: number): Tone => gradeOf(score)[2]
 
 const LEVEL_TONES: readonly Tone[] = ['vermillion', 'orange', 'sky', 'grey']
 

@@ -173,6 +173,42 @@ export const EXAMPLES: Record<
       en: '陈晨 called 值班台, 巡防组',
     },
   ],
+  duty_call_received: [
+    {
+      data: { line: '值班电话', caller: 'sip:1001', caller_name: null },
+      zh: '值班台 拨打值班电话',
+      en: '值班台 called 值班电话',
+    },
+  ],
+  duty_call_forwarded: [
+    {
+      data: { to: 'sip:1001', waited_s: 20 },
+      zh: '0:20 无人接听，转呼 值班台',
+      en: 'Nobody answered for 0:20, 值班台 is called as well',
+    },
+  ],
+  duty_call_taken: [
+    { data: { by: 'sip:1001', waited_s: 7 }, zh: '值班台 接听来电', en: '值班台 answered' },
+    {
+      data: { by: 'user:chen', waited_s: 7 },
+      actor: 'user:chen',
+      zh: '陈晨 接听来电',
+      en: '陈晨 answered',
+    },
+  ],
+  duty_call_missed: [{ data: { waited_s: 31 }, zh: '无人接听', en: 'gave up' }],
+  duty_call_closed: [
+    { data: { how: 'declined' }, actor: 'user:chen', zh: '陈晨 拒接来电', en: '陈晨 declined' },
+    { data: { how: 'called_back' }, actor: 'user:chen', zh: '已回拨', en: 'called back' },
+    { data: { how: 'dismissed' }, actor: 'user:chen', zh: '不再回拨', en: 'no need' },
+  ],
+  line_alarm: [
+    {
+      data: { alarm: 'emergency', text: '120' },
+      zh: '外线告警：120',
+      en: 'Alarm of the outside lines: 120',
+    },
+  ],
   leg_moved: [
     {
       data: { endpoint: 'sip:1001', state: 'connected' },

@@ -52,6 +52,7 @@ export function leg(more: Partial<LegView> = {}): LegView {
     ended_at: null,
     cause: null,
     detail: null,
+    score: null,
     ...more,
   }
 }
@@ -63,6 +64,7 @@ export function call(more: Partial<CallView> = {}): CallView {
     created_by: 'user:chen',
     incident_id: null,
     title: null,
+    line: null,
     recording: false,
     recording_legs: false,
     ended_at: null,

@@ -21,6 +21,7 @@ import type {
   CallView,
   DeviceCommandView,
   DeviceView,
+  DutyCallView,
   EndpointView,
   IncidentDetail,
   IncidentView,
@@ -111,6 +112,10 @@ export interface paths {
     get: Read<Page<CallView>, Cursor & { live?: boolean }>
     post: Send<NewCall, CallView>
   }
+  '/calls/duty': { get: Read<Page<DutyCallView>, Cursor> }
+  '/calls/duty/{id}': { delete: Drop<Id> }
+  '/calls/duty/{id}/answer': { post: Send<{ endpoint: string }, LegView, Id> }
+  '/calls/duty/{id}/call-back': { post: Send<{ endpoint: string }, CallView, Id> }
   '/calls/{id}': { get: Read<CallView, never, Id>; delete: Drop<Id> }
   '/calls/{id}/legs': { post: Send<NewLeg, LegView, Id> }
   '/calls/{call}/legs/{leg}': { patch: Send<LegChange, LegView, LegPath>; delete: Drop<LegPath> }

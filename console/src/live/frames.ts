@@ -3,6 +3,7 @@
 import type {
   CallView,
   DeviceView,
+  DutyCallView,
   IncidentView,
   PhoneView,
   ServiceView,
@@ -12,6 +13,7 @@ import type {
 export interface LiveState {
   incidents: Record<string, IncidentView>
   calls: Record<string, CallView>
+  duty: Record<string, DutyCallView>
   fleet: Record<string, DeviceView>
   phones: Record<string, PhoneView>
   services: Record<string, ServiceView>
@@ -61,10 +63,10 @@ export interface Delta {
 
 export type Frame = Snapshot | Delta
 
-const TABLES: readonly Table[] = ['incidents', 'calls', 'fleet', 'phones', 'services']
+const TABLES: readonly Table[] = ['incidents', 'calls', 'duty', 'fleet', 'phones', 'services']
 
 export function emptyState(): LiveState {
-  return { incidents: {}, calls: {}, fleet: {}, phones: {}, services: {} }
+  return { incidents: {}, calls: {}, duty: {}, fleet: {}, phones: {}, services: {} }
 }
 
 /** The whole state a snapshot carries; tables it leaves out are empty. */

@@ -6,7 +6,9 @@ import Overlay from 'ol/Overlay'
 import View from 'ol/View'
 import { defaults as defaultControls } from 'ol/control/defaults'
 import { boundingExtent } from 'ol/extent'
+import { platformModifierKeyOnly } from 'ol/events/condition'
 import Point from 'ol/geom/Point'
+import DragBox from 'ol/interaction/DragBox'
 import VectorLayer from 'ol/layer/Vector'
 import { fromLonLat, toLonLat } from 'ol/proj'
 import VectorSource from 'ol/source/Vector'
@@ -32,6 +34,8 @@ export interface Mark {
 export interface MapEvents {
   picked(kind: Kind, id: string): void
   clicked(point: PointView): void
+  /** A frame was drawn round these, with Ctrl (or Cmd) held. */
+  framed(marks: readonly Mark[]): void
 }
 
 // Where nothing has a position yet: the invented town.
@@ -77,6 +81,16 @@ export class HubMap {
         const [lon = 0, lat = 0] = toLonLat(event.coordinate)
         events.clicked({ lat, lon })
       }
+    })
+    const frame = new DragBox({ condition: platformModifierKeyOnly, className: 'map-frame' })
+    this.map.addInteraction(frame)
+    frame.on('boxend', () => {
+      const extent = frame.getGeometry().getExtent()
+      const inside = Object.values(this.layers)
+        .filter((layer) => layer.getVisible())
+        .flatMap((layer) => layer.getSource()?.getFeaturesInExtent(extent) ?? [])
+      const marks = inside.map((one) => this.marks.get(String(one.getId())))
+      events.framed(marks.filter((mark) => mark !== undefined))
     })
     this.map.on('pointermove', (event) => {
       if (event.dragging) return

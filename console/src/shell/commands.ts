@@ -1,9 +1,10 @@
 /** What the command palette offers: places, switches, open incidents, people. */
 
-import { computed, type ComputedRef } from 'vue'
+import { computed, type ComputedRef, type Ref } from 'vue'
 import { useI18n } from 'vue-i18n'
 import { useRouter } from 'vue-router'
 
+import { useDial } from '@/calls/useDial'
 import type { IconName } from '@/components/icons'
 import { term } from '@/i18n'
 import { useBench } from '@/stores/bench'
@@ -23,7 +24,8 @@ export interface Command {
   run: () => void
 }
 
-export function useCommands(): ComputedRef<Command[]> {
+/** `typed` may be a number to dial. */
+export function useCommands(typed: Ref<string>): ComputedRef<Command[]> {
   const { t } = useI18n()
   const router = useRouter()
   const bench = useBench()
@@ -34,6 +36,8 @@ export function useCommands(): ComputedRef<Command[]> {
   const selection = useSelection()
   const session = useSession()
   const ui = useUi()
+
+  const { dial, endpointOf } = useDial()
 
   const go = (name: string) => (): void => void router.push({ name })
 
@@ -95,6 +99,22 @@ export function useCommands(): ComputedRef<Command[]> {
     return deeds
   })
 
+  const numbers = computed<Command[]>(() => {
+    const endpoint = session.dispatches ? endpointOf(typed.value) : null
+    if (endpoint === null) return []
+    const name = directory.partyName(endpoint)
+    return [
+      {
+        id: `dial ${endpoint}`,
+        // What was typed is in it, so that the search finds it.
+        label: t('desk.duty.number', { number: typed.value.trim() }),
+        more: name === typed.value.trim() ? '' : name,
+        icon: 'phone',
+        run: () => void dial(endpoint),
+      },
+    ]
+  })
+
   const open = computed<Command[]>(() =>
     incidents.byNumber.map((incident) => ({
       id: `incident ${incident.id}`,
@@ -121,5 +141,11 @@ export function useCommands(): ComputedRef<Command[]> {
     })),
   )
 
-  return computed(() => [...deeds.value, ...places.value, ...open.value, ...people.value])
+  return computed(() => [
+    ...numbers.value,
+    ...deeds.value,
+    ...places.value,
+    ...open.value,
+    ...people.value,
+  ])
 }

@@ -40,7 +40,8 @@ export const useAlerts = defineStore('alerts', () => {
       }))
     const incoming = bench.calls.flatMap<Alert>((call) => {
       const leg = waitingCaller(call)
-      if (leg === undefined) return []
+      // Callers of a duty line have a strip of their own.
+      if (leg === undefined || call.line !== null) return []
       return [{ kind: 'incoming', id: leg.id, at: leg.created_at, call, leg, seen: false }]
     })
     return [...sos, ...incoming].sort(byUrgency)

@@ -6,6 +6,7 @@ import { computed, ref } from 'vue'
 import { api, ask } from '@/api/client'
 import type { FloorCommand, LegChange, NewCall, NewLeg } from '@/api/bodies'
 import type { CallView, LegState, LegView } from '@/api/types'
+import { lampsOf } from '@/calls/lamps'
 import { useLive } from './live'
 
 export const isLiveLeg = (leg: LegView): boolean => leg.state !== 'ended'
@@ -27,13 +28,16 @@ export const useBench = defineStore('bench', () => {
       .filter((call) => call.ended_at === null)
       .sort((a, b) => b.created_at.localeCompare(a.created_at)),
   )
+  /** Busy lamps of all addresses that are in a call. */
+  const lamps = computed(() => lampsOf(calls.value))
   const current = computed(
     () => calls.value.find((call) => call.id === currentId.value) ?? calls.value[0],
   )
 
-  async function place(body: NewCall): Promise<void> {
+  async function place(body: NewCall): Promise<CallView> {
     const call = await ask(api.POST('/calls', { body }))
     currentId.value = call.id
+    return call
   }
 
   async function end(id: string): Promise<void> {
@@ -87,6 +91,7 @@ export const useBench = defineStore('bench', () => {
 
   return {
     calls,
+    lamps,
     current,
     currentId,
     place,

@@ -1,4 +1,4 @@
-/** What this browser remembers for its user: language and theme. */
+/** What this browser remembers for its user: language, theme, and by what this desk talks. */
 
 import { defineStore } from 'pinia'
 import { ref, watchEffect } from 'vue'
@@ -12,6 +12,7 @@ const KEY = 'commhub.preferences'
 interface Stored {
   locale?: Locale
   theme?: Theme
+  deskPhone?: string | null
 }
 
 function stored(): Stored {
@@ -29,13 +30,17 @@ export const usePreferences = defineStore('preferences', () => {
   )
   const theme = ref<Theme>(before.theme === 'light' ? 'light' : 'dark')
 
+  /** The phone beside this desk, `sip:1001`; null: the browser's headset. */
+  const deskPhone = ref<string | null>(before.deskPhone ?? null)
+
   watchEffect(() => {
     i18n.global.locale.value = locale.value
     const root = document.documentElement
     root.lang = locale.value
     root.classList.toggle('dark', theme.value === 'dark')
     root.classList.toggle('light', theme.value === 'light')
-    localStorage.setItem(KEY, JSON.stringify({ locale: locale.value, theme: theme.value }))
+    const kept = { locale: locale.value, theme: theme.value, deskPhone: deskPhone.value }
+    localStorage.setItem(KEY, JSON.stringify(kept))
   })
 
   function toggleTheme(): void {
@@ -46,5 +51,5 @@ export const usePreferences = defineStore('preferences', () => {
     locale.value = locale.value === 'en' ? 'zh-CN' : 'en'
   }
 
-  return { locale, theme, toggleTheme, toggleLocale }
+  return { locale, theme, deskPhone, toggleTheme, toggleLocale }
 })

@@ -14,6 +14,8 @@ export const useUi = defineStore('ui', () => {
   const palette = ref(false)
   const keys = ref(false)
   const report = ref(false)
+  /** The choice between headset and desk phone. */
+  const deskPhone = ref(false)
   const message = ref<MessageDraft | null>(null)
   const centre = ref<'map' | 'incident'>('map')
   /** The new report waits for a click on the map. */
@@ -32,7 +34,7 @@ export const useUi = defineStore('ui', () => {
 
   /** Close what is on top. Answers whether there was anything. */
   function closeTop(): boolean {
-    for (const open of [palette, keys]) {
+    for (const open of [palette, keys, deskPhone]) {
       if (open.value) {
         open.value = false
         return true
@@ -56,6 +58,7 @@ export const useUi = defineStore('ui', () => {
   return {
     palette,
     keys,
+    deskPhone,
     report,
     message,
     centre,

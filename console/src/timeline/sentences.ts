@@ -7,11 +7,12 @@ import type { TimelineEntryView } from '@/api/types'
 
 import { CONTACT } from './contact'
 import { show } from './data'
+import { DUTY } from './duty'
 import { PROGRESS } from './progress'
 import type { Context, Renderer, Sentence } from './sentence'
 import { SOUND } from './sound'
 
-export const RENDERERS: Record<string, Renderer> = { ...PROGRESS, ...CONTACT, ...SOUND }
+export const RENDERERS: Record<string, Renderer> = { ...PROGRESS, ...CONTACT, ...DUTY, ...SOUND }
 
 function unknownKind(entry: TimelineEntryView): Sentence {
   return {

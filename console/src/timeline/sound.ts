@@ -1,6 +1,6 @@
 /** Sentences of recordings, of prompts played at calls, and of how well a leg could be heard. */
 
-import type { Tone } from '@/status'
+import { gradeOfScore, toneOfScore } from '@/status'
 
 import { flag, number, text, texts, type Data } from './data'
 import { actorOf, chips, fact, type Context, type Renderer } from './sentence'
@@ -48,19 +48,9 @@ function toWhom(data: Data, { words, names }: Context): string {
   return legs.length === 0 ? words.t('timeline.wholeCall') : words.list(legs)
 }
 
-type Grade = [least: number, grade: string, tone: Tone]
-
-/** Opinion scores as people speak of them, the best first (ITU-T G.107 annex B). */
-const GRADES: readonly Grade[] = [
-  [4, 'good', 'green'],
-  [3.6, 'fair', 'grey'],
-  [3.1, 'poor', 'orange'],
-]
-const WORST: Grade = [0, 'bad', 'vermillion']
-
 const legMeasured: Renderer = (data, context) => {
   const score = number(data, 'score')
-  const [, grade, tone] = GRADES.find(([least]) => score >= least) ?? WORST
+  const grade = gradeOfScore(score)
   const milliseconds = (key: string): string =>
     typeof data[key] === 'number' ? `${Math.round(number(data, key))} ms` : ''
   return {
@@ -69,7 +59,7 @@ const legMeasured: Renderer = (data, context) => {
       score: score.toFixed(1),
     }),
     icon: 'wave',
-    tone,
+    tone: toneOfScore(score),
     theme: 'contact',
     minor: true,
     passing: grade === 'good',

@@ -69,6 +69,17 @@ export const useVoice = defineStore('voice', () => {
     }
   }
 
+  /** Have the hub place a leg of this desk, and talk on it. */
+  async function talkOn(place: () => Promise<LegView>): Promise<void> {
+    const stream = await prepare('talk')
+    if (stream === false) return
+    try {
+      await connect((await place()).id, 'talk', stream)
+    } catch (error) {
+      refuse(error, stream)
+    }
+  }
+
   /** Answer a call that rings here. */
   async function answer(leg: LegView, as: Mode = 'talk'): Promise<void> {
     const stream = await prepare(as)
@@ -191,8 +202,10 @@ export const useVoice = defineStore('voice', () => {
     current,
     ringing,
     isBusy,
+    endpoint,
     isIn,
     join,
+    talkOn,
     answer,
     leave,
     toggleMute,

@@ -65,6 +65,12 @@ const pages: Messages['pages'] = {
     messages: 'Messages ({count})',
     noReports: 'No reports',
     noTasks: 'Nobody sent yet',
+    heard: {
+      good: 'Heard well',
+      fair: 'Heard fairly well',
+      poor: 'Hard to hear',
+      bad: 'Very hard to hear',
+    },
     noCalls: 'No calls',
     noMessages: 'No messages',
     attempt: 'attempt {n}',

@@ -70,6 +70,7 @@ const terms: Messages['terms'] = {
   },
   category: {
     sos: 'SOS',
+    duty_call: 'Call to the duty number',
     fire: 'Fire',
     gas: 'Gas leak',
     medical: 'Medical',

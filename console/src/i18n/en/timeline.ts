@@ -71,6 +71,14 @@ const timeline: Messages['timeline'] = {
     leg_measured_poor: '{endpoint} could be heard poorly (MOS {score})',
     leg_measured_bad: '{endpoint} could hardly be heard (MOS {score})',
     prompt_played: '{actor} played “{prompt}” to {whom}',
+    duty_call_received: '{caller} called {line}',
+    duty_call_forwarded: 'Nobody answered for {duration}, {to} is called as well',
+    duty_call_taken: '{by} answered the caller',
+    duty_call_missed: 'The caller gave up, nobody had answered',
+    duty_call_declined: '{actor} declined the call',
+    duty_call_called_back: '{actor} called back and reached the caller',
+    duty_call_dismissed: '{actor}: no need to call back',
+    line_alarm: 'Alarm of the outside lines: {text}',
     device_seen_online: '{device} came online',
     device_seen_offline: '{device} went offline',
     device_seen_telemetry: '{device} moved',
@@ -95,6 +103,7 @@ const timeline: Messages['timeline'] = {
     loss: 'Loss',
     jitter: 'Jitter',
     roundTrip: 'Round trip',
+    waited: 'Waited',
   },
 }
 

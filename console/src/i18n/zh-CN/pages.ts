@@ -59,6 +59,12 @@ export default {
     messages: '消息（{count}）',
     noReports: '没有上报',
     noTasks: '尚未派遣',
+    heard: {
+      good: '通话质量良好',
+      fair: '通话质量一般',
+      poor: '通话质量较差',
+      bad: '通话质量很差',
+    },
     noCalls: '没有通话',
     noMessages: '没有消息',
     attempt: '第 {n} 次',

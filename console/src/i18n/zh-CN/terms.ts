@@ -68,6 +68,7 @@ export default {
   },
   category: {
     sos: 'SOS 紧急求助',
+    duty_call: '值班来电',
     fire: '火情',
     gas: '燃气泄漏',
     medical: '医疗救助',
