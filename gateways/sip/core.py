@@ -16,7 +16,7 @@ from commhub.ports.media import MediaEngine
 from commhub.ports.store import Store
 from gateways.sip import metrics
 from gateways.sip.config import SipConfig
-from gateways.sip.dialogs import Dialog, DialogKey
+from gateways.sip.dialogs import Dialog, DialogKey, hop_of, nearest_hop
 from gateways.sip.errors import TransactionError
 from gateways.sip.grammar import read_uri
 from gateways.sip.ledger import Ledger
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, PRACK, INFO, REFER, NOTIFY, MESSAGE"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, PRACK, INFO, REFER, NOTIFY, MESSAGE, SUBSCRIBE"
 SUPPORTED = "100rel, norefersub, replaces, timer"
 _VIA_BYTES = 120
 _TELL_AGAIN_AFTER_S = (0.2, 1.0, 5.0)
@@ -160,8 +160,21 @@ class Core:
         TCP when it is large (RFC 3261 §18.1.1). Raises TransactionError for a name nobody knows."""
         hop = await self.resolve(hop)
         if hop.flow:
-            return self.wires.current(hop, user_of(request.recipient.uri), request.uri)
+            account = user_of(request.recipient.uri)
+            hop = self.wires.current(hop, account, request.uri)
+            return hop if self.wires.is_open(hop) else await self._registered(hop, account)
         return await self.wires.choose(len(bytes(request)) + _VIA_BYTES, hop)
+
+    async def _registered(self, hop: Hop, account: str) -> Hop:
+        """A connection that is gone, with where its phone said it listens when it registered by it: some phones name
+        the port of the connection itself in their calls, where nobody listens."""
+        for binding in await self.ledger.bindings_of(account):
+            if (binding.received, binding.transport) == (str(hop), hop.transport):
+                try:
+                    return nearest_hop(hop, hop_of(binding.contact, hop.transport))
+                except ValueError:
+                    break
+        return hop
 
     async def send_request(self, request: Request, hop: Hop, user: ClientUser) -> ClientTransaction:
         """Send a request in a transaction of its own. Raises TransactionError when the hop has no address."""

@@ -4,14 +4,14 @@ A row is written before the message that makes the peer believe in it leaves, an
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from commhub.domain.call import Direction
 from commhub.ports.media import RtpAddress
-from commhub.ports.store import SipDialog, Store
+from commhub.ports.store import SipBinding, SipDialog, Store
 from gateways.sip.dialogs import Dialog
 from gateways.sip.errors import SipError
 from gateways.sip.message import Request, parse
@@ -170,6 +170,11 @@ class Ledger:
     async def delete(self, leg_id: str) -> None:
         async with self._store.begin() as uow:
             await uow.sip.delete_dialog(leg_id)
+
+    async def bindings_of(self, account: str) -> Sequence[SipBinding]:
+        """What the phones of an account have registered."""
+        async with self._store.read() as uow:
+            return await uow.sip.bindings_of(account)
 
     async def rows(self) -> list[SipDialog]:
         async with self._store.read() as uow:

@@ -28,6 +28,9 @@ Lost = Callable[[Hop, str], None]
 _WAITING_MESSAGES = 64
 _ALIASES = 64
 _BACKLOG = 1_024
+# Some phones (baresip) take no notice of a farewell in TLS, only of the end of the connection.
+_TLS_GOODBYE_WITHIN_S = 0.5
+_STOP_WITHIN_S = 1.0
 _NO_DESCRIPTORS_PAUSE_S = 0.5
 
 # The kernel finds out within two minutes that a phone has vanished; what is unanswered that long is lost.
@@ -67,6 +70,7 @@ class StreamTransport:
         self._waiting: dict[_Key, list[tuple[bytes, Hop]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closing = False
+        self._closed = asyncio.Event()
 
     @property
     def port(self) -> int:
@@ -111,6 +115,15 @@ class StreamTransport:
             self._listening.close()
         for connection in list(self._hops):
             connection.close("the hub stops")
+        try:
+            # What was said last still goes out, and the far ends know at once that they must come again.
+            async with asyncio.timeout(_STOP_WITHIN_S):
+                while self._hops:
+                    self._closed.clear()
+                    await self._closed.wait()
+        except TimeoutError:
+            for connection in list(self._hops):
+                connection.drop("the hub stops")
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -198,6 +211,7 @@ class StreamTransport:
             ssl=context,
             server_hostname=(target.name or target.host) if context else None,
             ssl_handshake_timeout=self._limits.handshake_within_s if context else None,
+            ssl_shutdown_timeout=_TLS_GOODBYE_WITHIN_S if context else None,
         )
         return connection
 
@@ -254,6 +268,7 @@ class StreamTransport:
                 sock,
                 ssl=context,
                 ssl_handshake_timeout=self._limits.handshake_within_s if context else None,
+                ssl_shutdown_timeout=_TLS_GOODBYE_WITHIN_S if context else None,
             )
         except OSError as error:
             metrics.TLS_HANDSHAKES_FAILED.inc()
@@ -305,6 +320,7 @@ class StreamTransport:
     def closed(self, connection: Connection, reason: str) -> None:
         self._dismiss(connection)
         hops = self._hops.pop(connection, [])
+        self._closed.set()
         metrics.CONNECTIONS.labels(self.name).set(len(self._hops))
         for hop in hops:
             if self._open.get(self._key(hop)) is connection:

@@ -190,10 +190,14 @@ class Wires:
             transport.bind(hop)
             self.flows.bind(account, contact, hop)
 
+    def is_open(self, hop: Hop) -> bool:
+        """Whether a message to `hop` needs no new connection; datagrams never do."""
+        transport = self._stream_to(hop)
+        return not hop.reliable or (transport is not None and transport.is_open(hop))
+
     def current(self, hop: Hop, account: str, contact: str) -> Hop:
         """`hop`, or by what connection its phone has registered since, when its own is gone."""
-        transport = self._stream_to(hop)
-        if not hop.flow or transport is None or transport.is_open(hop):
+        if not hop.flow or self.is_open(hop):
             return hop
         return self.flows.find(account, contact, hop) or hop
 

@@ -50,7 +50,7 @@ ctrl_tcp_listen 127.0.0.1:{control}
 """
 _WAV_HEADER = 44
 _ACCOUNT = (
-    "<sip:{user}@127.0.0.1:{hub}>;auth_pass={password};answermode={answer};regint=60;"
+    "<sip:{user}@127.0.0.1:{hub};transport={transport}>;auth_pass={password};answermode={answer};regint=60;"
     "audio_codecs={codecs};dtmfmode=rtpevent{more}\n"
 )
 
@@ -135,32 +135,52 @@ class _PortTakenError(Exception):
 
 @asynccontextmanager
 async def baresip(
-    user, password, hub_port, *, tone=440, answer="auto", codecs="PCMA,PCMU", encryption=None
+    user,
+    password,
+    hub_port,
+    *,
+    tone=440,
+    answer="auto",
+    codecs="PCMA,PCMU",
+    encryption=None,
+    transport="udp",
+    authority=None,
+    proxy=None,
 ):
     """A phone that registers at once; wait with `until_registered()`. `codecs` as its accounts write them
-    («opus/48000/2», «G722/16000»); `encryption` is srtp (keys beside RTP/AVP) or srtp-mand (RTP/SAVP)."""
+    («opus/48000/2», «G722/16000»); `encryption` is srtp (keys beside RTP/AVP) or srtp-mand (RTP/SAVP). Over
+    `transport` udp, tcp or tls, where it believes the certificate `authority`; `proxy` is the URI of one that
+    everything goes through."""
     more = f";mediaenc={encryption}" if encryption else ""
+    more += f';outbound="{proxy}"' if proxy else ""
     account = _ACCOUNT.format(
-        user=user, password=password, hub=hub_port, answer=answer, codecs=codecs, more=more
+        user=user,
+        password=password,
+        hub=hub_port,
+        answer=answer,
+        codecs=codecs,
+        transport=transport,
+        more=more,
     )
+    extra = f"sip_cafile {authority}\n" if authority else ""
     with tempfile.TemporaryDirectory() as folder:
-        phone = await _start_somewhere(Path(folder), account, tone)
+        phone = await _start_somewhere(Path(folder), account, tone, extra)
         try:
             yield phone
         finally:
             await phone.close()
 
 
-async def _start_somewhere(home, account, tone):
+async def _start_somewhere(home, account, tone, extra=""):
     for _ in range(5):
         try:
-            return await _start(home, account, tone)
+            return await _start(home, account, tone, extra)
         except _PortTakenError:
             continue
     raise AssertionError((home / "output").read_text())
 
 
-async def _start(home, account, tone):
+async def _start(home, account, tone, extra):
     control, rtp = free_port(), free_port(socket.SOCK_DGRAM) & ~1
     (home / "config").write_text(
         _CONFIG.format(
@@ -172,6 +192,7 @@ async def _start(home, account, tone):
             modules=MODULES,
             control=control,
         )
+        + extra
     )
     (home / "accounts").write_text(account)
     (home / "contacts").write_text("")

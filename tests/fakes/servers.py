@@ -31,6 +31,13 @@ def listens(port: int) -> bool:
     return False
 
 
+def is_bound(port: int) -> bool:
+    """Whether some process listens on the TCP port, seen in the kernel's table: for peers that a probing connection
+    would confuse."""
+    listening = f":{port:04X} 00000000:0000 0A"
+    return any(listening in line for line in Path("/proc/net/tcp").read_text().splitlines())
+
+
 @contextmanager
 def running(
     command: Sequence[str], ready: Callable[[], bool], *, within_s: float = START_WITHIN_S

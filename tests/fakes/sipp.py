@@ -41,14 +41,18 @@ class Sipp:
 
 
 @asynccontextmanager
-async def sipp(scenario, hub_port, port, *, user="1001", password="", to="1001", keys=()):
-    """Run `scenario` once from 127.0.0.1:`port`. `keys` are further [key] values as (name, value)."""
+async def sipp(
+    scenario, hub_port, port, *, user="1001", password="", to="1001", keys=(), transport="u1"
+):
+    """Run `scenario` once from 127.0.0.1:`port`, over UDP (u1) or TCP (t1). `keys` are further [key] values as
+    (name, value)."""
     with tempfile.TemporaryDirectory() as folder:
         values = [("user", user), ("password", password), *keys]
         command = [
             program("sipp", "sip-tester"),
             f"127.0.0.1:{hub_port}",
             *("-sf", str(scenario), "-i", "127.0.0.1", "-p", str(port), "-m", "1", "-s", to),
+            *("-t", transport),
             *("-au", user, "-ap", password, "-nostdin", "-timeout", "20s", "-timeout_error"),
             *("-trace_err", "-error_file", f"{folder}/errors.log"),
             *("-trace_msg", "-message_file", f"{folder}/messages.log"),
