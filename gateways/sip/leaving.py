@@ -1,7 +1,10 @@
 """The end of an established leg that we hang up: our BYE, and the row until the phone has answered it."""
 
+from dataclasses import replace
+
 from commhub.domain.call import Cause
 from gateways.sip.core import respond_ok
+from gateways.sip.errors import SipError
 from gateways.sip.keeper import NO_ACK, AnswerKeeper
 from gateways.sip.ledger import Chapter
 from gateways.sip.legs import Acknowledged, Asked, Event, Expired, Leg, Responded, Unanswered
@@ -27,6 +30,7 @@ class Leaving:
         self._keeper = keeper
         self._cause = cause
         self._detail = detail
+        self._has_answered = False
 
     async def begin(self) -> None:
         """`cause` None: a former process has told the core already."""
@@ -56,7 +60,7 @@ class Leaving:
             await self._say_bye()
         elif isinstance(event, Responded):
             is_bye = event.transaction.request.method == "BYE"
-            if is_bye and event.response.is_final:
+            if is_bye and event.response.is_final and not await self._says_it_again(event):
                 await self._leave()
         elif isinstance(event, Unanswered):
             await self._leave()
@@ -68,6 +72,22 @@ class Leaving:
             return
         respond_ok(self._core, transaction)
         await self._leave()
+
+    async def _says_it_again(self, event: Responded) -> bool:
+        """Whether a trunk wants our BYE with credentials, and gets it so; once (§22.2)."""
+        line, asked = self._leg.line, event.transaction.request
+        if line is None or event.response.status not in (401, 407) or self._has_answered:
+            return False
+        self._has_answered = True
+        self._talk = replace(self._talk, dialog=self._talk.dialog.request("BYE")[0])
+        _, bye = self._talk.dialog.request("BYE")
+        if line.credentials.answer(asked, event.response, bye) is not None:
+            return False
+        try:
+            await self._core.send_request(bye, self._talk.dialog.hop, self._leg)
+        except (SipError, ValueError):
+            return False
+        return True
 
     async def _leave(self) -> None:
         if self._keeper is not None:

@@ -135,7 +135,8 @@ class Dialling(Ringing):
     async def _try(self, request: Request) -> None:
         line = self._line
         try:
-            hop = await self._core.way(request, line.server)
+            # By the transport that was agreed with its owner, however large the request.
+            hop = await self._core.resolve(line.server)
         except TransactionError as error:
             await self._line_failed(Cause.UNREACHABLE, str(error), absent=True)
             return

@@ -22,6 +22,7 @@ from gateways.sip.core import Inward
 from gateways.sip.legs import Expired
 from gateways.sip.message import Response, parse
 from gateways.sip.transport import Hop
+from gateways.sip.trunks.toll import unheard
 
 REALM = "commhub.test"
 PASSWORD = "kept-between-us"
@@ -160,6 +161,7 @@ class Wire:
             self.calls,
             self.presence,
             self.clock,
+            old._alarm,
             more=self.more,
         )
         self.gateway._transport.send = lambda data, hop: self.sent.append((data, hop))
@@ -175,12 +177,25 @@ class Wire:
 
 
 @pytest.fixture
-async def wire(store, clock):
+def trunks():
+    """The lines of the gateway; a module with lines has a fixture of its own."""
+    return ()
+
+
+@pytest.fixture
+def alarm():
+    """Who hears of what is wrong with lines."""
+    return unheard
+
+
+@pytest.fixture
+async def wire(store, clock, trunks, alarm):
     """A started gateway with the accounts 1001 and 1002."""
     media, calls, presence = FakeMedia(), RecordingCalls(), RecordingPresence()
-    config = SipConfig(port=0, realm=REALM, timers=TimerConfig(t1_s=0.05, t2_s=0.2, t4_s=0.2))
+    timers = TimerConfig(t1_s=0.05, t2_s=0.2, t4_s=0.2)
+    config = SipConfig(port=0, realm=REALM, timers=timers, trunks=trunks)
     wire = Wire(None, calls, presence, clock, store)
-    gateway = SipGateway(config, store, media, calls, presence, clock, more=wire.more)
+    gateway = SipGateway(config, store, media, calls, presence, clock, alarm, more=wire.more)
     wire.gateway = gateway
     gateway._transport.send = lambda data, hop: wire.sent.append((data, hop))
     async with store.begin() as uow:
