@@ -14,7 +14,8 @@ from gateways.sip.dialogs import dialog_of_invite
 from gateways.sip.errors import MalformedError, SdpError
 from gateways.sip.grammar import read_uri
 from gateways.sip.message import Request, clean_text
-from gateways.sip.methods import refuse, refuse_description
+from gateways.sip.methods import refuse, refuse_description, refuse_interval
+from gateways.sip.sessions import TooShortError, agree
 from gateways.sip.transactions import ServerTransaction
 from gateways.sip.trunks import metrics
 from gateways.sip.trunks.identity import caller_of
@@ -62,8 +63,12 @@ class Arrivals:
             return None
         try:
             dialog = dialog_of_invite(request, transaction.to_tag, transaction.source)
+            agree(request, self._core.config)
             if request.body:
                 sdp.choose(read(request.body), line.terms(self._core.config.terms))
+        except TooShortError as error:
+            refuse_interval(self._core, transaction, error.min_s)
+            return None
         except MalformedError as error:
             refuse(self._core, transaction, error.status, {})
             return None
