@@ -104,6 +104,10 @@ class SipConfig:
     next_choice_after_s: float = 10.0
 
     max_message_bytes: int = 16_384
+    # Subscriptions to busy lamps, of all phones and of one.
+    max_watches: int = 10_000
+    max_watches_each: int = 200
+
     rates: RateConfig = field(default_factory=RateConfig)
     # Requests outside dialogs that wait for the store at once; more are told 503 (RFC 3261 §21.5.4).
     max_pending: int = 512

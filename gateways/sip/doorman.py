@@ -9,10 +9,13 @@ import hmac
 import secrets
 from collections.abc import Callable
 
+from commhub.ports.store import SipAccount
 from gateways.sip import metrics
-from gateways.sip.digest import Authenticator
+from gateways.sip.core import Core
+from gateways.sip.digest import Authenticator, Verdict
 from gateways.sip.message import Request, Response
-from gateways.sip.methods import judge
+from gateways.sip.methods import judge, refuse
+from gateways.sip.transactions import ServerTransaction
 from gateways.sip.transport import Hop
 
 # What opens something is challenged: as by a proxy where it is about somebody else, as by a server where it is for us.
@@ -46,6 +49,22 @@ class Doorman:
         metrics.CHALLENGED.labels(request.method).inc()
         headers = [(asks, text) for text in self._authenticator.challenges(request, source)]
         return request.response(status, to_tag=self._tag(request), headers=headers)
+
+    async def authenticate(self, core: Core, transaction: ServerTransaction) -> SipAccount | None:
+        """Whose credentials a request brings; None when it was challenged again or refused (§22.2, §22.3)."""
+        request, source = transaction.request, transaction.source
+        status, asks, answers = _CHALLENGES[request.method]
+        judgement = await self._authenticator.judge(request, source, answers)
+        if judgement.verdict is Verdict.THROTTLED:
+            refuse(core, transaction, 403, {"Retry-After": str(judgement.retry_after_s)})
+        elif judgement.account is None:
+            stale = judgement.verdict is Verdict.STALE
+            texts = self._authenticator.challenges(request, source, stale=stale)
+            headers = [(asks, text) for text in texts]
+            transaction.respond(
+                request.response(status, to_tag=transaction.to_tag, headers=headers)
+            )
+        return judgement.account
 
     def is_ack_of_challenge(self, ack: Request) -> bool:
         """Whether an ACK belongs to nothing but a challenge of ours."""

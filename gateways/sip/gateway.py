@@ -29,6 +29,7 @@ from gateways.sip.errors import MalformedError
 from gateways.sip.framing import FramingError
 from gateways.sip.gate import Gate
 from gateways.sip.guard import SourceErrors
+from gateways.sip.lamps import Lamps, LitTransfers
 from gateways.sip.ledger import Chapter, Page, UnreadablePageError
 from gateways.sip.legs import (
     Acknowledged,
@@ -58,6 +59,7 @@ from gateways.sip.trunks.numbers import Route
 from gateways.sip.trunks.toll import Alarm, unheard
 from gateways.sip.uac import Placing
 from gateways.sip.uas import Offered, Reception
+from gateways.sip.watchers import Watchers
 from gateways.sip.wires import Wires
 
 log = structlog.get_logger(__name__)
@@ -86,14 +88,20 @@ class SipGateway:
         more: Inward = NOTHING_MORE,
     ) -> None:
         self._config = config
-        self._core = Core(config, store, media, calls, clock)
+        self._lamps = Lamps(calls)
+        self._core = Core(config, store, media, self._lamps, clock)
         self._proxies = Proxies(config.proxies)
         self._gate = Gate(clock, config.rates, self._is_known)
         authenticator = Authenticator(config, store, clock, self._gate.prove)
         self._doorman = Doorman(authenticator, self._is_peer)
         self._registrar = Registrar(self._core, store, presence, clock, authenticator)
         self._reception = Reception(self._core, authenticator)
-        self._core.transfers, self._core.digits = more.transfers, more.digits
+        self._watchers = Watchers(
+            self._core, store, self._doorman, self._registrar, self._lamps, self._spawn
+        )
+        if more.transfers is not None:
+            self._core.transfers = LitTransfers(more.transfers, self._lamps)
+        self._core.digits = more.digits
         if more.reports is not None:
             self._core.texts = TextIntake(self._core, self._reception, more.reports, clock)
         self.lines = Lines(self._core, config.trunks, clock, alarm)
@@ -150,6 +158,7 @@ class SipGateway:
             raise
         self._spawn(run_forever("sip-registrar", self._registrar.run), "sip-registrar")
         self._spawn(run_forever("sip-gate", self._gate.run), "sip-gate")
+        self._spawn(run_forever("sip-watchers", self._watchers.run), "sip-watchers")
         if self.lines:
             self._spawn(self.lines.run(), "sip-lines")
         log.info("sip_listening", port=self.port, tls_port=self.tls_port)
@@ -194,7 +203,9 @@ class SipGateway:
         registered phone: it is no stranger."""
         for source in await self._registrar.sources():
             self._gate.prove(source)
-        for row in await self._core.ledger.rows():
+        rows = await self._core.ledger.rows()
+        await self._watchers.resume(row.leg_id for row in rows)
+        for row in rows:
             try:
                 page = Page.from_row(row)
             except UnreadablePageError as error:
@@ -230,7 +241,12 @@ class SipGateway:
 
     async def place(self, order: LegOrder) -> None:
         """Begin to ring every phone of the account; returns once the leg would survive a restart."""
-        await self._place(order, lambda leg: Placing(leg, order, self._registrar))
+
+        def ring(leg: Leg) -> Stage:
+            self._lamps.placed(order)
+            return Placing(leg, order, self._registrar)
+
+        await self._place(order, ring)
 
     async def dial(self, order: LegOrder, route: Route, otherwise: Otherwise | None = None) -> None:
         """Begin to ring a number outside, over the lines of its route; `otherwise` takes the order on when none of
@@ -366,7 +382,7 @@ class SipGateway:
             refuse(self._core, transaction, *refusal)
         elif request.recipient.tag and request.method != "REGISTER":
             self._in_dialog(transaction)
-        elif request.method in ("INVITE", "REGISTER") or (
+        elif request.method in ("INVITE", "REGISTER", "SUBSCRIBE") or (
             request.method == "MESSAGE" and self._core.texts is not None
         ):
             self._open_something(transaction)
@@ -380,7 +396,9 @@ class SipGateway:
 
     def _in_dialog(self, transaction: ServerTransaction) -> None:
         leg = self._routes.find(transaction.request)
-        if leg is None:
+        if transaction.request.method == "SUBSCRIBE":
+            self._open_something(transaction)
+        elif leg is None:
             metrics.STRAYS.labels("request").inc()
             transaction.refuse(481)
         else:
@@ -402,6 +420,8 @@ class SipGateway:
             return self._take_call(transaction)
         if self._core.texts is not None and transaction.request.method == "MESSAGE":
             return self._core.texts.receive(transaction)
+        if transaction.request.method == "SUBSCRIBE":
+            return self._watchers.receive(transaction)
         return self._registrar.register(transaction)
 
     async def _bounded(

@@ -8,7 +8,7 @@ from gateways.sip.message import Request
 from gateways.sip.transactions import ServerTransaction
 
 # Methods the IANA registry knows and this hub does not offer: 405; anything else is 501 (§8.2.1, §21.5.2).
-_FOREIGN = frozenset({"PUBLISH", "SUBSCRIBE"})
+_FOREIGN = frozenset({"PUBLISH"})
 _OWN = frozenset(ALLOW.split(", "))
 _WITH_SDP = frozenset({"INVITE", "UPDATE", "PRACK"})
 _EXTENSIONS = frozenset(SUPPORTED.split(", "))

@@ -36,6 +36,8 @@ CORE_FAILURES = Counter(
 )
 DIGITS = Counter("commhub_sip_digits_total", "Keys pressed that came as INFO", ["outcome"])
 EARLY_MEDIA = Counter("commhub_sip_early_media_total", "Legs that were heard before they answered")
+WATCHES = Gauge("commhub_sip_watches", "Subscriptions to other phones' calls")
+NOTIFIES = Counter("commhub_sip_notifies_total", "States told to watchers", ["outcome"])
 TEXTS = Counter("commhub_sip_texts_total", "MESSAGE requests", ["outcome"])
 LEGS = Gauge("commhub_sip_legs", "Legs this edge carries now")
 CONNECTIONS = Gauge("commhub_sip_connections", "Stream connections open now", ["transport"])
