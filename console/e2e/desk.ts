@@ -117,6 +117,10 @@ const steps: Record<string, (page: Page, command: Command) => Promise<unknown>> 
     await page.keyboard.press(key)
   },
 
+  async type(page, { text }) {
+    await page.keyboard.type(text)
+  },
+
   async click(page, { selector }) {
     await page.locator(selector).first().click()
   },

@@ -64,7 +64,7 @@ export function decide(
   const read = { category, level: level ?? 4, mode, source, casualties: 0 }
   return {
     ruleset: 'street-dispatch',
-    version: '2026.11.1',
+    version: '2026.11.2',
     outcome: { ...outcome, level: grave },
     clocks: {
       accept,

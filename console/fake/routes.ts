@@ -277,7 +277,7 @@ export class FakeRoutes {
       [
         'GET',
         /^\/rules$/,
-        () => ok([{ name: 'street-dispatch', version: '2026.11.1', active: true, trouble: null }]),
+        () => ok([{ name: 'street-dispatch', version: '2026.11.2', active: true, trouble: null }]),
       ],
       [
         'GET',
@@ -285,7 +285,7 @@ export class FakeRoutes {
         (_, name) =>
           ok({
             name,
-            version: '2026.11.1',
+            version: '2026.11.2',
             active: true,
             trouble: null,
             yaml: RULES_YAML,

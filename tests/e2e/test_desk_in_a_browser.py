@@ -3,9 +3,6 @@
 COMMHUB_PICTURES=docs/images keeps the picture for the README.
 """
 
-import os
-from pathlib import Path
-
 import pytest
 from fakes.browser import browser
 
@@ -13,13 +10,6 @@ from commhub.wiring.demo.settle import DISPATCHER
 from commhub.wiring.demo.story import accept_card, raise_sos, stage_of, until
 
 pytestmark = pytest.mark.audio
-
-
-@pytest.fixture
-def pictures(tmp_path):
-    folder = Path(os.environ.get("COMMHUB_PICTURES", tmp_path))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder.resolve()
 
 
 def test_a_dispatcher_sees_the_sos_bridges_a_call_and_follows_it(stage, cast, pictures):

@@ -11,7 +11,7 @@ from typing import Any
 from commhub.wiring.demo.equipment import Equipment, Simulator, TelephoneAccount, WeComTenant
 from commhub.wiring.demo.settle import ADMIN, DISPATCHER, Desk, Keys, add_admin, settle
 from commhub.wiring.demo.story import Cast, PhoneTalker, RadioTalker, until
-from commhub.wiring.demo.town import DEVICES, PHONES, RESPONDERS, TELEPHONE
+from commhub.wiring.demo.town import DEVICES, DUTY_LINE, PHONES, RESPONDERS, TELEPHONE
 from commhub.wiring.hub_process import HubError, HubProcess
 from gateways.sip.tls import identity_files, make_identity
 
@@ -63,6 +63,7 @@ class Stage:
         certificate, key = identity_files(self._folder / "tls")
         environment = {
             "COMMHUB_NAME": "东街街道指挥中心",
+            "COMMHUB_DUTY__LINES": json.dumps([DUTY_LINE]),
             "COMMHUB_SIP__TLS_CERTIFICATE": str(certificate),
             "COMMHUB_SIP__TLS_KEY": str(key),
             **self._tenant.environment(),

@@ -7,6 +7,13 @@ from typing import Any
 TELEPHONE = "+8613800000005"
 TELEPHONE_TONE = 2150.0
 
+# Whoever dials it rings at the desk; unanswered, the fire station's phone rings too, then the patrol hears the caller.
+DUTY_LINE: dict[str, Any] = {
+    "name": "值班电话",
+    "numbers": ["8000"],
+    "overflow": [{"after_s": 30, "to": "sip:1002"}, {"after_s": 60, "to": "radio:patrol-1"}],
+}
+
 UNITS: list[dict[str, Any]] = [
     {"id": "patrol-1", "name": "东街巡防队", "team": "patrol", "loop": "street"},
     {"id": "fire-1", "name": "微型消防站", "team": "fire", "loop": "street"},

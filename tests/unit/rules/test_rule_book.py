@@ -22,7 +22,7 @@ def book(tmp_path: Path) -> RuleBook:
 
 def version(number: int, accept: float = 1) -> tuple[str, str | None]:
     """The shipped rules with another version and accept clock in minutes, and their cases."""
-    text = STREET.text.replace('version: "2026.11.1"', f'version: "v{number}"')
+    text = STREET.text.replace('version: "2026.11.2"', f'version: "v{number}"')
     return text.replace("- [1, '', 1, 2,", f"- [1, '', {accept}, 2,"), STREET.tests
 
 
@@ -34,7 +34,7 @@ def test_the_first_start_puts_the_shipped_rules_into_the_folder(
     book: RuleBook, tmp_path: Path
 ) -> None:
     assert (tmp_path / "street-dispatch.yaml").read_text("utf-8") == STREET.text
-    assert book.current().rules.version == "2026.11.1"
+    assert book.current().rules.version == "2026.11.2"
     assert book.troubles == {}
 
 
@@ -44,7 +44,7 @@ def test_a_new_version_runs_at_once_and_after_a_restart(book: RuleBook, tmp_path
     again = RuleBook(tmp_path)
     again.load()
     assert again.current().rules.version == "v2"
-    assert [entry.version for entry in again.versions(DEFAULT_SET)] == ["v2", "2026.11.1"]
+    assert [entry.version for entry in again.versions(DEFAULT_SET)] == ["v2", "2026.11.2"]
 
 
 def test_a_file_that_does_not_compile_never_replaces_the_running_one(
@@ -53,7 +53,7 @@ def test_a_file_that_does_not_compile_never_replaces_the_running_one(
     text, tests = version(2)
     with pytest.raises(RuleFileError, match="row 1, cell category"):
         book.put(DEFAULT_SET, text.replace("'\"sos\"'", "'sos'"), tests)
-    assert book.current().rules.version == "2026.11.1"
+    assert book.current().rules.version == "2026.11.2"
     assert (tmp_path / "street-dispatch.yaml").read_text("utf-8") == STREET.text
     assert len(book.versions(DEFAULT_SET)) == 1
 
@@ -65,7 +65,7 @@ def test_a_file_whose_cases_fail_never_replaces_the_running_one(book: RuleBook) 
     )
     with pytest.raises(RuleFileError, match=r"case «an SOS goes .*loop should be 'street'"):
         book.put(DEFAULT_SET, text)
-    assert book.current().rules.version == "2026.11.1"
+    assert book.current().rules.version == "2026.11.2"
 
 
 def test_a_version_cannot_mean_two_texts(book: RuleBook) -> None:
@@ -84,7 +84,7 @@ def test_putting_the_running_version_again_changes_nothing(book: RuleBook) -> No
 def test_an_old_version_can_be_put_back(book: RuleBook) -> None:
     book.put(DEFAULT_SET, *version(2))
     book.put(DEFAULT_SET, STREET.text, STREET.tests)
-    assert book.current().rules.version == "2026.11.1"
+    assert book.current().rules.version == "2026.11.2"
 
 
 def test_a_rule_set_put_under_another_name_is_refused(book: RuleBook) -> None:
@@ -110,7 +110,7 @@ def test_a_file_that_is_no_text_is_broken_too(book: RuleBook, tmp_path: Path) ->
     (tmp_path / "street-dispatch.yaml").write_bytes(b"\xff\xfe\x00")
     book.load()
     assert "cannot be read" in book.troubles[DEFAULT_SET]
-    assert book.current().rules.version == "2026.11.1"
+    assert book.current().rules.version == "2026.11.2"
 
 
 def test_a_broken_file_without_any_good_version_leaves_the_shipped_rules_running(
@@ -119,7 +119,7 @@ def test_a_broken_file_without_any_good_version_leaves_the_shipped_rules_running
     (tmp_path / "street-dispatch.yaml").write_text("nonsense", "utf-8")
     book = RuleBook(tmp_path)
     book.load()
-    assert book.current().rules.version == "2026.11.1"
+    assert book.current().rules.version == "2026.11.2"
     assert "shipped" in book.troubles[DEFAULT_SET]
     assert (tmp_path / "street-dispatch.yaml").read_text("utf-8") == "nonsense"
 
@@ -172,5 +172,5 @@ def test_a_crash_while_writing_leaves_rules_that_run(
 
     again = RuleBook(tmp_path)
     again.load()
-    expected = {"2026.11.1"} if replacements_before_the_crash < 2 else {"2026.11.1", "v2"}
+    expected = {"2026.11.2"} if replacements_before_the_crash < 2 else {"2026.11.2", "v2"}
     assert again.current().rules.version in expected

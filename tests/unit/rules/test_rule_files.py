@@ -223,7 +223,7 @@ def test_the_shipped_rules_name_all_the_categories_of_a_street() -> None:
         row[0].strip('"') for row in yaml.safe_load(text)["tables"]["assign"]["rows"] if row[0]
     }
     assert named == {
-        *("sos", "fire", "gas", "flood", "fight", "medical"),
+        *("sos", "duty_call", "fire", "gas", "flood", "fight", "medical"),
         *("noise", "parking", "waste", "facility", "other"),
     }
 

@@ -55,20 +55,20 @@ async def client(book: RuleBook, store: SqlStore) -> AsyncIterator[httpx.AsyncCl
 
 
 def new_version(text: str = STREET.text) -> dict[str, str]:
-    return {"yaml": text.replace('version: "2026.11.1"', 'version: "v2"')}
+    return {"yaml": text.replace('version: "2026.11.2"', 'version: "v2"')}
 
 
 async def test_the_rules_are_listed_and_read_with_their_version(client: httpx.AsyncClient) -> None:
     [summary] = (await client.get("rules")).json()
     assert summary == {
         "name": DEFAULT_SET,
-        "version": "2026.11.1",
+        "version": "2026.11.2",
         "active": True,
         "trouble": None,
     }
     rules = (await client.get(f"rules/{DEFAULT_SET}")).json()
     assert (rules["yaml"], rules["tests"]) == (STREET.text, STREET.tests)
-    assert [one["version"] for one in rules["versions"]] == ["2026.11.1"]
+    assert [one["version"] for one in rules["versions"]] == ["2026.11.2"]
 
 
 async def test_an_unknown_set_is_not_found(client: httpx.AsyncClient) -> None:
@@ -99,7 +99,7 @@ async def test_a_broken_file_is_a_problem_with_every_flaw_and_the_old_rules_stay
             "unknown name 'lvl'; a text must be in quotes"
         )
     ]
-    assert book.current().rules.version == "2026.11.1"
+    assert book.current().rules.version == "2026.11.2"
 
 
 async def test_a_version_used_for_another_text_is_a_conflict(client: httpx.AsyncClient) -> None:
@@ -136,7 +136,7 @@ async def test_a_dry_run_of_other_rules_runs_their_cases_and_changes_nothing(
     assert answer["decision"]["clocks"]["accept"] == pytest.approx(0.1)
     failed = [case for case in answer["cases"] if not case["passed"]]
     assert failed[0]["failures"] == ["arrive should be 10 and is 20.0"]
-    assert book.current().rules.version == "2026.11.1"
+    assert book.current().rules.version == "2026.11.2"
 
 
 @pytest.mark.parametrize(
