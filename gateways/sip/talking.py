@@ -147,7 +147,7 @@ class Talking:
         elif what == REFRESH:
             await self._refresh()
         elif what == SESSION_OVER:
-            await self.hang_up(Cause.MEDIA_LOST, "the phone did not refresh its session (RFC 4028)")
+            await self.hang_up(Cause.MEDIA_LOST, "nobody refreshed the session (RFC 4028)")
         else:
             await self._referrals.expired(what)
 

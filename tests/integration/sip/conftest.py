@@ -8,12 +8,16 @@ from dataclasses import dataclass, field, replace
 import pytest
 from fakes.desk import RecordingCalls, RecordingPresence
 from fakes.media import FakeMedia
+from fakes.web import someone
 
-from commhub.domain.people import Endpoint
+from commhub.calls.service import CallRequest, CallService
+from commhub.domain.call import TALKING
+from commhub.domain.people import Endpoint, Scheme
 from commhub.kit.clock import SystemClock
 from commhub.kit.ids import new_id
 from commhub.ports.telephony import LegOrder
 from gateways.sip import SipConfig, SipGateway, TimerConfig, hash_account
+from gateways.sip.core import NOTHING_MORE, Inward
 from simulators import pcma
 from simulators.tones import Tone, ToneMeter
 
@@ -32,6 +36,7 @@ class Edge:
     calls: RecordingCalls = field(default_factory=RecordingCalls)
     presence: RecordingPresence = field(default_factory=RecordingPresence)
     media: FakeMedia = field(default_factory=FakeMedia)
+    more: Inward = NOTHING_MORE
     gateway: SipGateway | None = None
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -41,7 +46,13 @@ class Edge:
 
     async def start(self):
         gateway = SipGateway(
-            self.config, self.store, self.media, self.calls, self.presence, SystemClock()
+            self.config,
+            self.store,
+            self.media,
+            self.calls,
+            self.presence,
+            SystemClock(),
+            more=self.more,
         )
         self.gateway = await self._stack.enter_async_context(gateway)
         self.config = replace(self.config, port=gateway.port)
@@ -109,6 +120,72 @@ class Voice:
 def voice_of(edge):
     """The voice of a connected leg."""
     return lambda leg: Voice(edge, leg)
+
+
+@pytest.fixture
+async def timed(store):
+    """An edge whose session timers run for two seconds."""
+    config = SipConfig(
+        port=0, realm=REALM, timers=QUICK, min_expires_s=1, session_s=2, min_session_s=2
+    )
+    edge = Edge(store, config)
+    await edge.start()
+    await edge.add_account("1001")
+    yield edge
+    await edge.stop()
+    edge.media.close()
+
+
+@pytest.fixture
+async def hub(store, bus):
+    """An edge with the real calls behind it, the accounts 1001 to 1004, and what was told of their legs."""
+    calls = CallService(store, SystemClock())
+    edge = Edge(store, SipConfig(port=0, realm=REALM, timers=QUICK, min_expires_s=1))
+    edge.calls, edge.more = calls, Inward(transfers=calls.transfers)
+    for name in ("1001", "1002", "1003", "1004"):
+        await edge.add_account(name)
+    with bus.subscribe(1000) as told:
+        await edge.start()
+        calls.connect(edge.media, {Scheme.SIP: edge.gateway})
+        await calls.resume()
+        yield Hub(edge, calls, told)
+        await edge.stop()
+    edge.media.close()
+
+
+@dataclass
+class Hub:
+    """What the hub knows: calls as they are, and what was told of them."""
+
+    edge: Edge
+    calls: CallService
+    told: object
+
+    async def place(self, *names):
+        """A call to accounts; its legs by name."""
+        request = CallRequest(legs=[f"sip:{name}" for name in names])
+        state = await self.calls.place(request, someone())
+        return state.call.id, {leg.endpoint.name: leg.id for leg in state.legs}
+
+    async def legs(self, call_id):
+        """(state, cause) of each leg of a call, by name."""
+        legs = (await self.calls.get(call_id)).legs
+        return {leg.endpoint.name: (leg.state, leg.cause) for leg in legs}
+
+    async def live(self):
+        """Names of those who talk, by call."""
+        states = await self.calls.list(live_only=True, before=None, limit=10)
+        return {
+            state.call.id: {leg.endpoint.name for leg in state.legs if leg.state in TALKING}
+            for state in states
+        }
+
+    def timeline(self, kind):
+        """The facts of a kind that were told so far."""
+        facts = []
+        while not self.told._queue.empty():
+            facts.append(self.told._queue.get_nowait())
+        return [fact for fact in facts if isinstance(fact, kind)]
 
 
 @pytest.fixture
