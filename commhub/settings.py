@@ -114,7 +114,6 @@ class AlertSettings(Part):
     prompt: str = "attention"
     accepted_prompt: str = "join"
     refused_prompt: str = "leave"
-    ring_for_s: Annotated[float, Field(ge=5, le=180)] = 40.0
     listen_for_s: Annotated[float, Field(ge=5, le=300)] = 60.0
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import structlog
 
 from commhub.calls import duty_moves
+from commhub.calls.alerts import AlertService
 from commhub.calls.metrics import RECORDINGS_FAILED
 from commhub.calls.orders import Orders
 from commhub.calls.quality import measured
@@ -33,11 +34,13 @@ class MediaEvents:
         clock: Clock,
         *,
         engine_came: Callable[[], None] | None = None,
+        alerts: AlertService | None = None,
     ) -> None:
         self._calls = calls
         self._store = store
         self._clock = clock
         self._engine_came = engine_came
+        self._alerts = alerts
         self.recordings_work = True
         """Not since the last one failed, until one is stored again."""
 
@@ -49,9 +52,11 @@ class MediaEvents:
         await self._calls.control.reconcile(status)
 
     async def dtmf_received(self, leg_id: str, digit: str) -> None:
-        """Digits have no meaning in a bridged call yet; the log shows that they arrive (never which)."""
-        del digit
+        """Keys are the buttons of a card that is told by telephone; in a bridged call they mean nothing. The log shows
+        that they arrive, never which."""
         log.info("dtmf_received", leg_id=leg_id)
+        if self._alerts is not None:
+            await self._alerts.dtmf_received(leg_id, digit)
 
     async def leg_silent(self, leg_id: str, seconds: float) -> None:
         """A phone may have its microphone off; one that has vanished does not answer when asked."""
@@ -153,6 +158,8 @@ class MediaEvents:
 
     async def playback_ended(self, playback_id: str, call_id: str, reason: str) -> None:
         log.info("playback_ended", playback_id=playback_id, call_id=call_id, reason=reason)
+        if self._alerts is not None:
+            await self._alerts.playback_ended(playback_id, call_id)
 
 
 def _is_radio(talker: str | None) -> bool:

@@ -105,7 +105,7 @@ class PromptService:
         now = self._clock.now()
         async with self._store.read() as uow:
             call = await moves.live_call(uow, call_id)
-            prompt, name = await _find(uow, request.prompt)
+            prompt, name = await find_prompt(uow, request.prompt)
             legs = await _legs(uow, call, request.leg_ids)
         playback = Playback(
             id=new_id(),
@@ -162,8 +162,8 @@ async def _refuse_taken(uow: UnitOfWork, name: str) -> None:
         raise ConflictError(f"there are {MOST_PROMPTS} prompts already; delete one first")
 
 
-async def _find(uow: UnitOfWork, wanted: str) -> tuple[str, str]:
-    """What the engine calls it, and what people do."""
+async def find_prompt(uow: UnitOfWork, wanted: str) -> tuple[str, str]:
+    """What the engine calls it, and what people do. Raises NotFoundError."""
     if wanted in set(map(str, BuiltInPrompt)):
         return wanted, wanted
     found = await uow.recordings.find_prompt(wanted)

@@ -9,6 +9,7 @@ SCHEME_OF = {
     "wecom": Scheme.WECOM,
     "sms": Scheme.TEL,
     "sip": Scheme.SIP,
+    "tel": Scheme.TEL,
     "ptt": Scheme.RADIO,
     "radio": Scheme.RADIO,
 }

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -23,6 +24,7 @@ from commhub.accounts.service import AccountService
 from commhub.accounts.sessions import SessionService
 from commhub.calls import duty_routes
 from commhub.calls import routes as call_routes
+from commhub.calls.alerts import AlertService
 from commhub.calls.duty import DutyDesk
 from commhub.calls.service import CallService
 from commhub.db import migrate, open_store
@@ -57,6 +59,7 @@ from commhub.reports.service import ReportService
 from commhub.settings import Settings, SettingsError
 from commhub.web.app import create_app
 from commhub.web.server import ServerConfig, serve
+from commhub.wiring.alerts import alert_channels, alert_service
 from commhub.wiring.duty import duty_lines
 from commhub.wiring.facts_wire import FactsWire
 from commhub.wiring.health import Health
@@ -109,6 +112,7 @@ class Core:
     messages: MessageService
     presence: FleetPresence
     calls: CallService
+    alerts: AlertService
     duty: DutyDesk
     health: Health
 
@@ -132,7 +136,9 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     core = await _open_core(settings, stack)
     standings = RadioStandings(core.store, core.bus)
     media = await stack.enter_async_context(
-        media_pool(settings, core.calls, core.store, core.health, core.clock, standings)
+        media_pool(
+            settings, core.calls, core.store, core.health, core.clock, standings, core.alerts
+        )
     )
     standings.connect(media)
     telephones = open_telephones(
@@ -153,6 +159,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     )
     drivers = {**telephones.drivers, Scheme.RADIO: radio, Scheme.DESK: desks}
     core.calls.connect(media, drivers)
+    core.alerts.connect(media, core.messages)
     devices = await stack.enter_async_context(_device_gateway(settings, core))
     core.health.watch("mqtt", lambda: devices.is_up)
     fleet = FleetService(
@@ -193,6 +200,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     tasks.run("reports", core.reports.run)
     tasks.run("incidents", core.incidents.run)
     tasks.run("messages", core.messages.run)
+    tasks.run("alerts", partial(core.alerts.run, core.bus))
     tasks.run("recordings", recordings.run)
     tasks.run("duty", core.duty.run)
     if settings.redis_url is not None:
@@ -258,7 +266,13 @@ async def _open_core(settings: Settings, stack: AsyncExitStack) -> Core:
     await asyncio.to_thread(book.load)
     health.watch("rules", lambda: not book.troubles, needed=False)
     decisions = RuleEngine(book.current)
-    channels = await _open_channels(settings, clock, stack)
+    lines = duty_lines(settings)
+    calls = CallService(store, clock, recording=recording_rule(settings), lines=lines)
+    alerts = alert_service(settings, calls, store, clock)
+    channels = [
+        *await _open_channels(settings, clock, stack),
+        *alert_channels(settings, alerts),
+    ]
     outbox = Outbox(clock, [channel.name for channel in channels])
     incidents = IncidentService(
         store,
@@ -272,8 +286,6 @@ async def _open_core(settings: Settings, stack: AsyncExitStack) -> Core:
         ),
     )
     reports = ReportService(store, clock, decisions, incidents)
-    lines = duty_lines(settings)
-    calls = CallService(store, clock, recording=recording_rule(settings), lines=lines)
     return Core(
         clock=clock,
         bus=bus,
@@ -285,6 +297,7 @@ async def _open_core(settings: Settings, stack: AsyncExitStack) -> Core:
         messages=MessageService(store, clock, channels, outbox, incidents, incidents),
         presence=FleetPresence(store, clock),
         calls=calls,
+        alerts=alerts,
         duty=DutyDesk(store, clock, calls, reports, lines),
         health=health,
     )

@@ -3,6 +3,7 @@
 from bridges.client import ClientConfig
 from bridges.members import Member
 from bridges.pool import MediaPool, WorkerAddress
+from commhub.calls.alerts import AlertService
 from commhub.calls.media_events import MediaEvents
 from commhub.calls.placements import CallPlacements
 from commhub.calls.service import CallService
@@ -21,10 +22,11 @@ def media_pool(
     health: Health,
     clock: Clock,
     standings: RadioStandings,
+    alerts: AlertService,
 ) -> MediaPool:
     """The pool, to be entered. Health has one line for all workers, and one for each of several: as long as one is
     there, calls can be had. Raises SettingsError."""
-    events = MediaEvents(calls, store, clock, engine_came=standings.engine_came)
+    events = MediaEvents(calls, store, clock, engine_came=standings.engine_came, alerts=alerts)
     pool = MediaPool(worker_addresses(settings), events, CallPlacements(store), clock)
     health.watch("media", lambda: pool.is_connected)
     health.watch("recordings", lambda: events.recordings_work, needed=False)
