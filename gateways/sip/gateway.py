@@ -300,6 +300,7 @@ class SipGateway:
             # Not ready yet (the peer retransmits), or a keep-alive (RFC 5626 §3.5.1).
             return
         if not self._gate.admits(source):
+            self._transport.hang_up_on(source)
             return
         try:
             message = parse(data, self._config.max_message_bytes)

@@ -142,6 +142,11 @@ class StreamTransport:
         if connection := self._open.get(self._key(hop)):
             self._loose.pop(connection, None)
 
+    def hang_up_on(self, hop: Hop) -> None:
+        """End a connection whose far end says too much."""
+        if connection := self._open.get(self._key(hop)):
+            connection.drop("too fast")
+
     def send(self, data: bytes, hop: Hop) -> None:
         """Send by the open connection, or by a new one. What cannot be sent is told to `lost`, later."""
         connection = self._open.get(self._key(hop))

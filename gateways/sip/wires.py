@@ -190,6 +190,12 @@ class Wires:
             transport.bind(hop)
             self.flows.bind(account, contact, hop)
 
+    def hang_up_on(self, hop: Hop) -> None:
+        """End the connection from `hop`, whose message was not read: over a stream nobody sends it again (§17.1), so
+        whoever is meant well must learn of it. Datagrams have none."""
+        if (transport := self._stream_to(hop)) is not None:
+            transport.hang_up_on(hop)
+
     def is_open(self, hop: Hop) -> bool:
         """Whether a message to `hop` needs no new connection; datagrams never do."""
         transport = self._stream_to(hop)

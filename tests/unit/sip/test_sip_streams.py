@@ -154,6 +154,20 @@ async def test_garbage_ends_a_connection_and_is_told(side):
     assert hub.got == []
 
 
+async def test_a_far_end_that_says_too_much_is_hung_up_on_and_the_rest_is_not_read(side):
+    hub = await side()
+    reader, writer, hop = await hub.hello()
+    hub.transport._receive = lambda data, source: (
+        hub.got.append((data, source)),
+        hub.transport.hang_up_on(source),
+    )
+    writer.write(HELLO * 3)
+
+    assert await is_closed(reader)
+    assert len(hub.got) == 2
+    assert not hub.transport.is_open(hop)
+
+
 async def test_a_far_end_that_reads_nothing_is_not_written_to_for_ever(side):
     hub = await side(unsent_bytes=64_000)
     _, _, hop = await hub.hello()
