@@ -5,19 +5,20 @@ Twilio's own prefixes decide. Emergency calls are never judged by anything but t
 """
 
 from collections import OrderedDict
+from contextlib import suppress
 from functools import partial
 from zoneinfo import ZoneInfo
 
 import structlog
 
 from commhub.domain.call import Cause, Direction
-from commhub.domain.errors import DomainError
+from commhub.domain.errors import DomainError, NotFoundError
 from commhub.domain.facts import LineAlarm
 from commhub.domain.people import Endpoint, Scheme
 from commhub.kit.clock import Clock
 from commhub.ports.inward import CallsIn
 from commhub.ports.media import RtpAddress
-from commhub.ports.store import Store
+from commhub.ports.store import Store, UnitOfWork
 from commhub.ports.telephony import (
     LegDriver,
     LegOrder,
@@ -51,18 +52,21 @@ class DeskAlarm:
         now = self._clock.now()
         try:
             async with self._store.begin() as uow:
-                incident_id = None
-                if call_id is not None:
-                    incident_id = (await uow.calls.get(call_id)).incident_id
+                incident_id = await _incident_of(uow, call_id)
                 uow.record(
                     LineAlarm(
                         at=now, incident_id=incident_id, alarm=kind, text=text, call_id=call_id
                     )
                 )
                 await uow.audit.append(now, "system", f"line.{kind}", call_id or "", "alarm", text)
-        except DomainError:
-            # Whatever is wrong with the store must not keep a call from being placed.
+        except Exception:  # whatever is wrong with the store must not keep a call from being placed
             log.exception("line_alarm_not_told", alarm=kind)
+
+
+async def _incident_of(uow: UnitOfWork, call_id: str | None) -> str | None:
+    with suppress(NotFoundError):
+        return None if call_id is None else (await uow.calls.get(call_id)).incident_id
+    return None
 
 
 class Outside:
