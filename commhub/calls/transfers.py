@@ -64,7 +64,9 @@ class Transfers:
             actor = phone_of(asking)
             uow.record(told.moved(leg, call, at=now, actor=actor.actor))
             await uow.audit.append(now, actor.actor, "call.transfer", call.id, "ok", str(target))
-        for failed, reason in await self._orderly.carry_out(Orders(place=[(leg, call)])):
+        # Whoever hands on answers for what a number outside costs, not who began the call.
+        place = [(leg, replace(call, created_by=actor.actor))]
+        for failed, reason in await self._orderly.carry_out(Orders(place=place)):
             await self._calls.leg_ended(failed.id, Cause.FAILED, reason)
         return None
 

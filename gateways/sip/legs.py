@@ -189,6 +189,14 @@ class Leg:
         self._known.add(dialog.key)
         self._routes[dialog.key] = self
 
+    def settle(self, dialog: Dialog) -> None:
+        """One dialog is left of those that were tried; requests of the others belong to nobody any more."""
+        for key in self._known - {dialog.key}:
+            if self._routes.get(key) is self:
+                del self._routes[key]
+        self._known.clear()
+        self.know(dialog)
+
     def other(self, key: DialogKey) -> "Leg | None":
         """Another leg of this edge, by its dialog; not one that is on its way out."""
         found = self._routes.get(key)

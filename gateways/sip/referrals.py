@@ -61,7 +61,9 @@ class Referrals:
         except MalformedError as error:
             refuse(self._core, transaction, error.status, {})
             return
-        if self._core.transfers is None or target.method != "INVITE":
+        # A carrier may end its call; where ours go on is not its affair (and who would pay).
+        foreign = self._leg.line is not None
+        if self._core.transfers is None or target.method != "INVITE" or foreign:
             refuse(self._core, transaction, 403, {})
         elif len(self._running) >= _AT_ONCE:
             refuse(self._core, transaction, 503, {"Retry-After": "10"})
@@ -107,8 +109,6 @@ class Referrals:
         if cause is None:
             self._running.append(referral)
             self._look_later()
-        else:
-            self._core.replacing.pop(referral.leg_id, None)
         return cause
 
     # --- how it goes -------------------------------------------------------------------------------------------
@@ -137,8 +137,10 @@ class Referrals:
             await self._notify(referral, 180)
 
     async def _notify(self, referral: _Referral, status: int, *, final: bool = False) -> None:
-        if final and referral in self._running:
-            self._running.remove(referral)
+        if final:
+            self._core.replacing.pop(referral.leg_id, None)
+            if referral in self._running:
+                self._running.remove(referral)
         line = f"SIP/2.0 {status} {phrase_of(status)}\r\n"
         if referral.silent or line == referral.said:
             return

@@ -83,6 +83,14 @@ async def say_bye(leg: Leg, dialog: Dialog) -> bool:
     return True
 
 
+async def tell_state(leg: Leg, agreement: sdp.Agreement) -> None:
+    """Tell the core what the descriptions make of a leg: it talks, or is held."""
+    calls, codec = leg.core.calls, agreement.remote.audio.encoding
+    await leg.core.tell("leg_connected", lambda: calls.leg_connected(leg.id, codec))
+    if agreement.held:
+        await leg.core.tell("leg_held", lambda: calls.leg_held(leg.id))
+
+
 def answer_200(
     leg: Leg, transaction: ServerTransaction, body: bytes, session: Session | None = None
 ) -> Response:

@@ -39,7 +39,7 @@ from gateways.sip.referrals import Referrals
 from gateways.sip.refreshing import REFRESH, SESSION_OVER, Refreshing
 from gateways.sip.renewal import RENEW, Renewal
 from gateways.sip.sessions import Again, TooShortError, agree, agreed
-from gateways.sip.talk import Talk, answer_200, say_bye
+from gateways.sip.talk import Talk, answer_200, say_bye, tell_state
 from gateways.sip.transactions import ClientTransaction, ServerTransaction
 from gateways.sip.transport import Hop
 
@@ -83,11 +83,11 @@ class Talking:
         return self._talk
 
     async def begin(self) -> None:
-        self._leg.know(self._talk.dialog)
+        self._leg.settle(self._talk.dialog)
         self._leg.is_confirmed, self._leg.is_early = True, False
         self._refreshing.start()
         if self._agreed is not None:
-            await self._tell_state(self._agreed)
+            await tell_state(self._leg, self._agreed)
         if self._accepted is None:
             return
         # The row first: once the ACK is out the phone holds a dialog that a new process must know.
@@ -101,7 +101,7 @@ class Talking:
         except (UnavailableError, TransactionError) as error:
             await self.hang_up(Cause.FAILED, str(error))
             return
-        await self._tell_state(self._accepted)
+        await tell_state(self._leg, self._accepted)
 
     async def handle(self, event: Event) -> None:
         if isinstance(event, Asked):
@@ -234,7 +234,7 @@ class Talking:
         body = agreement.body or b""
         self._talk = replace(talk, local_sdp=body, remote_sdp=request.body, held=agreement.held)
         await self._accept(transaction, body)
-        await self._tell_state(agreement)
+        await tell_state(self._leg, agreement)
 
     async def _offer_again(self, transaction: ServerTransaction, talk: Talk) -> None:
         """A re-INVITE without a body asks for our offer; the ACK brings their answer (§14.2)."""
@@ -273,7 +273,7 @@ class Talking:
             return
         self._talk = replace(self._talk, remote_sdp=body, held=agreement.held)
         await self._write()
-        await self._tell_state(agreement)
+        await tell_state(self._leg, agreement)
 
     async def _answered_again(self, response: Response) -> None:
         """Their 200 came again: our ACK was lost (§13.2.2.4)."""
@@ -377,7 +377,7 @@ class Talking:
         except (InvalidError, UnavailableError, TransactionError) as error:
             await self.hang_up(Cause.MEDIA_LOST, str(error))
             return
-        await self._tell_state(agreement)
+        await tell_state(self._leg, agreement)
         self._refreshing.start()
         await self._renew()
 
@@ -385,13 +385,6 @@ class Talking:
         self._refreshing.stop()
         self._referrals.stop()
         await self._leg.become(Leaving(self._leg, self._talk, self._keeper, cause, detail))
-
-    async def _tell_state(self, agreement: sdp.Agreement) -> None:
-        leg_id, calls = self._leg.id, self._core.calls
-        codec = agreement.remote.audio.encoding
-        await self._core.tell("leg_connected", lambda: calls.leg_connected(leg_id, codec))
-        if agreement.held:
-            await self._core.tell("leg_held", lambda: calls.leg_held(leg_id))
 
     async def _write(self) -> None:
         chapter = Chapter.ANSWERED if self._talk.invite else Chapter.TALKING

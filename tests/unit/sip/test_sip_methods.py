@@ -407,3 +407,16 @@ async def test_a_phone_that_sends_too_many_texts_is_slowed_down(wire, clock):
 
     clock.advance(10)
     assert (await send_text(wire, "again", seq=90)).status == 202
+
+
+async def test_a_fork_that_lost_has_no_say_in_the_call(wire, phones):
+    await phones.register(5062)
+    leg = await phones.call()
+    invite = await phones.until("INVITE")
+    phones.answer(invite, 180, tag="lost")
+    phones.answer(invite, 180, tag="far")
+    phones.answer(invite, 200, body=SDP)
+    await eventually(lambda: wire.calls.told("connected", leg))
+
+    assert (await wire.ask(phones.ask("BYE", invite, 1, tag="lost"))).status == 481
+    assert not wire.calls.end_of(leg)
