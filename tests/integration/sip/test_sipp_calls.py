@@ -256,25 +256,66 @@ async def test_after_a_restart_the_phone_still_hangs_up(edge):
     assert edge.calls.end_of(leg) == (Cause.HUNG_UP, None)
 
 
-async def test_after_a_restart_a_phone_that_was_ringing_is_cancelled(edge):
+async def test_after_a_restart_a_phone_that_was_ringing_is_answered(edge):
+    async with registered(edge, "answer_slowly") as peer:
+        leg = await edge.call("1001")
+        await eventually(lambda: edge.calls.told("ringing", leg))
+
+        await edge.restart()
+        await eventually(lambda: edge.calls.told("connected", leg))
+        await edge.gateway.hang_up(leg, Cause.DESK)
+        await peer.finish()
+
+    assert edge.calls.states(leg) == ["ringing", "connected", "ended"]
+    assert await edge.rows() == []
+
+
+async def test_after_a_restart_a_caller_who_hears_ringing_is_answered(edge):
+    async with phone(edge, "call_waits_for_bye") as peer:
+        call = await offered(edge)
+        await edge.restart()
+        await eventually(lambda: len(edge.calls.offers) == 2)
+        await edge.gateway.answer(call.leg_id)
+        await eventually(lambda: edge.calls.told("connected", call.leg_id))
+        await edge.gateway.hang_up(call.leg_id, Cause.DESK)
+        await peer.finish()
+
+    await eventually(lambda: edge.gateway.legs == 0)
+    assert await edge.rows() == []
+
+
+async def test_after_a_restart_a_caller_who_hears_ringing_gives_up(edge):
+    async with phone(edge, "call_and_cancel") as peer:
+        call = await offered(edge)
+        await edge.restart()
+        await peer.finish()
+
+    await eventually(lambda: edge.calls.end_of(call.leg_id))
+    assert edge.calls.end_of(call.leg_id)[0] is Cause.CANCELLED
+    assert await edge.rows() == []
+
+
+async def test_after_a_restart_a_phone_that_was_ringing_rings_until_the_desk_gives_up(edge):
     async with registered(edge, "ring_until_cancelled") as peer:
         leg = await edge.call("1001")
         await eventually(lambda: edge.calls.told("ringing", leg))
 
         await edge.restart()
+        await edge.gateway.hang_up(leg, Cause.DESK)
         await peer.finish()
 
-    assert edge.calls.end_of(leg)[0] is Cause.FAILED
+    assert edge.calls.end_of(leg)[0] is Cause.DESK
     await eventually(lambda: edge.gateway.legs == 0)
     assert await edge.rows() == []
 
 
-async def test_after_a_restart_an_answer_to_the_old_invite_is_hung_up(edge):
+async def test_after_a_restart_an_answer_that_crosses_our_cancel_is_hung_up(edge):
     async with registered(edge, "answer_crosses_cancel") as peer:
         leg = await edge.call("1001")
         await eventually(lambda: edge.calls.told("ringing", leg))
 
         await edge.restart()
+        await edge.gateway.hang_up(leg, Cause.DESK)
         await peer.finish()
 
     assert edge.calls.states(leg) == ["ringing", "ended"]

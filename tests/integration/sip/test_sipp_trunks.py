@@ -1,0 +1,156 @@
+"""SIPp as the carrier and as the PBX: it checks our digests itself, and says so by what it answers."""
+
+import socket
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fakes.servers import free_port
+from fakes.sipp import sipp
+from fakes.waiting import eventually
+
+from commhub.domain.call import Cause, Direction
+from commhub.domain.people import Endpoint
+from commhub.kit.ids import new_id
+from commhub.ports.telephony import LegOrder
+from gateways.sip.trunks.config import TrunkConfig
+from gateways.sip.trunks.numbers import Route
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+PASSWORD = "between-carrier-and-us"
+
+
+def line(name, port, **changes):
+    given = {
+        "name": name,
+        "server": f"127.0.0.1:{port}",
+        "domain": "pbx.test",
+        "number": "+862112345678",
+        "probe_every_s": 0.0,
+        "out_prefixes": {"+86": "0"},
+        "in_prefixes": {"0": "+86"},
+    }
+    return TrunkConfig(**given | changes)
+
+
+@asynccontextmanager
+async def far_end(edge, scenario, port, **more):
+    path = SCENARIOS / f"{scenario}.xml"
+    async with sipp(path, edge.port, port, user="hub", password=PASSWORD, **more) as peer:
+        yield peer
+
+
+@pytest.fixture
+def ports():
+    return [free_port(socket.SOCK_DGRAM) for _ in range(2)]
+
+
+async def lines_of(edge, *trunks):
+    edge.config = replace(edge.config, trunks=trunks)
+    await edge.restart()
+    return edge.gateway.lines
+
+
+async def dial(edge, number="+8613800000000", via=("first", "second"), **route):
+    order = LegOrder(call_id=new_id(), leg_id=new_id(), endpoint=Endpoint.parse(f"tel:{number}"))
+    await edge.gateway.dial(order, Route(number, via, **route))
+    return order.leg_id
+
+
+async def test_a_carrier_takes_our_registration_and_its_refresh(edge, ports):
+    async with far_end(edge, "trunk_registrar", ports[0]) as peer:
+        lines = await lines_of(
+            edge,
+            line("first", ports[0], register=True, username="hub", password=PASSWORD),
+        )
+        await eventually(lambda: lines.find("first").registered, within_s=10)
+        await peer.finish()
+
+
+async def test_a_carrier_refuses_a_wrong_password_and_is_asked_no_second_time(edge, ports):
+    async with far_end(edge, "trunk_registrar", ports[0]):
+        lines = await lines_of(
+            edge, line("first", ports[0], register=True, username="hub", password="wrong")
+        )
+        await eventually(lambda: lines.find("first").trouble, within_s=10)
+    assert lines.find("first").trouble == "403 Forbidden"
+    assert not lines.find("first").registered
+
+
+async def test_a_call_over_a_carrier_proves_itself_is_answered_and_hung_up(edge, ports):
+    async with far_end(edge, "trunk_answer", ports[0]) as peer:
+        await lines_of(edge, line("first", ports[0], username="hub", password=PASSWORD))
+        leg = await dial(edge)
+        await eventually(lambda: edge.calls.told("connected", leg), within_s=10)
+        assert not edge.media.reserved[leg].near_signalling
+        await edge.gateway.hang_up(leg, Cause.DESK)
+        await peer.finish()
+        assert "INVITE sip:013800000000@pbx.test;user=phone" in peer.log()
+    await eventually(lambda: edge.gateway.legs == 0)
+    assert edge.calls.states(leg) == ["ringing", "connected", "ended"]
+    assert await edge.rows() == []
+
+
+async def test_the_second_carrier_takes_the_call_when_the_first_cannot(edge, ports):
+    async with (
+        far_end(edge, "trunk_out_of_service", ports[0]) as first,
+        far_end(edge, "answer", ports[1]) as second,
+    ):
+        lines = await lines_of(edge, line("first", ports[0]), line("second", ports[1]))
+        leg = await dial(edge)
+        await eventually(lambda: edge.calls.told("connected", leg), within_s=10)
+        await first.finish()
+        assert lines.find("second").calls == 1
+        await edge.gateway.hang_up(leg, Cause.DESK)
+        await second.finish()
+    assert lines.find("first").reachable is False
+
+
+async def test_the_second_carrier_takes_the_call_when_nobody_is_at_the_first(edge, ports):
+    async with far_end(edge, "answer", ports[1]) as second:
+        await lines_of(edge, line("first", ports[0], patience_s=0.5), line("second", ports[1]))
+        leg = await dial(edge)
+        await eventually(lambda: edge.calls.told("connected", leg), within_s=10)
+        await edge.gateway.hang_up(leg, Cause.DESK)
+        await second.finish()
+
+
+async def test_an_emergency_is_taken_by_the_line_made_for_it_though_it_is_full(edge, ports):
+    async with far_end(edge, "answer", ports[1]) as able:
+        lines = await lines_of(
+            edge, line("first", ports[0]), line("second", ports[1], emergency=True, max_calls=1)
+        )
+        lines.find("second").enter("somebody else", Direction.OUTBOUND)
+        leg = await dial(edge, "119", emergency=True)
+        await eventually(lambda: edge.calls.told("connected", leg), within_s=10)
+        await edge.gateway.hang_up(leg, Cause.DESK)
+        await able.finish()
+        assert "INVITE sip:119@pbx.test;user=phone" in able.log()
+
+
+async def test_a_line_is_up_once_it_has_answered(edge, ports):
+    async with far_end(edge, "trunk_options", ports[0]) as peer:
+        lines = await lines_of(edge, line("first", ports[0], probe_every_s=30.0))
+        assert not lines.find("first").is_up
+        await eventually(lambda: lines.find("first").is_up, within_s=10)
+        await peer.finish()
+
+
+async def test_a_pbx_known_by_its_address_calls_a_number_of_ours(edge, ports):
+    await lines_of(edge, line("first", ports[0], trusted=True, inbound={"+862112345678": "1001"}))
+    async with far_end(edge, "trunk_calls", ports[0], to="02112345678") as peer:
+        await eventually(lambda: edge.calls.offers, within_s=10)
+        (call,) = edge.calls.offers
+        await edge.gateway.answer(call.leg_id)
+        await peer.finish()
+    assert (str(call.caller), call.called) == ("tel:+862155556666", "1001")
+    assert call.display_name == "Reception"
+    await eventually(lambda: edge.gateway.legs == 0)
+
+
+async def test_somebody_who_only_says_to_be_a_pbx_is_asked_for_a_password(edge, ports):
+    await lines_of(edge, line("first", ports[0], inbound={"*": "1001"}))
+    async with far_end(edge, "trunk_is_challenged", ports[1], to="02112345678") as peer:
+        await peer.finish()
+    assert edge.calls.offers == []
