@@ -26,6 +26,8 @@ def sip_config(settings: Settings) -> SipConfig:
         realm=sip.realm,
         codecs=sip.codecs,
         srtp=SrtpPolicy(sip.srtp),
+        session_s=sip.session_s,
+        early_media=sip.early_media,
         trunks=trunk_configs(settings),
         user_agent=f"commhub/{__version__}",
     )
