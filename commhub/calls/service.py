@@ -32,8 +32,6 @@ from commhub.ports.telephony import LegDriver
 
 log = structlog.get_logger(__name__)
 
-_ALL_LIVE = 1000
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRequest:
@@ -333,7 +331,10 @@ class CallService:
         return replace(call, recording=recording or legs, recording_legs=legs)
 
     async def _live(self) -> Sequence[CallState]:
-        return await self.list(live_only=True, before=None, limit=_ALL_LIVE)
+        """What is live at this hub; another one on the same store minds its own."""
+        async with self._store.read() as uow:
+            calls = await uow.calls.live_here()
+            return [CallState(call, tuple(await uow.calls.legs_of(call.id))) for call in calls]
 
     async def _progress(self, leg_id: str, state: LegState, codec: str | None = None) -> None:
         async with self._store.begin() as uow:

@@ -36,6 +36,15 @@ class SqlCalls(Repository):
             statement = statement.where(_TABLE.c.ended_at.is_(None))
         return await self._all(_CALLS, statement)
 
+    async def live_here(self) -> Sequence[Call]:
+        here = _TABLE.c.hub == self._tx.owner.hub
+        return await self._all(
+            _CALLS,
+            self._select(_CALLS)
+            .where(here, _TABLE.c.ended_at.is_(None))
+            .order_by(_TABLE.c.id.desc()),
+        )
+
     async def add_leg(self, leg: Leg) -> None:
         self._tx.add(_LEGS_TABLE, _LEGS.to_row(leg))
 

@@ -72,7 +72,10 @@ class SqlSip(Repository):
         )
 
     async def dialogs(self) -> Sequence[SipDialog]:
-        return await self._all(_DIALOGS, self._select(_DIALOGS).order_by(_TABLE.c.leg_id))
+        here = _TABLE.c.hub == self._tx.owner.hub
+        return await self._all(
+            _DIALOGS, self._select(_DIALOGS).where(here).order_by(_TABLE.c.leg_id)
+        )
 
     async def put_subscription(self, subscription: SipSubscription) -> None:
         await self._tx.put(_WATCHES, _SUBSCRIPTIONS.to_row(subscription))
