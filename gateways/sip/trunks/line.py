@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from commhub.domain.call import Direction
 from gateways.sip.grammar import read_hostport
@@ -15,6 +16,7 @@ from gateways.sip.trunks.numbers import rewrite
 
 AS_DIALLED = "*"
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -35,13 +37,21 @@ class _Source:
             return cls(ipaddress.ip_network(plain_address(host)), port)
 
     def has(self, source: Hop) -> bool:
-        try:
-            address = ipaddress.ip_address(source.host)
-        except ValueError:
+        address = _address_of(source.host)
+        if address is None:
             return False
         # Over streams the port is whichever the far end's system took.
         port_fits = self.port is None or source.reliable or self.port == source.port
         return port_fits and address in self.network
+
+
+@lru_cache(maxsize=4096)
+def _address_of(host: str) -> Address | None:
+    """Asked for every message that comes in, so remembered; None for what is no address."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
 
 
 class Line:
@@ -53,6 +63,7 @@ class Line:
         self.server = Hop(
             host.strip("[]"), port or default_port(config.transport), config.transport
         )
+        self._server_host = plain_address(host)
         self.domain = config.domain or host
         self.credentials = LineCredentials(
             config.username, config.password, config.realm or self.domain
@@ -141,9 +152,7 @@ class Line:
         """Whether a message from there is this line's."""
         if any(one.has(source) for one in self._sources):
             return True
-        from_server = (
-            source.host == plain_address(self.server.host) or source.host == self._resolved
-        )
+        from_server = source.host in (self._server_host, self._resolved)
         return from_server and (source.reliable or source.port == self.server.port)
 
     def uri_of(self, number: str) -> str:
