@@ -146,25 +146,29 @@ async def progress(
     if state is LegState.CONNECTED:
         # Not every driver has a place of its own to say it at the beginning.
         orders.shape.append(leg)
-        await _note_connection(uow, call, leg, orders)
+        await _note_connection(uow, call, orders)
         if call.line is not None:
             await duty_moves.connected(uow, call, leg, now, orders)
     return orders
 
 
-async def _note_connection(uow: UnitOfWork, call: Call, leg: Leg, orders: Orders) -> None:
+async def _note_connection(uow: UnitOfWork, call: Call, orders: Orders) -> None:
     legs = await uow.calls.legs_of(call.id)
     talking = [leg for leg in legs if leg.state in TALKING]
     if len(talking) > 1 and not call.had_two:
         await uow.calls.update(replace(call, had_two=True))
     if len(talking) == 1 and call.recording:
         orders.record.append((call.id, True, call.recording_legs))
-    if leg.listen_only:
-        # Nobody is there to talk with yet.
-        return
-    orders.answer.extend(
-        one for one in legs if one.direction is Direction.INBOUND and one.state is LegState.RINGING
-    )
+    orders.answer.extend(unanswered(legs))
+
+
+def unanswered(legs: Sequence[Leg]) -> list[Leg]:
+    """Callers who still hear ringing although somebody is there to talk with them. Who only listens is nobody."""
+    if not any(leg.state in TALKING and not leg.listen_only for leg in legs):
+        return []
+    return [
+        leg for leg in legs if leg.direction is Direction.INBOUND and leg.state is LegState.RINGING
+    ]
 
 
 async def end_leg(

@@ -208,6 +208,8 @@ class CallService:
         outside = await self._orderly.outside(incoming.called, incoming.caller)
         async with self._store.begin() as uow:
             known = await uow.calls.find_leg(incoming.leg_id)
+            if known is not None and not known.is_live:
+                return IncomingRefused(cause=known.cause or Cause.FAILED)
             if known is not None:
                 return IncomingAccepted(call_id=known.call_id)
             line = self._lines.dialled(incoming.called)
@@ -260,11 +262,13 @@ class CallService:
     # --- after a restart ---------------------------------------------------------------------------------
 
     async def resume(self) -> None:
-        """Order again what was committed and never ordered, and end what rang for nobody meanwhile."""
+        """Order again what was committed and perhaps never ordered, and end what rang for nobody meanwhile."""
         now = self._clock.now()
         patience = timedelta(seconds=self._ring_for_s)
         again: list[tuple[Leg, Call]] = []
+        answer: list[Leg] = []
         for state in await self._live():
+            answer += moves.unanswered(state.legs)
             for leg in state.legs:
                 if leg.state is not LegState.REQUESTED:
                     continue
@@ -272,7 +276,7 @@ class CallService:
                     again.append((leg, state.call))
                 else:
                     await self._end_leg(leg.id, Cause.FAILED, "the hub restarted before it rang")
-        await self.carry_out(Orders(place=again))
+        await self.carry_out(Orders(place=again, answer=answer))
         self._resumed.set()
 
     async def end_missing(self, known_to_engine: frozenset[str]) -> None:

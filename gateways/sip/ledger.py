@@ -10,6 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from commhub.domain.call import Direction
+from commhub.domain.errors import DomainError
+from commhub.domain.people import Endpoint
 from commhub.ports.media import RtpAddress
 from commhub.ports.store import SipBinding, SipDialog, Store
 from gateways.sip.dialogs import Dialog
@@ -87,10 +89,31 @@ class Seat:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Who dials whom, as the core was (or was going to be) told."""
+
+    caller: Endpoint
+    called: str
+    name: str | None = None
+
+    def to_json(self) -> dict[str, object]:
+        return {"caller": str(self.caller), "called": self.called, "name": self.name}
+
+    @classmethod
+    def from_json(cls, state: object) -> "Wish | None":
+        """What `to_json` wrote; None for a leg that we placed."""
+        if not isinstance(state, Mapping):
+            return None
+        name = state["name"]
+        caller = Endpoint.parse(str(state["caller"]))
+        return cls(caller, str(state["called"]), None if name is None else str(name))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """Everything of a leg that a new process needs. `local_sdp` and `remote_sdp` are the bodies last agreed
-    (empty before); `address` is where the media engine receives the leg."""
+    (empty before); `address` is where the media engine receives the leg; `wish` is an unanswered caller's."""
 
     leg_id: str
     call_id: str
@@ -104,6 +127,7 @@ class Page:
     held: bool = False
     session: Session | None = None
     seat: Seat | None = None
+    wish: Wish | None = None
 
     def to_row(self) -> SipDialog:
         state: dict[str, object] = {
@@ -117,6 +141,7 @@ class Page:
             "held": self.held,
             "session": self.session.to_json() if self.session else None,
             "seat": self.seat.to_json() if self.seat else None,
+            "wish": self.wish.to_json() if self.wish else None,
         }
         return SipDialog(leg_id=self.leg_id, call_id=self.call_id, state=state)
 
@@ -125,7 +150,7 @@ class Page:
         """Raises UnreadablePageError for a row that this version cannot take up."""
         try:
             return _read(row)
-        except (KeyError, TypeError, ValueError, SipError) as error:
+        except (KeyError, TypeError, ValueError, SipError, DomainError) as error:
             raise UnreadablePageError(f"stored dialog: {error!r}") from error
 
 
@@ -154,6 +179,7 @@ def _read(row: SipDialog) -> Page:
         held=bool(state["held"]),
         session=Session.from_json(state.get("session")),
         seat=Seat.from_json(state.get("seat")),
+        wish=Wish.from_json(state.get("wish")),
     )
 
 

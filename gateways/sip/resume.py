@@ -1,23 +1,29 @@
-"""Taking up the dialogs of a former process: what was established goes on, what was ringing is cleaned up.
+"""Taking up the dialogs of a former process: what was established goes on, and what was ringing rings on.
 
-The media engine is another process and kept the audio running, so nothing here touches it for legs that talk.
+The media engine is another process and kept the audio running, so nothing here touches it for legs that talk. What the
+core has ended meanwhile, or was just ending when the process was killed, is hung up.
 """
 
 from dataclasses import dataclass
 
 import structlog
 
-from commhub.domain.call import Cause
+from commhub.domain.call import Cause, LegState
+from commhub.domain.people import Endpoint, Scheme
+from commhub.ports.telephony import LegOrder
 from gateways.sip import sdp
 from gateways.sip.farewell import GivenUp
+from gateways.sip.grammar import read_uri
 from gateways.sip.keeper import AnswerKeeper
 from gateways.sip.leaving import Leaving
 from gateways.sip.ledger import Chapter, Page
-from gateways.sip.legs import Event, Expired, Leg, Stage
+from gateways.sip.legs import Event, Expired, HangUp, Leg, Stage
 from gateways.sip.talk import Talk, answer_200
 from gateways.sip.talking import Talking
 from gateways.sip.transactions import ServerTransaction
-from gateways.sip.uac import FORK_QUIET, Withdrawing
+from gateways.sip.uac import Ringing
+from gateways.sip.uas import Admission, Offered
+from gateways.sip.withdrawing import FORK_QUIET, Withdrawing
 
 log = structlog.get_logger(__name__)
 
@@ -27,9 +33,10 @@ _INTERRUPTED = "the hub was restarted while it rang"
 def stage_of(leg: Leg, page: Page) -> Stage:
     """How the leg goes on."""
     if page.chapter is Chapter.PLACED:
-        return _Withdraw(leg, page)
+        rings_on = page.invites and page.address is not None and page.seat is None
+        return _RingOn(leg, page) if rings_on else _Withdraw(leg, page)
     if page.chapter is Chapter.OFFERED:
-        return _Decline(leg, page)
+        return _OfferOn(leg, page) if page.wish is not None else _Decline(leg, page)
     return _Continue(leg, page)
 
 
@@ -40,6 +47,9 @@ class _Resumed:
     leg: Leg
     page: Page
 
+    def __post_init__(self) -> None:
+        """What must be known before the first datagram is read."""
+
     async def handle(self, event: Event) -> None:
         """Nothing comes before `begin` is over, and by then another stage is there."""
 
@@ -47,8 +57,52 @@ class _Resumed:
         """The row stays: the next start tries again."""
 
 
+class _RingOn(_Resumed):
+    """We were ringing phones of ours: whichever answers is there."""
+
+    def __post_init__(self) -> None:
+        # Now, and not when the leg's task runs: the answer may be the first datagram there is.
+        leg, page = self.leg, self.page
+        if page.address is None:
+            raise ValueError("a leg that rings without an address")
+        account = page.invites[0].request.recipient.uri
+        order = LegOrder(
+            call_id=page.call_id,
+            leg_id=page.leg_id,
+            endpoint=Endpoint(Scheme.SIP, read_uri(account).user or "?"),
+        )
+        self._ringing = Ringing(leg, order, page.address, [], page=page)
+
+    async def begin(self) -> None:
+        await self.leg.become(self._ringing)
+        await _hang_up_if_over(self.leg)
+
+
+class _OfferOn(_Resumed):
+    """A caller hears ringing: it goes on, and an answer finds them."""
+
+    def __post_init__(self) -> None:
+        # Now: a CANCEL may be the first datagram there is.
+        self._transaction = _adopted(self.leg, self.page)
+
+    async def begin(self) -> None:
+        dialog, wish = self.page.dialog, self.page.wish
+        if dialog is None or wish is None:
+            raise ValueError("a stored caller without a dialog or a wish")
+        admission = Admission(
+            dialog=dialog,
+            caller=wish.caller,
+            called=wish.called,
+            name=wish.name,
+            line=self.leg.line,
+        )
+        # The core knows the leg by its id; one that never came so far is offered now.
+        offered = Offered(self.leg, self._transaction, admission, again=True)
+        await self.leg.become(offered)
+
+
 class _Withdraw(_Resumed):
-    """We were ringing a phone: CANCEL it; a 200 that comes all the same is hung up (RFC 3261 §9.1). Seconds
+    """We were ringing somebody outside, or were about to: CANCEL it; a 200 that comes all the same is hung up (RFC 3261 §9.1). Seconds
     have passed, so a CANCEL cannot overtake its INVITE even where no provisional response was seen."""
 
     async def begin(self) -> None:
@@ -64,7 +118,7 @@ class _Withdraw(_Resumed):
 
 
 class _Decline(_Resumed):
-    """A caller heard ringing: tell it that nobody will answer."""
+    """A caller that cannot be taken up: tell it that nobody will answer."""
 
     async def begin(self) -> None:
         core = self.leg.core
@@ -89,6 +143,7 @@ class _Continue(_Resumed):
             transaction.respond(answer_200(self.leg, transaction, talk.local_sdp, talk.session))
             keeper = AnswerKeeper(self.leg, transaction)
         await self.leg.become(Talking(self.leg, talk, keeper=keeper))
+        await _hang_up_if_over(self.leg)
 
     def _talk(self) -> Talk:
         page = self.page
@@ -104,6 +159,16 @@ class _Continue(_Resumed):
             session=page.session,
             invite=page.invites[0] if page.invites else None,
         )
+
+
+async def _hang_up_if_over(leg: Leg) -> None:
+    """The core may have ended the leg without our having said so to the phone."""
+    transfers = leg.core.transfers
+    if transfers is None:
+        return
+    known = await transfers.state_of(leg.id)
+    if known is not None and known[0] is LegState.ENDED:
+        leg.post(HangUp(known[1] or Cause.CALL_ENDED))
 
 
 def _adopted(leg: Leg, page: Page) -> ServerTransaction:

@@ -45,13 +45,12 @@ from gateways.sip.talk import Talk
 from gateways.sip.talking import Talking
 from gateways.sip.transactions import ClientTransaction, ServerTransaction, TimerHandle, new_tag
 from gateways.sip.transport import Hop
+from gateways.sip.withdrawing import FORK_QUIET, give_up
 
 log = structlog.get_logger(__name__)
 
 RING_OVER = "ring"
 NEXT_CHOICE = "next"
-FORK_QUIET = "fork"
-WITHDRAWN = "withdrawn"
 _NO_CONNECTION = 503
 
 
@@ -111,7 +110,10 @@ class Ringing:
         address: RtpAddress,
         bindings: Sequence[SipBinding],
         redirects: Redirects | None = None,
+        *,
+        page: Page | None = None,
     ) -> None:
+        """`page`: these phones ring already, since a former process called them."""
         self._leg = leg
         self._core = leg.core
         self._order = order
@@ -120,6 +122,8 @@ class Ringing:
         self._invites: list[StoredInvite] = []
         self._local = sdp.Local.new()
         self._offer = sdp.offer(leg.terms, address, self._local)
+        if page is not None and page.local is not None:
+            self._local, self._offer = page.local, page.local_sdp
         self._early = EarlyDialogs(leg, lambda: self._offer)
         self._redirects = redirects
         self._ringing: dict[ClientTransaction, StoredInvite] = {}
@@ -128,14 +132,24 @@ class Ringing:
         self._deadline: TimerHandle | None = None
         self._following: TimerHandle | None = None
         self._readdressed: Readdressed | None = None
+        if page is not None:
+            self._go_on(page)
 
     async def begin(self) -> None:
         self._leg.is_early = True
-        await self._ring_next()
+        if self._choices:
+            await self._ring_next()
         self._core.replacing.pop(self._leg.id, None)
         self._deadline = self._core.layer.scheduler.call_later(
             self._order.ring_for_s, lambda: self._leg.post(Expired(RING_OVER))
         )
+
+    def _go_on(self, page: Page) -> None:
+        self._invites += page.invites
+        for invite in page.invites:
+            transaction = self._core.layer.adopt_client(invite.request, invite.hop, self._leg)
+            transaction.resume_proceeding()
+            self._ringing[transaction] = invite
 
     async def _ring_next(self) -> None:
         """Ring the contacts of the next lower preference; whoever rings already goes on."""
@@ -325,51 +339,6 @@ class Ringing:
 
     async def abandon(self) -> None:
         self._stop_ringing()
-
-
-async def give_up(leg: Leg, cause: Cause, detail: str | None, *, forks: int = 0) -> None:
-    """End an unanswered leg for the core now; its phones are withdrawn behind it."""
-    await leg.core.release(leg.id)
-    await leg.core.tell_ended(leg.id, cause, detail)
-    await leg.become(Withdrawing(leg, forks))
-
-
-class Withdrawing:
-    """The leg has ended; its row stays until every phone has stopped ringing or cannot be reached."""
-
-    def __init__(self, leg: Leg, forks: int) -> None:
-        self._leg = leg
-        self._forks = forks
-        self._deadline: TimerHandle | None = None
-
-    async def begin(self) -> None:
-        if self._forks == 0:
-            await self._leave()
-            return
-        # CANCEL, then the INVITE's own timeout: after both nobody rings any more.
-        patience = 2 * self._leg.core.config.timers.timeout_s
-        self._deadline = self._leg.core.layer.scheduler.call_later(
-            patience, lambda: self._leg.post(Expired(WITHDRAWN))
-        )
-
-    async def handle(self, event: Event) -> None:
-        if isinstance(event, Expired) and event.what == FORK_QUIET:
-            self._forks -= 1
-        elif isinstance(event, Expired) and event.what == WITHDRAWN:
-            self._forks = 0
-        elif isinstance(event, Asked):
-            event.transaction.refuse(481)
-        if self._forks <= 0:
-            await self._leave()
-
-    async def _leave(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        await self._leg.core.tell("row", lambda: self._leg.core.ledger.delete(self._leg.id))
-        self._leg.finish()
-
-    async def abandon(self) -> None:
-        await self._leave()
 
 
 def choices(bindings: Sequence[SipBinding]) -> list[list[SipBinding]]:

@@ -23,7 +23,7 @@ from gateways.sip.digest import Authenticator, Verdict
 from gateways.sip.errors import MalformedError, SdpError
 from gateways.sip.grammar import read_uri
 from gateways.sip.keeper import AnswerKeeper
-from gateways.sip.ledger import Chapter, Page, StoredInvite
+from gateways.sip.ledger import Chapter, Page, StoredInvite, Wish
 from gateways.sip.legs import Answer, Asked, Cancelled, Event, Expired, HangUp, Leg
 from gateways.sip.message import clean_text
 from gateways.sip.methods import answer_plainly, refuse, refuse_description, refuse_interval
@@ -106,9 +106,17 @@ class Reception:
 
 
 class Offered:
-    """Somebody calls the hub and hears ringing."""
+    """Somebody calls the hub and hears ringing. `again`: a former process told them so already."""
 
-    def __init__(self, leg: Leg, transaction: ServerTransaction, admission: Admission) -> None:
+    def __init__(
+        self,
+        leg: Leg,
+        transaction: ServerTransaction,
+        admission: Admission,
+        *,
+        again: bool = False,
+    ) -> None:
+        self._again = again
         self._leg = leg
         self._transaction = transaction
         self._dialog = admission.dialog
@@ -134,7 +142,8 @@ class Offered:
             to_tag=self._transaction.to_tag,
             headers=leg.core.call_headers(request, self._transaction.source),
         )
-        if asks_reliably(request):
+        # Another process's count of reliable responses cannot be gone on with (RFC 3262 §4).
+        if asks_reliably(request) and not self._again:
             leg.reliable = ReliableRinging(leg, self._transaction, ringing)
         else:
             self._transaction.respond(ringing)
@@ -162,7 +171,15 @@ class Offered:
             dialog=self._dialog,
             invites=(self._stored(),),
             remote_sdp=self._transaction.request.body,
+            wish=self._wish(),
         )
+
+    def _wish(self) -> Wish | None:
+        """None for a caller in somebody else's place (RFC 3891), who is answered at once or not at all."""
+        if self._replaced is not None:
+            return None
+        admission = self._admission
+        return Wish(admission.caller, admission.called, admission.name)
 
     def _stored(self) -> StoredInvite:
         return StoredInvite(

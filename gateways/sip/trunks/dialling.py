@@ -30,7 +30,8 @@ from gateways.sip.trunks.line import Line
 from gateways.sip.trunks.lines import Lines
 from gateways.sip.trunks.numbers import Route
 from gateways.sip.trunks.toll import Alarm
-from gateways.sip.uac import FORK_QUIET, RING_OVER, Ringing, give_up
+from gateways.sip.uac import RING_OVER, Ringing
+from gateways.sip.withdrawing import FORK_QUIET, give_up
 
 log = structlog.get_logger(__name__)
 

@@ -7,7 +7,7 @@ import pytest
 from fakes.sip_phones import SDP
 from fakes.waiting import eventually
 
-from commhub.domain.call import Cause
+from commhub.domain.call import Cause, LegState
 from commhub.ports.store import SipDialog
 from gateways.sip.ledger import Chapter, Page
 from gateways.sip.transport import Hop
@@ -296,14 +296,83 @@ async def offered(wire):
     asking.cancel()
 
 
-async def test_a_caller_that_heard_ringing_is_told_480_after_a_restart(wire, offered):
+async def test_a_caller_that_heard_ringing_is_answered_after_a_restart(wire, offered):
     leg, asking = offered
+    await eventually(lambda: wire.gateway.legs == 1)
+    await wire.restart()
+    await eventually(lambda: len(wire.calls.offers) == 2)
+    assert wire.calls.offers[1].leg_id == leg
+    assert not asking.done()
+
+    await wire.gateway.answer(leg)
+    assert (await asking).status == 200
+    await eventually(lambda: wire.calls.told("connected", leg))
+
+
+async def test_a_caller_whom_the_core_has_given_up_meanwhile_is_told_after_a_restart(wire, offered):
+    _, asking = offered
+    wire.calls.refuse_with = Cause.NO_ANSWER
+    await wire.restart()
+
+    assert (await asking).status == 480
+    await eventually(lambda: wire.gateway.legs == 0)
+    assert await wire.rows() == {}
+
+
+async def test_a_caller_of_an_older_hub_is_told_480_after_a_restart(wire, offered):
+    leg, asking = offered
+    await eventually(lambda: wire.gateway.legs == 1)
+    (row,) = (await wire.rows()).values()
+    async with wire.store.begin() as uow:
+        await uow.sip.put_dialog(replace(row, state={**row.state, "wish": None}))
     await wire.restart()
 
     assert (await asking).status == 480
     await eventually(lambda: wire.gateway.legs == 0)
     assert wire.calls.end_of(leg)[0] is Cause.FAILED
+
+
+async def test_a_phone_that_rang_before_a_restart_answers_after_it(wire, phones):
+    await phones.register(5062)
+    leg = await phones.call()
+    invite = await phones.until("INVITE", 5062)
+    phones.answer(invite, 180)
+    await eventually(lambda: wire.calls.told("ringing", leg))
+    await wire.restart()
+
+    phones.answer(invite, 200, body=SDP)
+    await phones.until("ACK", 5062)
+    await eventually(lambda: wire.calls.told("connected", leg))
+    assert not phones.got("CANCEL")
+
+
+async def test_a_phone_that_rings_is_cancelled_by_the_desk_after_a_restart(wire, phones):
+    await phones.register(5062)
+    leg = await phones.call()
+    invite = await phones.until("INVITE", 5062)
+    phones.answer(invite, 180)
+    await eventually(lambda: wire.calls.told("ringing", leg))
+    await wire.restart()
+
+    await wire.gateway.hang_up(leg, Cause.DESK)
+    phones.answer(await phones.until("CANCEL", 5062), 200, contact=False)
+    phones.answer(invite, 487)
+    await eventually(lambda: wire.gateway.legs == 0)
     assert await wire.rows() == {}
+
+
+async def test_a_phone_whose_leg_the_core_ended_meanwhile_stops_ringing_after_a_restart(
+    wire, phones
+):
+    await phones.register(5062)
+    leg = await phones.call()
+    await phones.until("INVITE", 5062)
+    phones.answer(phones.got("INVITE", 5062)[0], 180)
+    await eventually(lambda: wire.calls.told("ringing", leg))
+    wire.transfers.states[leg] = (LegState.ENDED, Cause.CALL_ENDED)
+    await wire.restart()
+
+    await phones.until("CANCEL", 5062)
 
 
 async def test_an_answer_without_its_ack_is_given_again_after_a_restart(wire, phones, offered):
