@@ -36,6 +36,7 @@ _NO_DESCRIPTORS_PAUSE_S = 0.5
 # The kernel finds out within two minutes that a phone has vanished; what is unanswered that long is lost.
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 20_000}
 
+_ANY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
 _Key = tuple[str, int, str]
 
 
@@ -213,6 +214,8 @@ class StreamTransport:
             lambda: Connection(replace(target, flow=False, then=None), self._limits, self),
             target.host,
             target.port,
+            # Peers that know us by address (a proxy, a trunk) know the one we listen at.
+            local_addr=None if self._host in _ANY_ADDRESS else (self._host, 0),
             ssl=context,
             server_hostname=(target.name or target.host) if context else None,
             ssl_handshake_timeout=self._limits.handshake_within_s if context else None,

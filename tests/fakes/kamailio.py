@@ -12,11 +12,12 @@ CONFIGURATION = Path(__file__).parents[2] / "deploy" / "kamailio" / "kamailio.cf
 
 
 @contextmanager
-def kamailio(folder: Path, hubs: Sequence[int], port: int | None = None) -> Iterator[int]:
-    """A proxy before the hubs on these ports; its port, for UDP and TCP. It ends with the block."""
-    port = port or _free_for_both()
+def kamailio(folder: Path, hubs: Sequence[str]) -> Iterator[int]:
+    """A proxy at 127.0.0.1 before the hubs at these addresses (host:port); its port, for UDP and TCP. It ends with the
+    block. A hub must not share its address with the phones, because the proxy tells them apart by it."""
+    port = _free_for_both()
     hub_list = folder / "hubs.list"
-    hub_list.write_text("".join(f"1 sip:127.0.0.1:{hub} 0 0\n" for hub in hubs))
+    hub_list.write_text("".join(f"1 sip:{hub} 0 0\n" for hub in hubs))
     listening = ("-l", f"udp:127.0.0.1:{port}", "-l", f"tcp:127.0.0.1:{port}")
     command = [
         program("kamailio", "kamailio"),

@@ -15,10 +15,22 @@ PASSWORD = "kept-between-us"
 TRANSPORTS = pytest.mark.parametrize("transport", ["udp", "tcp"])
 
 
+HUB = "127.0.0.2"
+
+
 @pytest.fixture
-def proxy(edge, tmp_path):
+async def hub(edge):
+    """The gateway at an address that no phone has, and the proxy's is known to it."""
+    await edge.stop()
+    edge.config = replace(edge.config, host=HUB, port=0, proxies=("127.0.0.1",))
+    await edge.start()
+    return edge
+
+
+@pytest.fixture
+def proxy(hub, tmp_path):
     """The port of a proxy before the gateway."""
-    with kamailio(tmp_path, [edge.port]) as port:
+    with kamailio(tmp_path, [f"{HUB}:{hub.port}"]) as port:
         yield port
 
 
@@ -103,21 +115,35 @@ async def test_a_ringing_phone_behind_it_is_cancelled(edge, proxy):
     assert edge.calls.end_of(leg)[0] is Cause.DESK
 
 
+async def test_an_invite_too_large_for_a_datagram_reaches_the_phone_by_tcp_to_the_proxy(
+    edge, proxy
+):
+    async with phone(proxy) as peer:
+        leg = await edge.call("1001", caller="x" * 900)
+        await peer.until("CALL_ESTABLISHED")
+        await eventually(lambda: edge.calls.told("connected", leg))
+        assert (await edge.rows())[0].state["dialog"]["transport"] == "TCP"
+        await edge.gateway.hang_up(leg, Cause.DESK)
+        await peer.until("CALL_CLOSED")
+
+    assert edge.calls.end_of(leg) == (Cause.DESK, None)
+
+
 # --- several hubs --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-async def other(edge):
+async def other(hub):
     """Another hub on the same store."""
-    hub = type(edge)(edge.store, replace(edge.config, port=0))
-    await hub.start()
-    yield hub
-    await hub.stop()
-    hub.media.close()
+    other = type(hub)(hub.store, replace(hub.config, port=0))
+    await other.start()
+    yield other
+    await other.stop()
+    other.media.close()
 
 
 async def test_each_hub_calls_a_phone_that_registered_at_one_of_them(edge, other, tmp_path):
-    with kamailio(tmp_path, [edge.port, other.port]) as proxy:
+    with kamailio(tmp_path, [f"{HUB}:{edge.port}", f"{HUB}:{other.port}"]) as proxy:
         async with phone(proxy, "tcp") as peer:
             for hub in (edge, other):
                 leg = await hub.call("1001")
@@ -129,7 +155,7 @@ async def test_each_hub_calls_a_phone_that_registered_at_one_of_them(edge, other
 
 
 async def test_a_phone_whose_hub_is_gone_reaches_another(edge, other, tmp_path):
-    with kamailio(tmp_path, [edge.port, other.port]) as proxy:
+    with kamailio(tmp_path, [f"{HUB}:{edge.port}", f"{HUB}:{other.port}"]) as proxy:
         async with phone(proxy) as peer:
             await _dial(peer, proxy)
             first = await eventually(
