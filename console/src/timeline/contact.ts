@@ -82,7 +82,14 @@ const callStarted: Renderer = (data, context, entry) => ({
   theme: 'contact',
 })
 
-const QUIET_CAUSES: readonly string[] = ['hung_up', 'cancelled', 'desk', 'call_ended', '']
+const QUIET_CAUSES: readonly string[] = [
+  'hung_up',
+  'cancelled',
+  'desk',
+  'transferred',
+  'call_ended',
+  '',
+]
 
 const legMoved: Renderer = (data, context) => {
   const { words, names } = context
