@@ -31,11 +31,21 @@ export interface FloorEvent {
   queue?: string[]
 }
 
+/** Something about the lines to the public network that a person must know at once; `alarm` is one word. */
+export interface AlarmEvent {
+  alarm: string
+  text: string
+  at: string
+  call_id: string | null
+  incident_id: string | null
+}
+
 export type Op =
   | { put: Table; id: string; value: unknown }
   | { del: Table; id: string }
   | { event: 'timeline'; value: TimelineEntryView }
   | { event: 'floor'; value: FloorEvent }
+  | { event: 'alarm'; value: AlarmEvent }
 
 /** Which hub this is, for the top bar. */
 export interface HubIdentity {

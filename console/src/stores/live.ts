@@ -15,6 +15,7 @@ import {
 } from '@/live/frames'
 import type { Phase } from '@/live/socket'
 import { hubNow } from '@/live/time'
+import { useNotices } from './notices'
 
 type Listener<T> = (value: T) => void
 
@@ -65,6 +66,7 @@ export const useLive = defineStore('live', () => {
     for (const op of ops) {
       if (!('event' in op)) applyOp(state, op)
       else if (op.event === 'floor') takeFloor(op.value)
+      else if (op.event === 'alarm') useNotices().warn(op.value.alarm, op.value.text)
       else for (const listener of timelineListeners.value) listener(op.value)
     }
   }

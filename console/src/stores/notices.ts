@@ -29,9 +29,25 @@ export const useNotices = defineStore('notices', () => {
   let last = 0
 
   function say(text: string, tone: Notice['tone'] = 'green'): void {
+    const id = show(text, tone)
+    setTimeout(() => dismiss(id), SHOWN_MS[tone])
+  }
+
+  function show(text: string, tone: Notice['tone']): number {
     const id = ++last
     notices.value = [...notices.value.slice(-3), { id, tone, text }]
-    setTimeout(() => dismiss(id), SHOWN_MS[tone])
+    return id
+  }
+
+  /** An alarm of the outside lines, with the hub's own sentence behind it. Those of emergency calls stay until they are
+   * put away. */
+  function warn(alarm: string, detail: string): void {
+    const { t, te } = i18n.global
+    const key = `pages.lineAlarm.${alarm}`
+    const summary = te(key) || te(key, 'en') ? t(key) : t('pages.lineAlarm.other')
+    const text = t('pages.problem.detail', { summary, detail })
+    if (alarm.startsWith('emergency')) show(text, 'vermillion')
+    else say(text, 'vermillion')
   }
 
   function dismiss(id: number): void {
@@ -49,5 +65,5 @@ export const useNotices = defineStore('notices', () => {
     }
   }
 
-  return { notices, say, dismiss, attempt }
+  return { notices, say, warn, dismiss, attempt }
 })

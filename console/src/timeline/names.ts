@@ -38,6 +38,8 @@ export function nameOfActor(actor: string, names: Names, locale: string): string
   const name = rest.join(':')
   if (kind === 'responder') return names.responder(name)
   if (kind === 'device' || kind === 'sensor') return names.device(name)
+  // Its name is the delivery's id, which means nothing to people.
+  if (kind === 'alert') return locale === 'en' ? 'Card by telephone' : '电话派单'
   if (ENDPOINT_KINDS.includes(kind)) return names.endpoint(actor)
   return name || actor
 }

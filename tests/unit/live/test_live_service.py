@@ -19,6 +19,7 @@ from commhub.domain.facts import (
     CallStarted,
     DeviceSeen,
     FloorMoved,
+    LineAlarm,
     IncidentRegistered,
     LegMoved,
     PhoneSeen,
@@ -290,6 +291,15 @@ async def test_the_floor_is_an_event_that_names_the_talker(service, bus, clock):
         },
     }
     assert desk.events[1]["value"]["talker"] is None
+
+
+async def test_an_alarm_of_the_lines_reaches_the_desk(service, bus, clock):
+    async with running(service) as desk:
+        bus.publish(LineAlarm(at=clock.now(), alarm="emergency_call", text="by user:li"))
+        await eventually(lambda: desk.events)
+    (event,) = desk.events
+    assert event["event"] == "alarm"
+    assert (event["value"]["alarm"], event["value"]["text"]) == ("emergency_call", "by user:li")
 
 
 async def test_a_desk_that_comes_later_sees_who_has_the_floor_and_whose_hub_it_is(

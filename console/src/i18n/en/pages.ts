@@ -151,6 +151,18 @@ const pages: Messages['pages'] = {
     noResult: 'Fill in a report and try it',
     mode: 'Mode',
   },
+  lineAlarm: {
+    emergency_call: 'An emergency number was called',
+    emergency_failed: 'An emergency call could not be placed: use another telephone now',
+    call_burst: 'Very many calls to the outside: perhaps a phone’s password is known',
+    refusal_burst: 'Very many calls to the outside were refused',
+    calls_at_once: 'All outside lines are taken',
+    spend_per_day: 'Today’s budget for calls is used up',
+    line_down: 'An outside line is down',
+    line_not_registered: 'An outside line does not register us',
+    foreign_number: 'An outside line calls numbers that are not ours',
+    other: 'Alarm of the outside lines',
+  },
   problem: {
     offline: 'The hub cannot be reached',
     unauthenticated: 'Your session has expired',

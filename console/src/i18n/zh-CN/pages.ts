@@ -145,6 +145,18 @@ export default {
     noResult: '填写一条上报后试算',
     mode: '模式',
   },
+  lineAlarm: {
+    emergency_call: '有人拨打紧急电话',
+    emergency_failed: '紧急电话未能拨出，请立即改用其他电话',
+    call_burst: '短时间内外呼过多，可能有话机密码泄露',
+    refusal_burst: '短时间内大量外呼被拒，可能有人盗打',
+    calls_at_once: '外线已占满',
+    spend_per_day: '今日话费已达上限',
+    line_down: '外线中断',
+    line_not_registered: '外线注册失败',
+    foreign_number: '外线呼入了非本单位号码',
+    other: '外线告警',
+  },
   problem: {
     offline: '无法连接指挥中枢',
     unauthenticated: '登录已过期',
