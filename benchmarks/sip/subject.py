@@ -26,14 +26,15 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Subject:
-    """`phones` accounts named from 100000 on; those in `at` are registered at that port of this machine."""
+    """`phones` accounts named from 100000 on, all registered at `port` of this machine; further ones, each at its own
+    port, are in `at`."""
 
     def __init__(
-        self, folder: Path, phones: int, at: dict[str, int], *, own: int, other: int
+        self, folder: Path, phones: int, at: dict[str, int], port: int, *, own: int, other: int
     ) -> None:
         self._folder = folder
         self._names = [str(100_000 + number) for number in range(phones)]
-        self._at = at
+        self._at = dict.fromkeys(self._names, port) | at
         self._own, self._other = own, other
         self._hub = HubProcess(
             folder,
@@ -68,7 +69,7 @@ class Subject:
         until = datetime.now(UTC) + timedelta(hours=1)
         bus: Bus[Fact] = Bus()
         async with open_store(url, bus=bus, clock=SystemClock()) as store, store.begin() as uow:
-            for name in {*self._names, *self._at}:
+            for name in self._at:
                 await uow.sip.put_account(hash_account(name, REALM, PASSWORD))
             for name, port in self._at.items():
                 await uow.sip.put_binding(
@@ -80,6 +81,7 @@ class Subject:
                         expires_at=until,
                         received=f"127.0.0.1:{port}",
                         transport="UDP",
+                        agent="SIPp",
                     )
                 )
 

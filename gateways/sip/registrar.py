@@ -51,6 +51,7 @@ class Registrar:
         self._authenticator = authenticator
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._changed = Doorbell()
+        self._following = clock.now()
 
     async def reach(self, name: str) -> tuple[SipAccount | None, Sequence[SipBinding]]:
         """The account (None when there is none, or it is disabled) and its live bindings: the preferred first (q),
@@ -114,7 +115,8 @@ class Registrar:
             for wish in wishes.contacts or ():
                 if wish.seconds:
                     self._core.wires.bind(account.name, wish.contact, transaction.source)
-            self._changed.ring()
+            if any(binding.expires_at < self._following for binding in after):
+                self._changed.ring()
             await self._tell_presence(account.name, before, after)
         transaction.respond(
             transaction.request.response(
@@ -198,21 +200,20 @@ class Registrar:
     async def run(self) -> None:
         """Remove what expires, when it expires."""
         while True:
-            following = await self.sweep()
-            left = SWEEP_AT_MOST_S
-            if following is not None:
-                left = (following - self._clock.now()).total_seconds()
-            await self._changed.wait(min(max(left, 0.05), SWEEP_AT_MOST_S))
+            self._following = await self.sweep()
+            left = (self._following - self._clock.now()).total_seconds()
+            await self._changed.wait(max(left, 0.05))
 
-    async def sweep(self) -> datetime | None:
-        """Remove expired bindings, tell the presence of accounts without any left; the next expiry."""
+    async def sweep(self) -> datetime:
+        """Remove expired bindings, tell the presence of accounts without any left; when to look again. Only what is
+        due soon is read: ten thousand phones register within a minute, and each of them may ring the bell."""
         now = self._clock.now()
+        horizon = now + timedelta(seconds=SWEEP_AT_MOST_S)
         async with self._store.read() as uow:
-            bindings = await uow.sip.bindings()
-        expired = [binding for binding in bindings if binding.expires_at <= now]
-        if expired:
+            due = await uow.sip.bindings_until(horizon)
+        if expired := [binding for binding in due if binding.expires_at <= now]:
             await self._remove(expired)
-        return min((b.expires_at for b in bindings if b.expires_at > now), default=None)
+        return min((b.expires_at for b in due if b.expires_at > now), default=horizon)
 
     async def _remove(self, expired: Sequence[SipBinding]) -> None:
         gone: set[str] = set()

@@ -325,6 +325,7 @@ async def test_contacts_are_kept_per_phone_and_replaced_by_their_address(
         assert [account.name for account in await uow.sip.accounts()] == ["1001", "1002"]
         assert await uow.sip.bindings_of("1001") == [mobile, desk]
         assert await uow.sip.bindings() == [mobile, desk, other]
+        assert await uow.sip.bindings_until(desk.expires_at) == [desk, other]
         await uow.sip.delete_binding("1001", "sip:a")
         await uow.sip.delete_binding("1001", "sip:never")
         assert await uow.sip.bindings() == [mobile, other]

@@ -1,6 +1,7 @@
 """Phones' accounts, their registered contacts, and dialogs that outlive the process."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import delete
 
@@ -61,6 +62,14 @@ class SqlSip(Repository):
         return await self._all(
             _BINDINGS,
             self._select(_BINDINGS).order_by(_CONTACTS.c.account, _CONTACTS.c.expires_at.desc()),
+        )
+
+    async def bindings_until(self, moment: datetime) -> Sequence[SipBinding]:
+        return await self._all(
+            _BINDINGS,
+            self._select(_BINDINGS)
+            .where(_CONTACTS.c.expires_at <= moment)
+            .order_by(_CONTACTS.c.expires_at, _CONTACTS.c.account, _CONTACTS.c.contact),
         )
 
     async def put_dialog(self, dialog: SipDialog) -> None:
