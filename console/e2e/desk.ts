@@ -117,6 +117,12 @@ const steps: Record<string, (page: Page, command: Command) => Promise<unknown>> 
     await page.keyboard.press(key)
   },
 
+  /** 强拆: by the menu of a leg. */
+  async release(page, { endpoint }) {
+    await page.locator('.call .leg', { hasText: endpoint }).first().locator('.leg-more').click()
+    await page.locator('.leg-menu:visible li', { hasText: '强拆' }).click()
+  },
+
   async type(page, { text }) {
     await page.keyboard.type(text)
   },

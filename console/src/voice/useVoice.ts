@@ -3,6 +3,7 @@
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef, watch } from 'vue'
 
+import type { Entry } from '@/api/bodies'
 import { ApiError } from '@/api/client'
 import type { CallView, LegView } from '@/api/types'
 import { i18n } from '@/i18n'
@@ -54,13 +55,14 @@ export const useVoice = defineStore('voice', () => {
 
   const isIn = (call: CallView): boolean => current.value?.call.id === call.id
 
-  /** Join a call by this desk's headset, or only listen to it. */
-  async function join(call: CallView, as: Mode = 'talk'): Promise<void> {
+  /** Join a call by this desk's headset, or only listen to it; `by` says how, where that is an intervention. */
+  async function join(call: CallView, as: Mode = 'talk', by?: Entry): Promise<void> {
     const stream = await prepare(as)
     if (stream === false) return
     const known = mine.value.find((one) => one.call.id === call.id)?.leg.id
-    // Listening in is an intervention: the hub asks for the right to it, and puts it on record.
-    const entry = as === 'listen' ? { mode: 'listen' as const } : {}
+    // Listening and breaking in are interventions: the hub asks for the right to them, and puts them on record.
+    const mode = as === 'listen' ? 'listen' : by
+    const entry = mode === undefined ? {} : { mode }
     try {
       const id = known ?? (await bench.addLeg(call.id, 'desk:me', entry)).id
       await connect(id, as, stream)

@@ -175,6 +175,15 @@ async def test_a_caller_hears_that_the_other_is_busy(calls, driver, store):
     assert not (await calls.get(verdict.call_id)).call.is_live
 
 
+async def test_when_the_caller_gives_up_the_other_phone_stops_ringing(calls, driver, store):
+    await add_account(store, "1002")
+    verdict = await calls.call_offered(dialling("1002"))
+    await calls.leg_ringing(driver.placed[0].leg_id)
+    await calls.leg_ended("leg-in", Cause.CANCELLED, None)
+    assert [leg_id for leg_id, _ in driver.hung_up] == [driver.placed[0].leg_id]
+    assert not (await calls.get(verdict.call_id)).call.is_live
+
+
 async def test_an_unknown_number_is_refused(calls):
     assert await calls.call_offered(dialling("4711")) == IncomingRefused(cause=Cause.NOT_FOUND)
 

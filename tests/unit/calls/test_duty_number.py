@@ -18,7 +18,7 @@ from commhub.domain.geo import Point, Position
 from commhub.domain.people import Endpoint, Responder, Role, Scheme, Unit
 from commhub.domain.recording import Always, RecordingRule
 from commhub.domain.report import Report
-from commhub.ports.inward import IncomingAccepted, IncomingCall, ReportReceipt
+from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused, ReportReceipt
 
 LI = Principal(id="u1", name="li", kind="user", roles=frozenset({Role.DISPATCHER}))
 CHEN = Principal(id="u2", name="chen", kind="user", roles=frozenset({Role.DISPATCHER}))
@@ -426,3 +426,23 @@ async def test_a_new_process_goes_on_where_the_last_one_was_killed(
     assert len(driver.placed) == 2
     assert (await row(store, call_id)).step == 2
     assert len(reports.taken) == 1
+
+
+async def test_an_answer_committed_but_never_ordered_is_ordered_after_the_restart(
+    calls, duty, driver
+):
+    call_id = await rings(calls)
+    leg = await duty.answer(call_id, "desk:me", LI)
+    driver.answer = None  # the process dies between commit and order
+    with pytest.raises(TypeError):
+        await calls.leg_connected(leg.id, "opus")
+    del driver.answer
+    await calls.resume()
+    assert driver.answered == ["in-1"]
+
+
+async def test_a_caller_whose_leg_ended_meanwhile_is_refused_when_offered_again(calls):
+    await rings(calls)
+    await calls.leg_ended("in-1", Cause.CANCELLED, None)
+    again = IncomingCall(leg_id="in-1", caller=Endpoint.parse("sip:1001"), called="8000")
+    assert await calls.call_offered(again) == IncomingRefused(cause=Cause.CANCELLED)
