@@ -1,12 +1,13 @@
 """kamailio of the distribution with the configuration of `deploy/kamailio`, as it stands before real hubs."""
 
 import os
+import secrets
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fakes.servers import free_port, is_bound, program, running
+from fakes.servers import free_port, program, running
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "kamailio" / "kamailio.cfg"
 
@@ -28,8 +29,39 @@ def kamailio(folder: Path, hubs: Sequence[str]) -> Iterator[int]:
     if os.geteuid() == 0:
         # It would look for its user's rights to the folder of its sockets otherwise.
         command += ["-u", "root", "-g", "root"]
-    with running(command, lambda: is_bound(port)):
-        yield port
+    with running(command, lambda: _answers(port)) as process:
+        workers = _children_of(process.pid)
+        try:
+            yield port
+        finally:
+            process.terminate()
+            process.wait(10)
+            assert not [pid for pid in workers if _is_alive(pid)], "kamailio left workers behind"
+
+
+def _answers(port: int) -> bool:
+    """Whether its workers are there: told to end while it is still starting them, it leaves them behind."""
+    request = (
+        f"OPTIONS sip:127.0.0.1:{port} SIP/2.0\r\n"
+        f"Via: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bK{secrets.token_hex(8)}\r\n"
+        "From: <sip:test@127.0.0.1>;tag=1\r\nTo: <sip:test@127.0.0.1>\r\n"
+        f"Call-ID: {secrets.token_hex(8)}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 0\r\n"
+        "Content-Length: 0\r\n\r\n"
+    )
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as asking:
+        asking.sendall(request.encode())
+        return asking.recv(4096).startswith(b"SIP/2.0 483")
+    return False
+
+
+def _children_of(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _is_alive(pid: int) -> bool:
+    with suppress(OSError):
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    return False
 
 
 def _free_for_both() -> int:
