@@ -123,6 +123,7 @@ const desk: Messages['desk'] = {
     floorUs: 'This call is talking',
     ended: '{count} ended',
     elapsed: 'Duration',
+    between: 'Call between phones',
     untitled: 'Bridged call',
     by: 'by {who}',
     inbound: 'Inbound',

@@ -121,6 +121,7 @@ export default {
     floorUs: '本通话讲话',
     ended: '已结束 {count} 方',
     elapsed: '通话时长',
+    between: '话机通话',
     untitled: '桥接通话',
     by: '{who} 发起',
     inbound: '呼入',
