@@ -230,7 +230,7 @@ class Authenticator:
             self._config.md5_only_agents
         ):
             algorithms = ("MD5",)
-        nonce = self._nonces.new(self._origin(request, source))
+        nonce = self._nonces.new(self._proxies.origin(request, source))
         suffix = ", stale=true" if stale else ""
         return [
             f'Digest realm="{self._config.realm}", nonce="{nonce}", algorithm={algorithm}, '
@@ -243,7 +243,7 @@ class Authenticator:
         credentials = Credentials.of(request, header, self._config.realm)
         if credentials is None:
             return Judgement(Verdict.CHALLENGE)
-        origin = self._origin(request, source)
+        origin = self._proxies.origin(request, source)
         name = credentials.username
         if left := self._lockout.closed_for(source, origin, name):
             metrics.AUTH_THROTTLED.inc()
@@ -268,12 +268,6 @@ class Authenticator:
     def has_credentials(self, request: Request, header: str) -> bool:
         """Whether `judge` would have anything to judge; without, it can only challenge."""
         return Credentials.of(request, header, self._config.realm) is not None
-
-    def _origin(self, request: Request, source: Hop) -> str:
-        try:
-            return self._proxies.origin(request, source)
-        except ValueError:
-            return source.host
 
     async def _tell(self, closed: Closed) -> None:
         """On record; a record that cannot be written now is in the log."""

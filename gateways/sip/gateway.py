@@ -43,7 +43,14 @@ from gateways.sip.legs import (
     Readdressed,
     Stage,
 )
-from gateways.sip.message import Request, Response, check_request, check_response, parse
+from gateways.sip.message import (
+    Request,
+    Response,
+    check_request,
+    check_response,
+    clean_text,
+    parse,
+)
 from gateways.sip.methods import answer_plainly, judge, malformed_answer, refuse
 from gateways.sip.origins import Proxies
 from gateways.sip.registrar import Registrar
@@ -358,7 +365,9 @@ class SipGateway:
             answer = self._answer_to(error.request, error, source)
         if answer is None:
             metrics.MALFORMED.labels("dropped").inc()
-            log.info("sip_malformed", reason=str(error))
+            if may_answer:
+                # Rubbish comes in floods, and is not fit for a log as it is.
+                log.info("sip_malformed", reason=clean_text(str(error)))
             return
         metrics.MALFORMED.labels("answered").inc()
         self._transport.send(*answer)

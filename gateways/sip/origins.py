@@ -42,13 +42,19 @@ class Proxies:
 
     def origin(self, request: Request, source: Hop) -> str:
         """The address before the proxies: what the last of them wrote into the Via below its own (RFC 3261 §18.2.1).
-        Nobody else's word about it counts. Raises ValueError for a Via that cannot be read."""
+        Nobody else's word about it counts; what cannot be read came from the proxy."""
         if not self.has(source.host):
             return source.host
+        try:
+            return self._before(request) or source.host
+        except ValueError:
+            return source.host
+
+    def _before(self, request: Request) -> str | None:
         for value in request.headers.getlist("Via"):
             for text in split_outside(value, ","):
                 via = read_via(text)
                 host = plain_address(via.parameters.get("received") or via.host)
                 if not self.has(host):
                     return host
-        return source.host
+        return None

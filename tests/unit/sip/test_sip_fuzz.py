@@ -1,19 +1,26 @@
 """Whatever comes over the wire: a message, or one of this package's own errors; nothing else, and soon."""
 
+import asyncio
+import random
 import time
+from contextlib import suppress
 
 import pytest
+from fakes.torture import names, torture
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from commhub.ports.media import RtpAddress
-from gateways.sip import sdp
+from gateways.sip import metrics, sdp
+from gateways.sip.bindings import RefusedError, read_wishes
+from gateways.sip.config import SipConfig
 from gateways.sip.dialogs import dialog_of_invite
 from gateways.sip.digest import Credentials
 from gateways.sip.errors import MalformedError, SdpError
 from gateways.sip.grammar import NameAddr, read_auth, read_cseq, read_uri, read_via, split_outside
 from gateways.sip.message import Request, check_request, check_response, parse
 from gateways.sip.methods import judge, malformed_answer
+from gateways.sip.origins import Proxies
 from gateways.sip.transactions import reply_hop, server_key
 from gateways.sip.transport import Hop
 
@@ -42,6 +49,10 @@ TERMS = sdp.Terms(
 )
 
 
+TORTURES = [torture(name) for name in names()]
+CONFIG = SipConfig()
+
+
 def digest_all(data):
     """Everything the edge does with a datagram before it needs the store."""
     try:
@@ -64,6 +75,9 @@ def digest_all(data):
         server_key(message, message.method)
         bytes(message.response(200, to_tag="x"))
         judge(message)
+        with suppress(RefusedError):
+            read_wishes(message, CONFIG)
+        Proxies(["192.0.2.0/24"]).origin(message, SOURCE)
         Credentials.of(message, "Proxy-Authorization", "r")
         dialog = dialog_of_invite(message, "x", SOURCE)
         bytes(dialog.request("BYE")[1])
@@ -96,6 +110,12 @@ def mutated(draw, base):
 @example(INVITE)
 @example(INVITE.replace(b";rport", b";self=1;cls=2"))
 def test_a_damaged_request_is_read_or_refused(data):
+    digest_all(data)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(TORTURES).flatmap(mutated))
+def test_a_damaged_torture_is_read_or_refused(data):
     digest_all(data)
 
 
@@ -145,6 +165,11 @@ def test_what_is_joined_is_split_again(parts):
         "Contact: " + "<" * 8000,
         "Via: " + "SIP/2.0/UDP a;b=" * 900,
         "Contact: " + '"' + "\\" * 8000,
+        "Path: " + "<sip:a;lr>," * 1300,
+        'Contact: <sip:a@b>;+sip.instance="' + "<" * 8000 + '"',
+        "Accept: " + "a/b;q=," * 2000,
+        "Via: " + "SIP/2.0/UDP a:1," * 900,
+        "Event: " + ";" * 8000,
     ],
 )
 def test_no_header_takes_long_to_read(line):
@@ -152,3 +177,53 @@ def test_no_header_takes_long_to_read(line):
     began = time.process_time()
     digest_all(data)
     assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + b"A" * 8000,
+        b"a=fmtp:96 " + b"x=y;" * 3000,
+        b"a=rtpmap:" + b"9" * 8000,
+        b"m=audio 4000 RTP/AVP" + b" 8" * 6000,
+        b"c=IN IP4 " + b"1." * 4000,
+        b"a=ptime:" + b"9" * 8000,
+        b"=" * 8000,
+        b"a=x\r\n" * 2000,
+    ],
+)
+def test_no_description_takes_long_to_read(line):
+    began = time.process_time()
+    with suppress(SdpError):
+        sdp.answer(OFFER + line + b"\r\n", TERMS, RtpAddress("192.0.2.2", 4000), sdp.Local(1))
+    assert time.process_time() - began < 0.5
+
+
+def damaged(chance, data):
+    """A message with some of its bytes replaced, doubled or gone."""
+    found = bytearray(data)
+    for _ in range(chance.randint(1, 8)):
+        at = chance.randrange(len(found) + 1)
+        length = chance.randint(0, 20)
+        piece = chance.choice((b"", bytes(found[at : at + length]) * 2, chance.randbytes(length)))
+        found[at : at + length] = piece
+    return bytes(found)
+
+
+async def test_nothing_that_comes_raises_into_the_loop(wire):
+    """A whole gateway is fed damaged messages from many sources; every one is read, refused or dropped."""
+    chance = random.Random(4475)
+    failed = metrics.MALFORMED.labels("failed")._value.get()
+    began = time.process_time()
+    for n in range(3000):
+        source = Hop(f"198.51.{n % 100}.{n % 250}", 1024 + n)
+        wire.say(damaged(chance, chance.choice([*TORTURES, INVITE])), source)
+        if n % 100 == 0:
+            await asyncio.sleep(0)
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+    wire.clock.advance(10)
+    assert metrics.MALFORMED.labels("failed")._value.get() == failed
+    assert time.process_time() - began < 20
+    assert (await wire.authorized("REGISTER", call="after")).status == 200
