@@ -35,7 +35,14 @@ VIEWS = [name for name in written() if hasattr(views, name)]
 
 
 def test_the_console_has_types_for_what_the_desk_shows() -> None:
-    known = {"IncidentView", "CallView", "LegView", "DutyCallView", "TimelineEntryView", "DeviceView"}
+    known = {
+        "IncidentView",
+        "CallView",
+        "LegView",
+        "DutyCallView",
+        "TimelineEntryView",
+        "DeviceView",
+    }
     assert known <= set(VIEWS)
 
 

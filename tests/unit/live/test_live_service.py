@@ -12,12 +12,16 @@ import pytest
 from fakes.desks import FakeDesk
 from fakes.waiting import eventually
 
+from commhub.calls.duty_moves import received
 from commhub.domain.call import Call, Leg, LegState
 from commhub.domain.device import Device, DeviceKind
+from commhub.domain.duty import DutyCall
 from commhub.domain.facts import (
     CallEnded,
     CallStarted,
     DeviceSeen,
+    DutyCallClosed,
+    DutyCallMissed,
     FloorMoved,
     IncidentRegistered,
     LegMoved,
@@ -257,6 +261,34 @@ async def test_the_legs_of_a_call_move_before_the_eyes_of_the_desk(service, town
         await eventually(lambda: desk.state["calls"][call.id]["legs"][0]["state"] == "ringing")
         await town.end_call(call)
         await eventually(lambda: call.id not in desk.state["calls"])
+
+
+async def test_who_waits_at_the_duty_number_is_shown_until_that_is_history(service, store, clock):
+    now = clock.now()
+    call = Call(id=new_id(), created_at=now, created_by="phone:1001", line="值班电话")
+    caller = DutyCall(
+        id=call.id,
+        line="值班电话",
+        dialled="8000",
+        caller=Endpoint.parse("sip:1001"),
+        offered_at=now,
+    )
+    async with running(service) as desk:
+        async with store.begin() as uow:
+            await uow.calls.add(call)
+            await uow.duty.add(caller)
+            uow.record(received(caller))
+        await eventually(lambda: desk.state["duty"].get(call.id))
+        assert desk.state["duty"][call.id]["state"] == "waiting"
+        missed = caller.end(now)
+        async with store.begin() as uow:
+            await uow.duty.update(missed)
+            uow.record(DutyCallMissed(at=now, duty_id=call.id, waited_s=0.0))
+        await eventually(lambda: desk.state["duty"][call.id]["state"] == "missed")
+        async with store.begin() as uow:
+            await uow.duty.update(missed.settle("user:li"))
+            uow.record(DutyCallClosed(at=now, duty_id=call.id, how="dismissed"))
+        await eventually(lambda: call.id not in desk.state["duty"])
 
 
 async def test_a_phone_comes_and_its_registration_runs_out(service, town, clock):
