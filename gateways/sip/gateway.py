@@ -25,10 +25,9 @@ from gateways.sip.config import SipConfig
 from gateways.sip.core import NOTHING_MORE, Core, Inward, Routes
 from gateways.sip.digest import Authenticator
 from gateways.sip.doorman import Doorman
+from gateways.sip.entrance import Entrance
 from gateways.sip.errors import MalformedError
-from gateways.sip.framing import FramingError
 from gateways.sip.gate import Gate
-from gateways.sip.guard import SourceErrors
 from gateways.sip.lamps import Lamps, LitTransfers
 from gateways.sip.ledger import Chapter, Page, UnreadablePageError
 from gateways.sip.legs import (
@@ -46,18 +45,14 @@ from gateways.sip.legs import (
 from gateways.sip.message import (
     Request,
     Response,
-    check_request,
-    check_response,
-    clean_text,
-    parse,
 )
-from gateways.sip.methods import answer_plainly, judge, malformed_answer, refuse
+from gateways.sip.methods import answer_plainly, judge, refuse
 from gateways.sip.origins import Proxies
 from gateways.sip.registrar import Registrar
 from gateways.sip.replaces import find_replaced
 from gateways.sip.resume import stage_of
 from gateways.sip.texts import TextIntake
-from gateways.sip.transactions import ServerTransaction, State, TransactionLayer, reply_hop
+from gateways.sip.transactions import ServerTransaction, State, TransactionLayer
 from gateways.sip.transport import Hop
 from gateways.sip.trunks.arrival import Arrivals
 from gateways.sip.trunks.dialling import Choosing, Dial, Otherwise
@@ -115,13 +110,12 @@ class SipGateway:
         """The trunks, by name."""
         self._alarm = alarm
         self._arrivals = Arrivals(self._core, self.lines, alarm)
-        self._errors = SourceErrors(clock)
-        self._transport = Wires(config, self._receive, self._unreadable, self._lost)
+        self._entrance = entrance = Entrance(self._core, self._gate, self._doorman, clock)
+        self._transport = Wires(config, entrance.receive, entrance.unreadable, entrance.lost)
         self._routes: Routes[Leg] = Routes()
         self._legs: dict[str, Leg] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._pending = 0
-        self._open = False
         self._quiet = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
@@ -143,7 +137,7 @@ class SipGateway:
 
     def errors_of(self, host: str) -> int:
         """How many malformed messages came from an address."""
-        return self._errors.count(host)
+        return self._entrance.errors_of(host)
 
     # --- life ----------------------------------------------------------------------------------------------
 
@@ -182,7 +176,7 @@ class SipGateway:
         await self._close()
 
     async def _close(self) -> None:
-        self._open = False
+        self._entrance.is_open = False
         for task in list(self._running):
             task.cancel()
         self._core.layer.close()
@@ -228,7 +222,7 @@ class SipGateway:
             self._launch(leg, stage_of(leg, page))
         if self._legs:
             log.info("sip_dialogs_resumed", legs=len(self._legs))
-        self._open = True
+        self._entrance.is_open = True
 
     def _launch(self, leg: Leg, stage: Stage) -> None:
         self._legs[leg.id] = leg
@@ -299,34 +293,6 @@ class SipGateway:
         if leg := self._legs.get(leg_id):
             leg.post(Readdressed(address))
 
-    # --- from the wire -------------------------------------------------------------------------------------
-
-    def _receive(self, data: bytes, source: Hop) -> None:
-        """One datagram. Nothing it holds may raise into the loop."""
-        if not self._open or not data.strip(b"\r\n\0 "):
-            # Not ready yet (the peer retransmits), or a keep-alive (RFC 5626 §3.5.1).
-            return
-        if not self._gate.admits(source):
-            self._transport.hang_up_on(source)
-            return
-        try:
-            message = parse(data, self._config.max_message_bytes)
-            if isinstance(message, Request):
-                check_request(message)
-                message.stamp(source.host, source.port)
-                if challenge := self._doorman.challenge(message, source):
-                    self._transport.send(bytes(challenge), reply_hop(message, source))
-                else:
-                    self._core.layer.receive_request(message, source)
-            else:
-                check_response(message)
-                self._receive_response(message, source)
-        except MalformedError as error:
-            self._malformed(error, source)
-        except Exception:
-            log.exception("sip_message_failed")
-            metrics.MALFORMED.labels("failed").inc()
-
     def _is_known(self, source: Hop) -> bool:
         """Whether messages from there are read however many they are."""
         return self._proxies.has(source.host) or self._is_peer(source)
@@ -334,55 +300,6 @@ class SipGateway:
     def _is_peer(self, source: Hop) -> bool:
         """Whether that far end is known by its address alone; phones are not."""
         return self.lines.of_source(source) is not None
-
-    def _receive_response(self, response: Response, source: Hop) -> None:
-        via = response.top_via
-        if not self._transport.is_ours(via.host, via.port, via.transport):
-            # Not an answer to anything we sent (§18.1.2).
-            metrics.STRAYS.labels("response").inc()
-            return
-        self._core.layer.receive_response(response, source)
-
-    def _unreadable(self, error: FramingError, source: Hop) -> None:
-        """A stream that ends here; 400 for the message at fault, when its head says to whom (§18.3)."""
-        flaw = MalformedError(str(error))
-        try:
-            message = parse(error.head)
-            flaw.request = message if isinstance(message, Request) else None
-        except MalformedError as worse:
-            flaw = worse
-        self._malformed(flaw, source)
-
-    def _lost(self, hop: Hop, reason: str) -> None:
-        """A connection broke, or none could be opened: nobody need wait for timer B or F (§17.1.4)."""
-        if self._open:
-            self._core.layer.connection_lost(hop, reason)
-
-    def _malformed(self, error: MalformedError, source: Hop) -> None:
-        may_answer = self._errors.note(source.host)
-        answer = None
-        if may_answer and error.request is not None:
-            answer = self._answer_to(error.request, error, source)
-        if answer is None:
-            metrics.MALFORMED.labels("dropped").inc()
-            if may_answer:
-                # Rubbish comes in floods, and is not fit for a log as it is.
-                log.info("sip_malformed", reason=clean_text(str(error)))
-            return
-        metrics.MALFORMED.labels("answered").inc()
-        self._transport.send(*answer)
-
-    def _answer_to(
-        self, request: Request, error: MalformedError, source: Hop
-    ) -> tuple[bytes, Hop] | None:
-        try:
-            request.stamp(source.host, source.port)
-            hop = reply_hop(request, source)
-        except (MalformedError, ValueError):
-            # Its Via is at fault: it goes back as it came, to where it came from (RFC 4475 §3.1.2.1, §3.1.2.16).
-            hop = source
-        answer = malformed_answer(request, error)
-        return (answer, hop) if answer else None
 
     # --- gateways.sip.transactions.ServerUser ----------------------------------------------------------------
 

@@ -54,7 +54,7 @@ class Wire:
 
     def say(self, data, source=PHONE):
         """Let a datagram arrive."""
-        self.gateway._receive(data if isinstance(data, bytes) else data.encode(), source)
+        self.gateway._entrance.receive(data if isinstance(data, bytes) else data.encode(), source)
 
     def answers(self, since=0):
         return [parse(data) for data, _ in self.sent[since:]]
