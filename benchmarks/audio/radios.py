@@ -8,6 +8,7 @@ its radios.
 
 import json
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -17,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import av
 import numpy as np
@@ -129,6 +130,7 @@ class _Field:
         self._tone, self._marks = _encoded(_tone()), _encoded(_marks())
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
         self._client.on_message = self._arrived
+        self._client.on_socket_open = _at_once
         self._client.connect("127.0.0.1", radios.port)
         self._client.subscribe([(self._topics.every("d/+/dn/floor"), 1)])
         self._client.subscribe(
@@ -216,6 +218,11 @@ class _Field:
             if group == self._radios.groups - 1 and len(loud) and now > self._deaf_until:
                 self.report.marks_heard.append((group, now + float(loud[0]) / decoded.sample_rate))
                 self._deaf_until = now + 0.2
+
+
+def _at_once(_client: object, _data: object, sock: Any) -> None:
+    """Nagle's algorithm would hold speech back."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _device(group: int, place: int) -> str:
