@@ -111,6 +111,8 @@ class SipConfig:
     rates: RateConfig = field(default_factory=RateConfig)
     # Requests outside dialogs that wait for the store at once; more are told 503 (RFC 3261 §21.5.4).
     max_pending: int = 512
+    # So many more when they are calls.
+    max_pending_calls: int = 128
     max_legs: int = 2_000
     # How long an unanswered call to the hub may ring at the desk.
     inbound_ring_s: float = 180.0

@@ -333,9 +333,9 @@ class SipGateway:
 
     def _open_something(self, transaction: ServerTransaction) -> None:
         is_call = transaction.request.method == "INVITE"
-        if self._pending >= self._config.max_pending or (
-            is_call and len(self._legs) >= self._config.max_legs
-        ):
+        # A storm of registrations must not be told from a call by luck.
+        room = self._config.max_pending + (self._config.max_pending_calls if is_call else 0)
+        if self._pending >= room or (is_call and len(self._legs) >= self._config.max_legs):
             metrics.OVERLOADED.inc()
             refuse(self._core, transaction, 503, {"Retry-After": "5"})
             return

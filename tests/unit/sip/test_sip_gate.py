@@ -1,8 +1,12 @@
 """Floods: what is dropped unread, what is answered without remembering anything, and whom neither may touch."""
 
+import asyncio
+
 import pytest
+from fakes.waiting import eventually
 from structlog.testing import capture_logs
 
+from commhub.domain.call import Cause
 from gateways.sip import metrics
 from gateways.sip.config import Rate, RateConfig
 from gateways.sip.gate import Gate
@@ -162,3 +166,16 @@ async def test_after_a_restart_registered_phones_are_no_strangers(wire):
         wire.say(wire.request("INVITE", call=f"f{n}"), Hop("192.0.2.10", 1024 + n))
 
     assert (await wire.authorized("REGISTER", headers=[contact], seq=5)).status == 200
+
+
+async def test_a_storm_of_registrations_leaves_room_for_calls(wire):
+    wire.gateway._pending = wire.gateway._config.max_pending
+    headers = ["Contact: <sip:1001@192.0.2.10:5062>"]
+
+    registered = await wire.authorized("REGISTER", headers=headers)
+    call = asyncio.create_task(wire.authorized("INVITE", headers=headers, call="c2"))
+    await eventually(lambda: wire.calls.offers)
+
+    assert (registered.status, bool(registered.get("Retry-After"))) == (503, True)
+    await wire.gateway.hang_up(wire.calls.offers[0].leg_id, Cause.BUSY)
+    assert (await call).status == 486
