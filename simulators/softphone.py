@@ -141,6 +141,9 @@ class Client(SIP.SIPClient):
             else:
                 super().parse_message(message)
             return
+        with self.phone.placing:
+            # A hub on the same machine answers before the call it answers is on the phone's list.
+            pass
         status = int(message.status)
         if message.headers["CSeq"]["method"] == "INVITE" and status >= 300:
             self._refused(message, status)
@@ -249,6 +252,7 @@ class Softphone(VoIPPhone):
             sipPort=line.sip_port,
         )
         self.rtpPortLow, self.rtpPortHigh = line.rtp_ports
+        self.placing = threading.Lock()
         self.speak = speak
         self.hear = hear
         self.sip = Client(
@@ -274,11 +278,14 @@ class Softphone(VoIPPhone):
     def call(self, number: str) -> Any:
         port = self.request_port()
         media: Any = {port: {0: RTP.PayloadType.PCMU, 101: RTP.PayloadType.EVENT}}
-        request, call_id, session = self.sip.invite(number, media, RTP.TransmitType.SENDRECV)
-        call = Call(
-            self, CallState.DIALING, request, session, self.myIP, ms=media, sendmode=self.sendmode
-        )
-        self.calls[call_id] = call
+        with self.placing:
+            request, call_id, session = self.sip.invite(number, media, RTP.TransmitType.SENDRECV)
+            call = Call(
+                *(self, CallState.DIALING, request, session, self.myIP),
+                ms=media,
+                sendmode=self.sendmode,
+            )
+            self.calls[call_id] = call
         return call
 
     def request_port(self, blocking: bool = True) -> int:
