@@ -210,9 +210,9 @@ class _Field:
             decoder = self._decoders[group] = _opus_context("r")
             self._heard[group] = deque(maxlen=16)
         for decoded in decoder.decode(av.Packet(bytes(payload))):
-            samples = decoded.to_ndarray().reshape(-1)
-            if samples.dtype == np.int16:
-                samples = samples / np.float32(32768)
+            raw = decoded.to_ndarray().reshape(-1)
+            scale = 32768 if raw.dtype == np.int16 else 1
+            samples = raw.astype(np.float32) / np.float32(scale)
             self._heard[group].append(samples)
             loud = np.flatnonzero(np.abs(samples) > LOUD / 2 / 32768)
             if group == self._radios.groups - 1 and len(loud) and now > self._deaf_until:
