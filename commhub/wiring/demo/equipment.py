@@ -80,7 +80,7 @@ class WeComTenant:
         ]
         return [
             *("--port", str(self.port), "--callback-url", f"{hub.url}/wecom/callback"),
-            *("--corp-id", CORP_ID, "--agent-id", str(AGENT_ID), "--secret", self.secret),
+            *("--corp-id", CORP_ID, "--agent-id", str(AGENT_ID), f"--secret={self.secret}"),
             # «=» keeps a value that begins with a dash from looking like an option.
             *(f"--token={self.token}", f"--aes-key={self.aes_key}", "--users", ",".join(users)),
         ]
