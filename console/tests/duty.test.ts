@@ -77,7 +77,13 @@ describe('the duty number', () => {
 })
 
 describe('dialling', () => {
+  it('does not guess whose number it is before the first snapshot', () => {
+    const { endpointOf } = useDial()
+    expect([endpointOf('1001'), endpointOf('sip:1001')]).toEqual([null, 'sip:1001'])
+  })
+
   it('reads what somebody types', () => {
+    useLive().ready = true
     useLive().state.phones['1001'] = {
       name: '1001',
       display_name: 'a',

@@ -66,7 +66,8 @@ export function useDial(): Dial {
     const text = typed.trim()
     if (canDial(text)) return text
     const number = text.replaceAll(/[\s().-]/g, '')
-    if (!/^\+?\d{3,20}$/.test(number)) return null
+    // Before the first snapshot nobody knows which numbers are our own phones, and a wrong guess dials outside.
+    if (!/^\+?\d{3,20}$/.test(number) || !live.ready) return null
     return number in live.state.phones ? `sip:${number}` : `tel:${number}`
   }
 
