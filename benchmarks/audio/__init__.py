@@ -140,7 +140,7 @@ def main(argv: Sequence[str]) -> int:
 def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks audio")
     parser.add_argument("--legs", type=int, nargs="+", default=[300])
-    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--seconds", type=float, default=2.5)
     parser.add_argument("--own", action="store_true", help="a socket pair a leg, as behind NAT")
     parser.add_argument("--lecture", action="store_true", help="3 talkers, 500 listeners, one call")
     parser.add_argument(
