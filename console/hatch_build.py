@@ -9,7 +9,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class ConsoleBuildHook(BuildHookInterface):  # type: ignore[type-arg]
+class ConsoleBuildHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling ships no type of the configuration
     """Runs console/build.py before a wheel is packed; editable installs use a built copy or `npm start`."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

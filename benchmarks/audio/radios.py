@@ -39,8 +39,8 @@ FRAME_MS = 60
 SAMPLES = RATE * FRAME_MS // 1000
 _STEPS = FRAME_MS
 _MARK_EVERY_FRAMES = MARK_EVERY * 20 // FRAME_MS + 1
-"""Opus counts at 48 kHz whatever it carries (RFC 7587 §4.1)."""
 _CLOCK = 48_000 * FRAME_MS // 1000
+"""Opus counts at 48 kHz whatever it carries (RFC 7587 §4.1)."""
 
 
 class Broker:

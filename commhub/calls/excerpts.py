@@ -167,7 +167,7 @@ def _compressed(sound: Any, wanted: ExportFormat) -> bytes:
 
 def _has(codec: str) -> bool:
     import av  # noqa: PLC0415 - rarely needed
-    from av.codec.codec import UnknownCodecError  # noqa: PLC0415
+    from av.codec.codec import UnknownCodecError  # noqa: PLC0415 - likewise
 
     try:
         av.codec.Codec(codec, "w")

@@ -100,7 +100,7 @@ def convert(source: Path, target: Path) -> float:
 
 def _decoded(source: Path) -> Iterator[bytes]:
     import av  # noqa: PLC0415 - the hub itself has no use for it here
-    from av.error import FFmpegError  # noqa: PLC0415
+    from av.error import FFmpegError  # noqa: PLC0415 - likewise
 
     limits = {"format_whitelist": _FORMATS, "protocol_whitelist": "file", "probesize": "2000000"}
     left = LONGEST_PROMPT_S * RATE

@@ -93,8 +93,8 @@ def open_telephone(
         log.info("twilio_off", reason="setting twilio.account_sid is not set")
         return None
     # A hub without a telephone need not wait for twilio's and requests' imports at every restart.
-    from gateways.twilio.gateway import TwilioGateway  # noqa: PLC0415
-    from gateways.twilio.routes import build_router  # noqa: PLC0415
+    from gateways.twilio.gateway import TwilioGateway  # noqa: PLC0415 - slow, as said above
+    from gateways.twilio.routes import build_router  # noqa: PLC0415 - likewise
 
     gateway = TwilioGateway(config, store, media, calls, clock)
     return gateway, build_router(gateway)

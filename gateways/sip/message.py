@@ -6,6 +6,7 @@ and texts that are echoed exactly as they came (a Via or a tag rewritten by a pa
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TypeVar
@@ -66,7 +67,7 @@ REASONS = {
 }
 
 
-class Message:
+class Message(ABC):
     """What requests and responses share. Typed values are read when asked for and raise MalformedError."""
 
     def __init__(self, headers: Headers | None = None, body: bytes = b"") -> None:
@@ -74,8 +75,9 @@ class Message:
         self.body = body
 
     @property
+    @abstractmethod
     def start_line(self) -> str:
-        raise NotImplementedError
+        """The first line, without its end."""
 
     def __bytes__(self) -> bytes:
         self.headers.set("Content-Length", str(len(self.body)))
@@ -254,7 +256,8 @@ def parse(data: bytes, max_bytes: int = 65_535) -> Request | Response:
 def content_length(head: bytes) -> int | None:
     """The Content-Length of a head that ends with its empty line, as `parse` will read it; None without one. Raises
     MalformedError for one that is no number or stands there twice."""
-    message = Message()
+    # Any message will do: only its headers are filled in and read.
+    message = Response(100, "")
     _, *lines = _unfold(_split(head)[0])
     for line in lines:
         name, _, value = line.partition(":")

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
+from fakes.talkers import is_idle
 
 from commhub.wiring.demo.story import _hears, until
 
@@ -97,7 +98,7 @@ def test_audio_goes_on_and_a_bye_works_from_either_side_afterwards(stage, cast, 
         for phone in cast.phones:
             until(
                 f"{phone.endpoint} has hung up",
-                lambda phone=phone: phone.page.state()["call"] in {"idle", "ended"},
+                lambda phone=phone: is_idle(phone),
             )
     causes = {leg["endpoint"]: leg["cause"] for leg in cast.desk.get(path)["legs"]}
     expected = (

@@ -2,6 +2,7 @@
 answered, taken back and hung up afterwards."""
 
 import pytest
+from fakes.talkers import is_idle
 
 from commhub.wiring.demo.settle import DISPATCHER
 from commhub.wiring.demo.story import _hears, until
@@ -9,10 +10,6 @@ from commhub.wiring.demo.story import _hears, until
 pytestmark = pytest.mark.audio
 
 DUTY_NUMBER = "8000"
-
-
-def is_idle(phone):
-    return phone.page.state()["call"] in {"idle", "ended"}
 
 
 @pytest.fixture

@@ -1,15 +1,12 @@
 """The dispatcher listens to two phones' talk, breaks in, and takes one of them out, all in the browser."""
 
 import pytest
+from fakes.talkers import is_idle
 
 from commhub.wiring.demo.settle import DISPATCHER
 from commhub.wiring.demo.story import until
 
 pytestmark = pytest.mark.audio
-
-
-def is_idle(phone):
-    return phone.page.state()["call"] in {"idle", "ended"}
 
 
 @pytest.fixture

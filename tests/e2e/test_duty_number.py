@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 import pytest
+from fakes.talkers import is_idle
 
 from commhub.wiring.demo.settle import DISPATCHER
 from commhub.wiring.demo.story import until
@@ -11,10 +12,6 @@ from commhub.wiring.hub_process import HubError
 pytestmark = pytest.mark.audio
 
 DUTY_NUMBER = "8000"
-
-
-def is_idle(phone):
-    return phone.page.state()["call"] in {"idle", "ended"}
 
 
 @pytest.fixture

@@ -546,8 +546,8 @@ async def test_a_new_control_says_nothing_of_lost_legs_before_it_knows_all_worke
     pool = await town.restart_control()
     await town.workers["w0"].meet()
     told = len(town.inward.statuses)
-    await pool.look()
-    await asyncio.sleep(5 * CONFIG.beat_s)
+    for _ in range(5):
+        await pool.look()
     assert len(town.inward.statuses) == told
     await town.workers["w1"].meet()
     await town.told({"a1": "c1"})
@@ -558,8 +558,8 @@ async def test_a_new_leg_of_a_call_whose_worker_was_not_reached_yet_waits_for_it
     await town.restart_control()
     await town.workers["w0"].meet()
     waiting = asyncio.create_task(town.reserve("c1", "b1"))
-    await asyncio.sleep(0.02)
-    assert not waiting.done()
+    done, _ = await asyncio.wait({waiting}, timeout=0.02)
+    assert not done
     await town.workers["w1"].meet()
     await waiting
     assert on(town, "w1") == {"c1": {"a1", "b1"}}
