@@ -68,7 +68,7 @@ class PublishOrder:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewOrder:
     """A far end watches one source of a room (or SPEAKER) by WHEP, never better than `best`; bandwidth may choose less.
-    `spotlit` is for SPEAKER: this source whoever speaks."""
+    `hears`: the room's sound comes on the same connection."""
 
     session_id: str
     room_id: str
@@ -209,7 +209,13 @@ class VideoEngine(Protocol):
         ...
 
     async def connect_plain(
-        self, session_id: str, address: RtpAddress, video: VideoFormat, *, sends: bool, receives: bool
+        self,
+        session_id: str,
+        address: RtpAddress,
+        video: VideoFormat,
+        *,
+        sends: bool,
+        receives: bool,
     ) -> None:
         """Where the far end wants its picture, and in what; again after a re-INVITE."""
         ...
