@@ -12,6 +12,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import socket
 import sys
 import tempfile
 import threading
@@ -23,10 +24,9 @@ from pathlib import Path
 from benchmarks.sip.flood import Flood
 from benchmarks.sip.load import Counted, LoadError, Sipp, write_users
 from benchmarks.sip.subject import PASSWORD, Subject
-from commhub.wiring.hub_process import HubError
+from commhub.wiring.hub_process import HubError, free_port
 
 HUB_CORE, LOAD_CORE = 0, 1
-CALLER_PORT, CALLEE_PORT, PHONES_PORT = 28_101, 28_102, 28_103
 CALLEES = 50
 BESIDE_PER_S = 5.0
 DIALOGS = 1_000
@@ -97,13 +97,14 @@ class Bench:
 
     def __init__(self, folder: Path, phones: int) -> None:
         self._folder = folder
+        self._caller_port, self._callee_port, self._phones_port = _three_ports()
         # All are registered already: a storm is what follows a power cut, not what a town's first day is like.
         callees = [str(900_000 + number) for number in range(CALLEES)]
         self.hub = Subject(
             folder / "hub",
             max(phones, 2 * CALLEES),
-            dict.fromkeys(callees, CALLEE_PORT),
-            PHONES_PORT,
+            dict.fromkeys(callees, self._callee_port),
+            self._phones_port,
             own=HUB_CORE,
             other=LOAD_CORE,
         )
@@ -125,7 +126,7 @@ class Bench:
         return Sipp(
             "caller",
             self.hub.port,
-            CALLER_PORT,
+            self._caller_port,
             self._place(),
             users=self._callers,
             rate=rate,
@@ -134,18 +135,27 @@ class Bench:
         )
 
     def callee(self) -> Sipp:
-        return Sipp("callee", self.hub.port, CALLEE_PORT, self._place())
+        return Sipp("callee", self.hub.port, self._callee_port, self._place())
 
     def registrations(self, rate: float, total: int) -> Sipp:
         return Sipp(
             "register",
             self.hub.port,
-            PHONES_PORT,
+            self._phones_port,
             self._place(),
             users=self._phones,
             rate=rate,
             total=total,
         )
+
+
+def _three_ports() -> tuple[int, int, int]:
+    """Ports that nobody has, another run of this benchmark neither."""
+    found: set[int] = set()
+    while len(found) < 3:
+        found.add(free_port(socket.SOCK_DGRAM))
+    caller, callee, phones = found
+    return caller, callee, phones
 
 
 @contextmanager
