@@ -182,10 +182,14 @@ class Core:
         self.write_via(request, hop)
         return self.layer.start_client(request, hop, user)
 
-    async def acknowledge(self, dialog: Dialog, body: bytes = b"") -> tuple[bytes, Hop]:
-        """Send the ACK of a 2xx, a request without a transaction (RFC 3261 §13.2.2.4); what was sent, for
-        every retransmission of the 2xx."""
+    async def acknowledge(
+        self, dialog: Dialog, body: bytes = b"", shown: Iterable[tuple[str, str]] = ()
+    ) -> tuple[bytes, Hop]:
+        """Send the ACK of a 2xx, a request without a transaction (RFC 3261 §13.2.2.4), with the credentials `shown` by
+        its INVITE (§22.1); what was sent, for every retransmission of the 2xx."""
         _, ack = dialog.request("ACK")
+        for name, value in shown:
+            ack.headers.set(name, value)
         if body:
             ack.headers.set("Content-Type", "application/sdp")
             ack.body = body

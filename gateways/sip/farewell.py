@@ -14,6 +14,7 @@ from gateways.sip.errors import MalformedError, SipError, TransactionError
 from gateways.sip.message import Response
 from gateways.sip.transactions import ClientTransaction, State
 from gateways.sip.transport import Hop
+from gateways.sip.trunks.credentials import credentials_of
 
 log = structlog.get_logger(__name__)
 
@@ -103,7 +104,7 @@ async def say_goodbye(
     """ACK a 200 that is not wanted and hang up its dialog (RFC 3261 §9.1, §13.2.2.4). Never raises SipError."""
     try:
         dialog = dialog_of_answer(transaction.request, response, source)
-        await core.acknowledge(dialog)
+        await core.acknowledge(dialog, shown=credentials_of(transaction.request))
         if bye:
             await hang_up(core, dialog)
     except (SipError, ValueError) as error:

@@ -8,6 +8,7 @@ from gateways.sip.errors import SipError
 from gateways.sip.keeper import NO_ACK, AnswerKeeper
 from gateways.sip.ledger import Chapter
 from gateways.sip.legs import Acknowledged, Asked, Event, Expired, Leg, Responded, Unanswered
+from gateways.sip.proof import Proof
 from gateways.sip.talk import Talk, say_bye
 from gateways.sip.transactions import ServerTransaction
 
@@ -30,7 +31,7 @@ class Leaving:
         self._keeper = keeper
         self._cause = cause
         self._detail = detail
-        self._has_answered = False
+        self._proof = Proof(leg)
 
     async def begin(self) -> None:
         """`cause` None: a former process has told the core already."""
@@ -74,19 +75,17 @@ class Leaving:
         await self._leave()
 
     async def _says_it_again(self, event: Responded) -> bool:
-        """Whether a trunk wants our BYE with credentials, and gets it so; once (§22.2)."""
-        line, asked = self._leg.line, event.transaction.request
-        if line is None or event.response.status not in (401, 407) or self._has_answered:
+        """Whether a trunk wants our BYE with credentials, and gets it so."""
+        last = event.transaction.request.cseq.sequence
+        again = self._proof.again(event, replace(self._talk.dialog, local_seq=last))
+        if again is None:
             return False
-        self._has_answered = True
-        self._talk = replace(self._talk, dialog=self._talk.dialog.request("BYE")[0])
-        _, bye = self._talk.dialog.request("BYE")
-        if line.credentials.answer(asked, event.response, bye) is not None:
-            return False
+        dialog, bye = again
         try:
-            await self._core.send_request(bye, self._talk.dialog.hop, self._leg)
+            now = await self._core.send_request(bye, dialog.hop, self._leg)
         except (SipError, ValueError):
             return False
+        self._proof.sent_again(event.transaction, now)
         return True
 
     async def _leave(self) -> None:

@@ -5,6 +5,7 @@ may put another stage in its place. The transaction machines post into the inbox
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -162,6 +163,8 @@ class Leg:
         self.is_leaving = False
         self.is_early = False
         """Whether it is ours and rings."""
+        self.shown: Sequence[tuple[str, str]] = ()
+        """The credentials of the INVITE that was answered: its ACK repeats them (RFC 3261 §22.1)."""
 
     # --- from the machines ---------------------------------------------------------------------------------
 
@@ -201,6 +204,13 @@ class Leg:
         """Another leg of this edge, by its dialog; not one that is on its way out."""
         found = self._routes.get(key)
         return None if found is self or found is None or found.is_leaving else found
+
+    async def send(self, request: Request, hop: Hop) -> ClientTransaction:
+        """Send a request inside the dialog, to a trunk with credentials where its last challenge still holds (RFC 3261
+        §22). Its outcome comes to the inbox. Raises TransactionError."""
+        if self.line is not None:
+            self.line.credentials.sign(request)
+        return await self.core.send_request(request, hop, self)
 
     async def write(self, page: Page) -> None:
         await self.core.ledger.put(replace(page, seat=self._seat))

@@ -73,6 +73,13 @@ class Refreshing:
         """Whether this is a transaction of ours."""
         return transaction in (self._update, self._probe)
 
+    def sent_again(self, former: ClientTransaction, now: ClientTransaction) -> None:
+        """What we asked was challenged, and is asked `now` with credentials."""
+        if former is self._update:
+            self._update = now
+        elif former is self._probe:
+            self._probe = now
+
     async def refresh(self) -> bool:
         """Send an UPDATE without a description; False where only a re-INVITE will do. Raises TransactionError."""
         session = self._conversation.talk.session

@@ -53,6 +53,11 @@ class Renewal:
         """Whether this is the transaction of our re-INVITE."""
         return transaction is self._transaction
 
+    def sent_again(self, former: ClientTransaction, now: ClientTransaction) -> None:
+        """Our re-INVITE was challenged, and is `now` under way with credentials."""
+        if former is self._transaction:
+            self._transaction = now
+
     def prepare(self, talk: Talk) -> Talk:
         """The talk as our re-INVITE will have it, to be written down before it leaves."""
         sequence = talk.dialog.local_seq + 1
@@ -78,7 +83,7 @@ class Renewal:
             request.headers.set(name, value)
         request.headers.set("Content-Type", "application/sdp")
         request.body = talk.local_sdp
-        self._transaction = await self._core.send_request(request, talk.dialog.hop, self._leg)
+        self._transaction = await self._leg.send(request, talk.dialog.hop)
 
     def outcome_of(
         self, event: Responded | Unanswered, talk: Talk

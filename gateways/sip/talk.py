@@ -73,10 +73,8 @@ class Conversation(Protocol):
 async def say_bye(leg: Leg, dialog: Dialog) -> bool:
     """Send the BYE of a leg; its outcome comes to the inbox. False when it could not be sent."""
     _, bye = dialog.request("BYE")
-    if leg.line is not None:
-        leg.line.credentials.sign(bye)
     try:
-        await leg.core.send_request(bye, dialog.hop, leg)
+        await leg.send(bye, dialog.hop)
     except (SipError, ValueError) as error:
         log.warning("sip_bye_not_sent", leg_id=leg.id, error=str(error))
         return False

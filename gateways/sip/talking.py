@@ -13,6 +13,7 @@ import structlog
 from commhub.domain.call import Cause
 from commhub.domain.errors import InvalidError, UnavailableError
 from gateways.sip import sdp
+from gateways.sip.acknowledging import Acknowledging
 from gateways.sip.asides import Asides
 from gateways.sip.core import respond_ok
 from gateways.sip.errors import MalformedError, SdpError, TransactionError
@@ -33,15 +34,16 @@ from gateways.sip.legs import (
     Responded,
     Unanswered,
 )
-from gateways.sip.message import Request, Response
+from gateways.sip.message import Request
 from gateways.sip.methods import refuse_description, refuse_interval
+from gateways.sip.proof import Proof
 from gateways.sip.referrals import Referrals
 from gateways.sip.refreshing import REFRESH, SESSION_OVER, Refreshing
 from gateways.sip.renewal import RENEW, Renewal
 from gateways.sip.sessions import Again, TooShortError, agree, agreed
 from gateways.sip.talk import Talk, answer_200, say_bye, tell_state
 from gateways.sip.transactions import ClientTransaction, ServerTransaction
-from gateways.sip.transport import Hop
+from gateways.sip.trunks.credentials import credentials_of
 
 log = structlog.get_logger(__name__)
 
@@ -71,8 +73,9 @@ class Talking:
         self._agreed = agreed
         self._keeper = keeper
         self._offered_in_200 = False
-        self._ack: tuple[bytes, Hop] | None = None
+        self._ack = Acknowledging(leg)
         self._renewal = Renewal(leg)
+        self._proof = Proof(leg)
 
     @property
     def leg(self) -> Leg:
@@ -93,7 +96,7 @@ class Talking:
         # The row first: once the ACK is out the phone holds a dialog that a new process must know.
         await self._write()
         try:
-            self._ack = await self._core.acknowledge(self._talk.dialog)
+            await self._ack.send(self._talk.dialog)
             await self._core.media.connect(self._leg.id, self._accepted.remote)
         except InvalidError as error:
             await self.hang_up(Cause.NO_COMMON_CODEC, str(error))
@@ -116,7 +119,7 @@ class Talking:
         elif isinstance(event, Responded | Unanswered):
             await self._heard_back(event)
         elif isinstance(event, LateAnswer):
-            await self._answered_again(event.response)
+            await self._ack.again(self._talk.dialog, event.response)
         elif isinstance(event, Probe):
             await self._probe()
         elif isinstance(event, Expired):
@@ -125,6 +128,8 @@ class Talking:
     async def _heard_back(self, event: Responded | Unanswered) -> None:
         """What came of a request of ours."""
         transaction = event.transaction
+        if isinstance(event, Responded) and await self._proved(event):
+            return
         if self._renewal.asked(transaction):
             await self._renewed(event)
         elif self._refreshing.asked(transaction):
@@ -136,7 +141,24 @@ class Talking:
                 # Another fork answered too (§13.2.2.4).
                 self._forks.response_received(transaction, event.response, event.source)
             else:
-                await self._answered_again(event.response)
+                await self._ack.again(self._talk.dialog, event.response)
+
+    async def _proved(self, event: Responded) -> bool:
+        """Whether our request was challenged, and is under way again with credentials."""
+        again = self._proof.again(event, self._talk.dialog)
+        if again is None:
+            return False
+        dialog, request = again
+        self._talk = replace(self._talk, dialog=dialog)
+        await self._write()
+        try:
+            now = await self._core.send_request(request, dialog.hop, self._leg)
+        except TransactionError:
+            # Then the challenge is the answer.
+            return False
+        for asker in (self._proof, self._renewal, self._refreshing):
+            asker.sent_again(event.transaction, now)
+        return True
 
     async def _expired(self, what: str) -> None:
         if what == NO_ACK:
@@ -275,19 +297,6 @@ class Talking:
         await self._write()
         await tell_state(self._leg, agreement)
 
-    async def _answered_again(self, response: Response) -> None:
-        """Their 200 came again: our ACK was lost (§13.2.2.4)."""
-        ours = response.recipient.tag == self._talk.dialog.remote_tag
-        if not 200 <= response.status < 300 or not ours or response.cseq.method != "INVITE":
-            return
-        if self._ack is not None:
-            self._core.layer.send(*self._ack)
-            return
-        try:
-            self._ack = await self._core.acknowledge(self._talk.dialog)
-        except TransactionError as error:
-            log.warning("sip_ack_failed", leg_id=self._leg.id, error=str(error))
-
     # --- our wishes ------------------------------------------------------------------------------------------
 
     async def ask(
@@ -300,7 +309,7 @@ class Talking:
         request.body = body
         self._talk = replace(self._talk, dialog=dialog)
         await self._write()
-        return await self._core.send_request(request, dialog.hop, self._leg)
+        return await self._leg.send(request, dialog.hop)
 
     async def _probe(self) -> None:
         try:
@@ -367,12 +376,13 @@ class Talking:
             return
         talk, agreement = outcome
         if isinstance(event, Responded):
+            self._leg.shown = credentials_of(event.transaction.request)
             session = agreed(event.response, self._core.config, talk.session)
             talk = replace(talk, session=session)
         self._talk = talk
         await self._write()
         try:
-            self._ack = await self._core.acknowledge(self._talk.dialog)
+            await self._ack.send(self._talk.dialog)
             await self._core.media.connect(self._leg.id, agreement.remote)
         except (InvalidError, UnavailableError, TransactionError) as error:
             await self.hang_up(Cause.MEDIA_LOST, str(error))

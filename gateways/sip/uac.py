@@ -45,6 +45,7 @@ from gateways.sip.talk import Talk
 from gateways.sip.talking import Talking
 from gateways.sip.transactions import ClientTransaction, ServerTransaction, TimerHandle, new_tag
 from gateways.sip.transport import Hop
+from gateways.sip.trunks.credentials import credentials_of
 from gateways.sip.withdrawing import FORK_QUIET, give_up
 
 log = structlog.get_logger(__name__)
@@ -307,6 +308,7 @@ class Ringing:
             cause = Cause.NO_COMMON_CODEC if isinstance(error, SdpError) else Cause.FAILED
             await self._failed(transaction, cause, str(error))
             return
+        self._leg.shown = credentials_of(transaction.request)
         self._stop_ringing(except_for=transaction)
         talk = Talk(
             dialog=self._early.continued(dialog),

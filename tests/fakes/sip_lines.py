@@ -57,6 +57,15 @@ class Exchange:
         await eventually(lambda: len(self.different(method)) >= count)
         return self.different(method)[count - 1]
 
+    def ack_of(self, invite):
+        """The ACK of a 2xx to this INVITE; None as long as there is none."""
+        own = (invite.call_id, invite.cseq.sequence)
+        acks = (a for a in self.got("ACK") if (a.call_id, a.cseq.sequence) == own)
+        return next(acks, None)
+
+    def is_acknowledged(self, invite):
+        return self.ack_of(invite) is not None
+
     def answer(self, request, status, *, headers=(), body="", contact=True):
         headers = list(headers)
         if contact:

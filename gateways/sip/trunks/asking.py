@@ -8,11 +8,8 @@ from gateways.sip.errors import TransactionError
 from gateways.sip.message import Request, Response
 from gateways.sip.transactions import ClientTransaction, new_tag
 from gateways.sip.transport import Hop
+from gateways.sip.trunks.credentials import CHALLENGES, MOST_ANSWERS
 from gateways.sip.trunks.line import Line
-
-_CHALLENGES = frozenset({401, 407})
-# One answer to a challenge, and one more because a nonce may have been old.
-_ANSWERS = 2
 
 
 class _Awaited:
@@ -50,9 +47,9 @@ class Asker:
         none in time."""
         request = self._request(method, user, headers)
         self._line.credentials.sign(request)
-        for _ in range(_ANSWERS):
+        for _ in range(MOST_ANSWERS):
             response = await self._send(request, within_s)
-            if response.status not in _CHALLENGES:
+            if response.status not in CHALLENGES:
                 break
             again = self._request(method, user, headers)
             if self._line.credentials.answer(request, response, again) is not None:
@@ -60,7 +57,7 @@ class Asker:
             request = again
         else:
             response = await self._send(request, within_s)
-        if response.status not in _CHALLENGES:
+        if response.status not in CHALLENGES:
             self._line.credentials.accepted(request)
         return response
 

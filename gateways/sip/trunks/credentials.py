@@ -16,6 +16,10 @@ from gateways.sip.message import Request, Response
 
 log = structlog.get_logger(__name__)
 
+CHALLENGES = frozenset({401, 407})
+MOST_ANSWERS = 2
+"""To one request: an answer to its challenge, and one more because the nonce may have been old."""
+
 # Which header answers which status (RFC 3261 §22.2, §22.3).
 _HEADERS = {
     401: ("WWW-Authenticate", "Authorization"),
@@ -137,3 +141,20 @@ class LineCredentials:
         if challenge.opaque:
             pieces.append(f"opaque={quote_string(challenge.opaque)}")
         request.headers.set(challenge.header, "Digest " + ", ".join(pieces))
+
+
+def credentials_of(request: Request) -> list[tuple[str, str]]:
+    """The credentials a request carries: the ACK of its 2xx repeats them (RFC 3261 §22.1)."""
+    headers = [header for _, header in _HEADERS.values()]
+    return [(name, value) for name in headers if (value := request.get(name))]
+
+
+def once_more(request: Request, sequence: int) -> Request:
+    """The same request without its credentials, for a transaction of its own with that CSeq (§8.1.3.5)."""
+    again = Request(request.method, request.uri)
+    for name in request.headers.keys():  # noqa: SIM118 - a list of names, not a mapping
+        if name not in ("Authorization", "Proxy-Authorization"):
+            again.headers.setlist(name, request.headers.getlist(name))
+    again.headers.set("CSeq", f"{sequence} {request.method}")
+    again.body = request.body
+    return again

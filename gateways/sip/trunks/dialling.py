@@ -25,6 +25,7 @@ from gateways.sip.sessions import TOO_SMALL, request_headers
 from gateways.sip.transactions import ClientTransaction, TimerHandle, new_tag
 from gateways.sip.transport import Hop
 from gateways.sip.trunks import metrics
+from gateways.sip.trunks.credentials import CHALLENGES, MOST_ANSWERS, once_more
 from gateways.sip.trunks.identity import write_caller
 from gateways.sip.trunks.line import Line
 from gateways.sip.trunks.lines import Lines
@@ -36,9 +37,6 @@ from gateways.sip.withdrawing import FORK_QUIET, give_up
 log = structlog.get_logger(__name__)
 
 PATIENCE = "line-"
-_CHALLENGES = frozenset({401, 407})
-# One answer to a challenge, and one more because the nonce may have been old.
-_ANSWERS = 2
 # What is said of the person called, and would be said over any line.
 _OF_THE_CALLED = frozenset({404, 410, 415, 480, 484, 485, 486, 487, 488, 600, 603, 604, 606})
 # In an emergency only these: somebody there has heard of the call and refused it as it is.
@@ -188,7 +186,7 @@ class Dialling(Ringing):
     ) -> None:
         self._stop_waiting()
         line = self._line
-        if response.status in _CHALLENGES:
+        if response.status in CHALLENGES:
             await self._challenged(transaction, response)
             return
         if response.status >= 200:
@@ -211,15 +209,10 @@ class Dialling(Ringing):
         """The same INVITE once more with credentials: a new transaction, the next CSeq (§22.2, §8.1.3.5)."""
         del self._ringing[transaction]
         line = self._line
-        again = Request("INVITE", transaction.request.uri)
-        for name in transaction.request.headers.keys():  # noqa: SIM118 - a list of names, not a mapping
-            if name not in ("Authorization", "Proxy-Authorization"):
-                again.headers.setlist(name, transaction.request.headers.getlist(name))
-        again.headers.set("CSeq", f"{transaction.request.cseq.sequence + 1} INVITE")
-        again.body = transaction.request.body
+        again = once_more(transaction.request, transaction.request.cseq.sequence + 1)
         self._answers += 1
         why = "the far end asks for credentials again and again"
-        if self._answers <= _ANSWERS:
+        if self._answers <= MOST_ANSWERS:
             why = line.credentials.answer(transaction.request, response, again) or ""
         if why:
             await self._line_failed(Cause.NOT_ALLOWED, f"{response.status}: {why}", absent=False)
