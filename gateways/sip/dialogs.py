@@ -1,7 +1,7 @@
 """Dialogs (RFC 3261 §12): frozen state, the requests made from it, and its JSON form for the store."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from gateways.sip.errors import MalformedError
 from gateways.sip.grammar import NameAddr, quote_string, read_uri
@@ -85,16 +85,19 @@ class Dialog:
         return changed
 
     def to_json(self) -> dict[str, object]:
-        return asdict(self)
+        return {name: getattr(self, name) for name in _DIALOG_FIELDS}
 
     @classmethod
     def from_json(cls, state: Mapping[str, object]) -> "Dialog":
         """What `to_json` wrote. Raises KeyError or TypeError for anything else."""
-        fields: dict[str, object] = dict(state)
-        routes = fields.pop("routes")
+        known: dict[str, object] = dict(state)
+        routes = known.pop("routes")
         if not isinstance(routes, list | tuple):
             raise TypeError("routes are a list")
-        return cls(**fields, routes=tuple(str(route) for route in routes))  # type: ignore[arg-type]  # JSON of our own making
+        return cls(**known, routes=tuple(str(route) for route in routes))  # type: ignore[arg-type]  # JSON of our own making
+
+
+_DIALOG_FIELDS = tuple(one.name for one in fields(Dialog))
 
 
 def dialog_of_answer(invite: Request, response: Response, source: Hop) -> Dialog:

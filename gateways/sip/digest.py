@@ -45,6 +45,7 @@ ALGORITHMS: dict[str, Callable[[bytes], str]] = {"SHA-256": _sha256, "MD5": _md5
 
 _NONCE = struct.Struct(">d8s")
 _WINDOW = 64
+_UNREAD = object()
 _MAX_TRACKED = 50_000
 
 
@@ -96,6 +97,13 @@ class Credentials:
     def of(cls, request: Request, header: str, realm: str) -> "Credentials | None":
         """The credentials for our realm, None when the request has none that can be read (a foreign realm,
         an unknown scheme): then it is challenged like one without any."""
+        known = request.credentials.get(header, _UNREAD)
+        if known is _UNREAD:
+            known = request.credentials[header] = cls._read(request, header, realm)
+        return known if isinstance(known, cls) else None
+
+    @classmethod
+    def _read(cls, request: Request, header: str, realm: str) -> "Credentials | None":
         for value in request.headers.getlist(header):
             try:
                 scheme, found = read_auth(value)

@@ -44,7 +44,7 @@ class Doorman:
         if request.recipient.tag and request.method != "REGISTER":
             return None
         status, asks, answers = wanted
-        if judge(request) or self._authenticator.has_credentials(request, answers):
+        if self._authenticator.has_credentials(request, answers) or judge(request):
             return None
         metrics.CHALLENGED.labels(request.method).inc()
         headers = [(asks, text) for text in self._authenticator.challenges(request, source)]

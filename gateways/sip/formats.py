@@ -5,6 +5,7 @@ Another codec is another row of `CODECS`, once the audio engine mixes it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from commhub.ports.media import AudioFormat
 from gateways.sip.descriptions import Media
@@ -147,7 +148,8 @@ def write_answer(audio: AudioFormat, media: Media) -> tuple[str, str]:
     return " ".join(map(str, numbers)), lines + _ptime_lines(audio.ptime_ms)
 
 
-def write_offer(codecs: Sequence[str], *, comfort_noise: bool) -> tuple[str, str]:
+@lru_cache(maxsize=64)
+def write_offer(codecs: tuple[str, ...], *, comfort_noise: bool) -> tuple[str, str]:
     """The formats of our m-line and their attribute lines: every codec in our order, and telephone-event at
     each of their clocks."""
     chosen = [CODECS[name] for name in codecs]

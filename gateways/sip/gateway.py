@@ -50,7 +50,7 @@ from gateways.sip.methods import answer_plainly, judge, refuse
 from gateways.sip.origins import Proxies
 from gateways.sip.registrar import Registrar
 from gateways.sip.replaces import find_replaced
-from gateways.sip.resume import stage_of
+from gateways.sip.resume import Outward, stage_of
 from gateways.sip.texts import TextIntake
 from gateways.sip.transactions import ServerTransaction, State, TransactionLayer
 from gateways.sip.transport import Hop
@@ -108,6 +108,8 @@ class SipGateway:
             self._core.texts = TextIntake(self._core, self._reception, more.reports, clock)
         self.lines = Lines(self._core, config.trunks, clock, alarm)
         """The trunks, by name."""
+        self.heir: Otherwise | None = None
+        """Takes on the calls of a former process that no line could carry, where they were to be taken on."""
         self._alarm = alarm
         self._arrivals = Arrivals(self._core, self.lines, alarm)
         self._entrance = entrance = Entrance(self._core, self._gate, self._doorman, clock)
@@ -206,6 +208,7 @@ class SipGateway:
             self._gate.prove(source)
         rows = await self._core.ledger.rows()
         await self._watchers.resume(row.leg_id for row in rows)
+        outward = Outward(self.lines, self._alarm, self.heir)
         for row in rows:
             try:
                 page = Page.from_row(row)
@@ -214,12 +217,16 @@ class SipGateway:
                 await self._core.tell_ended(row.leg_id, Cause.FAILED, "its dialog was lost")
                 await self._core.ledger.delete(row.leg_id)
                 continue
+            if page.chapter is Chapter.PLACED and not page.invites:
+                # Nobody was rung yet, so the core still has it as an order, and orders it again.
+                await self._core.ledger.delete(row.leg_id)
+                continue
             leg = Leg(self._core, self._routes, page.leg_id, page.call_id)
             if page.dialog is not None:
                 leg.know(page.dialog)
             if page.seat is not None:
                 leg.sit(page.seat, self.lines.find(page.seat.line))
-            self._launch(leg, stage_of(leg, page))
+            self._launch(leg, stage_of(leg, page, outward))
         if self._legs:
             log.info("sip_dialogs_resumed", legs=len(self._legs))
         self._entrance.is_open = True
@@ -237,6 +244,10 @@ class SipGateway:
             while len(self._ended) > _REMEMBERED_LEGS:
                 self._ended.popitem(last=False)
             self._quiet.set()
+
+    def carries(self, leg_id: str) -> bool:
+        """Whether a leg is this edge's now, also from a former process."""
+        return leg_id in self._legs
 
     # --- commhub.ports.telephony.LegDriver -----------------------------------------------------------------
 

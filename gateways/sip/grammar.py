@@ -8,9 +8,11 @@ and angle brackets in one pass and raise ValueError for what has no meaning.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache, wraps
 from types import MappingProxyType
+from typing import TypeVar
 from urllib.parse import unquote
 
 from sipmessage import URI, CSeq, Parameters, Via
@@ -22,6 +24,7 @@ _SENT_PROTOCOL = re.compile(
     r"SIP ?/ ?2\.0 ?/ ?(?P<transport>[A-Za-z0-9\-.!%*_+`'~]+) +(?P<rest>.*)", re.IGNORECASE
 )
 _NUMBER = re.compile(r"[0-9]{1,10}")
+_NOT_IN_URI = re.compile(r'[\s\x00-\x1f<>"]')
 # A quoted-string, a bracketed URI, the separator, or text before any of them: each step moves on, so the whole
 # is linear.
 _PIECE = {
@@ -31,6 +34,24 @@ _SPACE = re.compile(r"\s+")
 
 MAX_CSEQ = 2**31 - 1
 NO_PARAMETERS: Mapping[str, str | None] = MappingProxyType({})
+
+
+T = TypeVar("T")
+
+_REMEMBERED = 4096
+_LONGEST_REMEMBERED = 200
+
+
+def remembered(read: Callable[[str], T]) -> Callable[[str], T]:
+    """A reader of immutable values that knows the texts it has read lately: the same addresses are in every message
+    of a call, and in every call of a phone. Long texts are read anew, so that memory is bounded whoever writes."""
+    known = lru_cache(maxsize=_REMEMBERED)(read)
+
+    @wraps(read)
+    def reading(text: str) -> T:
+        return known(text) if len(text) <= _LONGEST_REMEMBERED else read(text)
+
+    return reading
 
 
 def split_outside(text: str, separator: str) -> list[str]:
@@ -62,7 +83,9 @@ def unquote_string(text: str) -> str:
 
 def quote_string(text: str) -> str:
     """A quoted-string (RFC 3261 §25.1); control characters become spaces."""
-    clean = "".join(c if c.isprintable() else " " for c in text)
+    clean = text
+    if not text.isprintable():
+        clean = "".join(c if c.isprintable() else " " for c in text)
     return '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -81,13 +104,14 @@ def read_parameters(parts: list[str]) -> dict[str, str | None]:
     return found
 
 
+@remembered
 def read_uri(text: str) -> URI:
     """A sip, sips or tel URI. Raises ValueError; `scheme_of` tells whether the scheme is to blame."""
     scheme = scheme_of(text)
     if scheme not in ("sip", "sips", "tel"):
         raise ValueError(f"«{scheme[:32]}» is no scheme this hub speaks")
     rest = text.split(":", 1)[1]
-    if any(c.isspace() or ord(c) < 32 or c in '<>"' for c in rest):
+    if _NOT_IN_URI.search(rest):
         raise ValueError("a URI has no blanks, brackets or quotes")
     if scheme == "tel":
         number, *pieces = rest.split(";")
@@ -122,6 +146,7 @@ def scheme_of(text: str) -> str:
     return scheme.lower() if colon and _SCHEME.fullmatch(scheme) else ""
 
 
+@remembered
 def read_hostport(text: str) -> tuple[str, int | None]:
     """`host[:port]`; the host in lower case, an IPv6 reference keeps its brackets."""
     text = text.strip()
@@ -145,10 +170,11 @@ def _uri_parameters(pieces: list[str]) -> Parameters:
         name, equals, value = piece.partition("=")
         if name:
             found.setdefault(unquote(name).lower(), unquote(value) if equals else None)
-    return _parameters(found)
+    return parameters_of(found)
 
 
-def _parameters(found: Mapping[str, str | None]) -> Parameters:
+def parameters_of(found: Mapping[str, str | None]) -> Parameters:
+    """They as the library keeps them."""
     # The library takes them as keyword arguments, so a peer's parameter named «self» would be a TypeError.
     return Parameters(**{name: value for name, value in found.items() if name != "self"})
 
@@ -164,26 +190,7 @@ class NameAddr:
     @classmethod
     def read(cls, text: str) -> "NameAddr":
         """One name-addr or addr-spec (RFC 3261 §20.10). The URI itself is not judged. Raises ValueError."""
-        text = text.strip()
-        pieces = split_outside(text, ";")
-        head = pieces[0]
-        if head.endswith(">"):
-            name, bracket, uri = head[:-1].rpartition("<")
-            if not bracket:
-                raise ValueError("an address without its opening bracket")
-            name = name.strip()
-            uri = uri.strip()
-        else:
-            if "<" in head or '"' in head:
-                raise ValueError("text behind an address")
-            name, uri = "", head
-            if "?" in uri or "," in uri:
-                raise ValueError("a URI with «?» or «,» needs angle brackets (RFC 3261 §20)")
-        if not scheme_of(uri) or any(c.isspace() for c in uri):
-            raise ValueError(f"«{uri[:64]}» is no URI")
-        if name and name[0] != '"' and any(c in name for c in '"<>,;:@'):
-            raise ValueError("a display name that needs quotes")
-        return cls(uri, unquote_string(name), read_parameters(pieces[1:]))
+        return _read_address(text)
 
     @classmethod
     def read_all(cls, values: list[str]) -> "list[NameAddr]":
@@ -195,9 +202,34 @@ class NameAddr:
         return self.parameters.get("tag") or ""
 
 
+@remembered
+def _read_address(text: str) -> NameAddr:
+    text = text.strip()
+    pieces = split_outside(text, ";")
+    head = pieces[0]
+    if head.endswith(">"):
+        name, bracket, uri = head[:-1].rpartition("<")
+        if not bracket:
+            raise ValueError("an address without its opening bracket")
+        name = name.strip()
+        uri = uri.strip()
+    else:
+        if "<" in head or '"' in head:
+            raise ValueError("text behind an address")
+        name, uri = "", head
+        if "?" in uri or "," in uri:
+            raise ValueError("a URI with «?» or «,» needs angle brackets (RFC 3261 §20)")
+    if not scheme_of(uri) or _SPACE.search(uri):
+        raise ValueError(f"«{uri[:64]}» is no URI")
+    if name and name[0] != '"' and any(c in name for c in '"<>,;:@'):
+        raise ValueError("a display name that needs quotes")
+    return NameAddr(uri, unquote_string(name), read_parameters(pieces[1:]))
+
+
+@remembered
 def read_via(text: str) -> Via:
     """One Via value (RFC 3261 §20.42). Raises ValueError."""
-    head, *pieces = split_outside(_SPACE.sub(" ", text).strip(), ";")
+    head, *pieces = split_outside(" ".join(text.split()), ";")
     match = _SENT_PROTOCOL.fullmatch(head)
     if match is None:
         raise ValueError("a Via that is not SIP/2.0")
@@ -206,13 +238,13 @@ def read_via(text: str) -> Via:
         transport=match.group("transport").upper(),
         host=host,
         port=port,
-        parameters=_parameters(read_parameters(pieces)),
+        parameters=parameters_of(read_parameters(pieces)),
     )
 
 
 def read_cseq(text: str) -> CSeq:
     """A CSeq value (RFC 3261 §20.16). Raises ValueError, also for a number of 2³¹ or more (§8.1.1.5)."""
-    number, _, method = _SPACE.sub(" ", text).strip().partition(" ")
+    number, _, method = " ".join(text.split()).partition(" ")
     if not _NUMBER.fullmatch(number.lstrip("0") or "0") or not TOKEN.fullmatch(method):
         raise ValueError("a CSeq is a number and a method")
     sequence = int(number)

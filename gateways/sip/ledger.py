@@ -20,6 +20,7 @@ from gateways.sip.message import Request, parse
 from gateways.sip.sdp import Local
 from gateways.sip.sessions import Session
 from gateways.sip.transport import Hop
+from gateways.sip.trunks.numbers import Route
 
 
 class Chapter(StrEnum):
@@ -111,9 +112,53 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """A call to the outside that nobody has answered yet. `lines` are those still to be tried, `until` is when it has rung
+    long enough; `has_heir`: somebody takes the order on when no line could."""
+
+    endpoint: Endpoint
+    caller: str
+    placed_by: str
+    ring_for_s: float
+    route: Route
+    lines: tuple[str, ...]
+    until: datetime
+    has_heir: bool
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "endpoint": str(self.endpoint),
+            "caller": self.caller,
+            "placed_by": self.placed_by,
+            "ring_for_s": self.ring_for_s,
+            "route": self.route.to_json(),
+            "lines": list(self.lines),
+            "until": self.until.isoformat(),
+            "has_heir": self.has_heir,
+        }
+
+    @classmethod
+    def from_json(cls, state: object) -> "Errand | None":
+        """What `to_json` wrote; None for a leg that rings at a phone of ours."""
+        if not isinstance(state, Mapping):
+            return None
+        return cls(
+            endpoint=Endpoint.parse(str(state["endpoint"])),
+            caller=str(state["caller"]),
+            placed_by=str(state["placed_by"]),
+            ring_for_s=float(state["ring_for_s"]),
+            route=Route.from_json(state["route"]),
+            lines=tuple(str(name) for name in state["lines"]),
+            until=datetime.fromisoformat(str(state["until"])),
+            has_heir=bool(state["has_heir"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """Everything of a leg that a new process needs. `local_sdp` and `remote_sdp` are the bodies last agreed
-    (empty before); `address` is where the media engine receives the leg; `wish` is an unanswered caller's."""
+    (empty before); `address` is where the media engine receives the leg; `wish` is an unanswered caller's, `errand` that
+    of a call over lines that rings."""
 
     leg_id: str
     call_id: str
@@ -128,6 +173,7 @@ class Page:
     session: Session | None = None
     seat: Seat | None = None
     wish: Wish | None = None
+    errand: Errand | None = None
 
     def to_row(self) -> SipDialog:
         state: dict[str, object] = {
@@ -142,6 +188,7 @@ class Page:
             "session": self.session.to_json() if self.session else None,
             "seat": self.seat.to_json() if self.seat else None,
             "wish": self.wish.to_json() if self.wish else None,
+            "errand": self.errand.to_json() if self.errand else None,
         }
         return SipDialog(leg_id=self.leg_id, call_id=self.call_id, state=state)
 
@@ -180,6 +227,7 @@ def _read(row: SipDialog) -> Page:
         session=Session.from_json(state.get("session")),
         seat=Seat.from_json(state.get("seat")),
         wish=Wish.from_json(state.get("wish")),
+        errand=Errand.from_json(state.get("errand")),
     )
 
 

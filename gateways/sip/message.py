@@ -1,35 +1,42 @@
 """SIP messages: bytes to a Request or Response and back.
 
-Header storage, compact forms and value types are `sipmessage`'s. The framing is ours, because the edge must be
-able to answer a message it cannot fully read: unfolding, lone line feeds, a start line whose URI is unknown,
-and texts that are echoed exactly as they came (a Via or a tag rewritten by a parser breaks the peer's matching).
+Compact forms and value types are `sipmessage`'s. The framing is ours, because the edge must be able to answer a
+message it cannot fully read: unfolding, lone line feeds, a start line whose URI is unknown, and texts that are echoed
+exactly as they came (a Via or a tag rewritten by a parser breaks the peer's matching). Values are read when somebody
+asks for them, and kept.
 """
 
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, lru_cache
 from typing import TypeVar
 
-from sipmessage import CSeq, Headers, Via
+from sipmessage import CSeq, Via
 from sipmessage.message import COMPACT_FORMS
 
 from gateways.sip.errors import MalformedError
 from gateways.sip.grammar import (
     TOKEN,
     NameAddr,
+    parameters_of,
     read_cseq,
     read_number,
     read_via,
     split_outside,
 )
+from gateways.sip.headers import Headers
 
 T = TypeVar("T")
 
 VERSION = "SIP/2.0"
-_ONCE = ("Call-ID", "CSeq", "From", "To", "Max-Forwards", "Content-Length", "Expires")
+_ONCE = ("call-id", "cseq", "from", "to", "max-forwards", "content-length", "expires")
 _WITH_CONTACT = ("INVITE", "REGISTER", "SUBSCRIBE", "REFER")
 _MAX_HEADERS = 256
+_LONGEST_NAME = 256
+# A line that goes on with the next one, or is empty.
+_FOLDED = re.compile(r"\n[ \t\r\n]")
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: (.*))?")
 
 REASONS = {
@@ -169,6 +176,8 @@ class Request(Message):
         super().__init__(headers, body)
         self.method = method
         self.uri = uri
+        self.credentials: dict[str, object] = {}
+        """What was read of them, by header: `digest.Credentials`, or None."""
 
     @property
     def start_line(self) -> str:
@@ -177,16 +186,17 @@ class Request(Message):
     def stamp(self, host: str, port: int) -> None:
         """Write where the request came from into the top Via: `received` always, `rport` when it was asked
         for (RFC 3261 §18.2.1, RFC 3581 §4). The rest of the Via stays as it came. Raises MalformedError."""
-        asked = "rport" in self.top_via.parameters
+        via = self.top_via
         values = self.headers.getlist("Via")
         first, *others = split_outside(values[0], ",")
         head, *pieces = split_outside(first, ";")
         kept = [
             p for p in pieces if p.partition("=")[0].strip().lower() not in ("received", "rport")
         ]
-        stamped = ";".join([head, *kept, f"received={host}", *([f"rport={port}"] if asked else [])])
+        ours = {"received": host} | ({"rport": str(port)} if "rport" in via.parameters else {})
+        stamped = ";".join([head, *kept, *(f"{name}={value}" for name, value in ours.items())])
         self.headers.setlist("Via", [", ".join([stamped, *others]), *values[1:]])
-        del self.top_via
+        self.top_via = replace(via, parameters=parameters_of({**via.parameters, **ours}))
 
     def response(
         self,
@@ -281,6 +291,9 @@ def _split(data: bytes) -> tuple[str, bytes]:
 
 def _unfold(head: str) -> list[str]:
     """Logical header lines (RFC 3261 §7.3.1); stray carriage returns become blanks."""
+    if head.count("\r\n") == head.count("\n") == head.count("\r") and not _FOLDED.search(head):
+        # As nearly everybody writes it.
+        return head.split("\r\n")
     lines: list[str] = []
     for line in head.split("\n"):
         text = line.removesuffix("\r").replace("\r", " ")
@@ -318,16 +331,22 @@ def _read_headers(message: Message, lines: list[str]) -> MalformedError | None:
     if len(lines) > _MAX_HEADERS:
         flaw = MalformedError(f"more than {_MAX_HEADERS} header lines")
     for line in lines[:_MAX_HEADERS]:
-        name, colon, value = line.partition(":")
-        name = name.rstrip()
-        if not colon or not TOKEN.fullmatch(name):
+        written, colon, value = line.partition(":")
+        name = _name(written) if len(written) <= _LONGEST_NAME else ""
+        if not colon or not name:
             flaw = flaw or MalformedError(f"«{line[:32]}» is no header line")
             continue
-        message.headers.add(COMPACT_FORMS.get(name.lower(), name), value.strip())
-    for name in _ONCE:
-        if len(message.headers.getlist(name)) > 1:
-            flaw = flaw or MalformedError(f"{name} more than once")
+        message.headers.add(name, value.strip())
+    if flaw is None and (twice := message.headers.more_than_once(_ONCE)):
+        flaw = MalformedError(f"{twice} more than once")
     return flaw
+
+
+@lru_cache(maxsize=1024)
+def _name(written: str) -> str:
+    """The name of a field in its long form; empty for what is none."""
+    name = written.rstrip()
+    return COMPACT_FORMS.get(name.lower(), name) if TOKEN.fullmatch(name) else ""
 
 
 def _frame_body(message: Message, body: bytes) -> MalformedError | None:

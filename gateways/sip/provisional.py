@@ -21,6 +21,9 @@ from gateways.sip.transport import Hop
 
 log = structlog.get_logger(__name__)
 
+# More requests than anybody has to number before an answer.
+_AHEAD = 100
+
 RELIABLE = "100rel"
 NO_PRACK = "prack"
 
@@ -82,8 +85,10 @@ class EarlyDialogs:
     when a single phone is rung: an announcement of the network («this number is not in service») is for whoever
     called. Nothing is sent to it, so nobody is heard there before the answer."""
 
-    def __init__(self, leg: Leg, offer: Callable[[], bytes]) -> None:
+    def __init__(self, leg: Leg, offer: Callable[[], bytes], *, resumed: bool = False) -> None:
+        """`resumed`: a former process has numbered requests (PRACK) in these dialogs, and nobody knows how many."""
         self._leg = leg
+        self._ahead = _AHEAD if resumed else 0
         self._core = leg.core
         self._offer = offer
         self._known: dict[tuple[str, str], _Early] = {}
@@ -104,7 +109,7 @@ class EarlyDialogs:
             except MalformedError:
                 # Without a Contact it is a sign of life, no dialog.
                 return
-            early = self._known[key] = _Early(dialog)
+            early = self._known[key] = _Early(self._numbered(dialog))
             self._leg.know(dialog)
         if not await self._acknowledge(early, response):
             return
@@ -154,8 +159,12 @@ class EarlyDialogs:
         """The dialog of a 2xx, with the numbers its early part has used."""
         early = self._known.get((dialog.call_id, dialog.remote_tag))
         if early is None:
-            return dialog
+            return self._numbered(dialog)
         return replace(dialog, local_seq=max(dialog.local_seq, early.dialog.local_seq))
+
+    def _numbered(self, dialog: Dialog) -> Dialog:
+        """The dialog with the next number that nobody has used in it (RFC 3261 §12.2.1.1)."""
+        return replace(dialog, local_seq=dialog.local_seq + self._ahead)
 
 
 def asks_reliably(request: Request) -> bool:

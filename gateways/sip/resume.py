@@ -4,7 +4,7 @@ The media engine is another process and kept the audio running, so nothing here 
 core has ended meanwhile, or was just ending when the process was killed, is hung up.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -21,6 +21,9 @@ from gateways.sip.legs import Event, Expired, HangUp, Leg, Stage
 from gateways.sip.talk import Talk, answer_200
 from gateways.sip.talking import Talking
 from gateways.sip.transactions import ServerTransaction
+from gateways.sip.trunks.dialling import Dial, Dialling, Otherwise
+from gateways.sip.trunks.lines import Lines
+from gateways.sip.trunks.toll import Alarm
 from gateways.sip.uac import Ringing
 from gateways.sip.uas import Admission, Offered
 from gateways.sip.withdrawing import FORK_QUIET, Withdrawing
@@ -30,14 +33,34 @@ log = structlog.get_logger(__name__)
 _INTERRUPTED = "the hub was restarted while it rang"
 
 
-def stage_of(leg: Leg, page: Page) -> Stage:
+@dataclass(frozen=True, slots=True)
+class Outward:
+    """What a call over lines goes on with; `heir` takes on what no line could carry."""
+
+    lines: Lines
+    alarm: Alarm
+    heir: Otherwise | None
+
+
+def stage_of(leg: Leg, page: Page, outward: Outward) -> Stage:
     """How the leg goes on."""
     if page.chapter is Chapter.PLACED:
-        rings_on = page.invites and page.address is not None and page.seat is None
-        return _RingOn(leg, page) if rings_on else _Withdraw(leg, page)
+        return _placed(leg, page, outward)
     if page.chapter is Chapter.OFFERED:
         return _OfferOn(leg, page) if page.wish is not None else _Decline(leg, page)
     return _Continue(leg, page)
+
+
+def _placed(leg: Leg, page: Page, outward: Outward) -> Stage:
+    """A leg of ours that rang."""
+    if not page.invites or page.address is None:
+        return _Withdraw(leg, page)
+    if page.seat is None:
+        return _RingOn(leg, page)
+    # A line that the settings do not know any more is told to stop.
+    if page.errand is None or leg.line is None:
+        return _Withdraw(leg, page)
+    return _DialOn(leg, page, outward)
 
 
 @dataclass(slots=True)
@@ -78,6 +101,27 @@ class _RingOn(_Resumed):
         await _hang_up_if_over(self.leg)
 
 
+@dataclass(slots=True)
+class _DialOn(_Resumed):
+    """We were ringing somebody outside: their line goes on with it, and the lines after it are still there."""
+
+    outward: Outward
+    _dialling: Dialling = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Now: the answer may be the first datagram there is.
+        page, outward = self.page, self.outward
+        if page.address is None or page.errand is None:
+            raise ValueError("a call over lines without an address or an errand")
+        dial = Dial.of_errand(page, page.errand, outward.lines, outward.alarm, outward.heir)
+        left = [line for name in page.errand.lines if (line := outward.lines.find(name))]
+        self._dialling = Dialling(self.leg, dial, page.address, left, page=page)
+
+    async def begin(self) -> None:
+        await self.leg.become(self._dialling)
+        await _hang_up_if_over(self.leg)
+
+
 class _OfferOn(_Resumed):
     """A caller hears ringing: it goes on, and an answer finds them."""
 
@@ -102,8 +146,8 @@ class _OfferOn(_Resumed):
 
 
 class _Withdraw(_Resumed):
-    """We were ringing somebody outside, or were about to: CANCEL it; a 200 that comes all the same is hung up (RFC 3261 §9.1). Seconds
-    have passed, so a CANCEL cannot overtake its INVITE even where no provisional response was seen."""
+    """We were ringing somebody whom we cannot go on ringing: CANCEL it; a 200 that comes all the same is hung up (RFC 3261
+    §9.1). Seconds have passed, so a CANCEL cannot overtake its INVITE even where no provisional response was seen."""
 
     async def begin(self) -> None:
         leg, core = self.leg, self.leg.core

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from gateways.sip.grammar import read_hostport
+from gateways.sip.grammar import read_hostport, remembered
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +27,7 @@ def default_port(transport: str) -> int:
     return TLS_PORT if transport == "TLS" else DEFAULT_PORT
 
 
+@remembered
 def plain_address(host: str) -> str:
     """An address literal in one spelling and without brackets; a name in lower case as it is. An IPv4 address that
     a socket of both families shows as IPv6 is the IPv4 address."""

@@ -125,7 +125,7 @@ class Ringing:
         self._offer = sdp.offer(leg.terms, address, self._local)
         if page is not None and page.local is not None:
             self._local, self._offer = page.local, page.local_sdp
-        self._early = EarlyDialogs(leg, lambda: self._offer)
+        self._early = EarlyDialogs(leg, lambda: self._offer, resumed=page is not None)
         self._redirects = redirects
         self._ringing: dict[ClientTransaction, StoredInvite] = {}
         self._failures: list[_Failure] = []

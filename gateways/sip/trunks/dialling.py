@@ -5,8 +5,9 @@ inside, out of service, silent) sends the call to the next one, what it says of 
 """
 
 import secrets
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import structlog
 
@@ -18,7 +19,7 @@ from gateways.sip import sdp
 from gateways.sip.causes import cause_of, detail_of
 from gateways.sip.errors import TransactionError
 from gateways.sip.farewell import GivenUp
-from gateways.sip.ledger import StoredInvite
+from gateways.sip.ledger import Errand, Page, StoredInvite
 from gateways.sip.legs import Event, Expired, Leg, Unanswered
 from gateways.sip.message import Request, Response
 from gateways.sip.sessions import TOO_SMALL, request_headers
@@ -57,6 +58,22 @@ class Dial:
     lines: Lines
     alarm: Alarm
     otherwise: Otherwise | None = None
+
+    @classmethod
+    def of_errand(
+        cls, page: Page, errand: Errand, lines: Lines, alarm: Alarm, heir: Otherwise | None
+    ) -> "Dial":
+        """What a former process was about."""
+        order = LegOrder(
+            call_id=page.call_id,
+            leg_id=page.leg_id,
+            endpoint=errand.endpoint,
+            caller=errand.caller,
+            ring_for_s=errand.ring_for_s,
+            placed_by=errand.placed_by,
+        )
+        otherwise = heir if errand.has_heir else None
+        return cls(order=order, route=errand.route, lines=lines, alarm=alarm, otherwise=otherwise)
 
 
 class Choosing:
@@ -97,9 +114,22 @@ class Choosing:
 class Dialling(Ringing):
     """Ringing over one line at a time."""
 
-    def __init__(self, leg: Leg, dial: Dial, address: RtpAddress, lines: list[Line]) -> None:
-        super().__init__(leg, dial.order, address, ())
+    def __init__(
+        self,
+        leg: Leg,
+        dial: Dial,
+        address: RtpAddress,
+        lines: list[Line],
+        *,
+        page: Page | None = None,
+    ) -> None:
+        """`page`: a former process was ringing over the leg's line, and `lines` are those after it."""
+        super().__init__(leg, dial.order, address, (), page=page)
         self._dial = dial
+        rings_for = timedelta(seconds=dial.order.ring_for_s)
+        self._until = self._core.clock.now() + rings_for
+        if page is not None and page.errand is not None and not dial.route.emergency:
+            self._until = page.errand.until
         self._waiting = lines
         self._answers = 0
         self._withdrawn = 0
@@ -109,10 +139,42 @@ class Dialling(Ringing):
     async def begin(self) -> None:
         self._leg.is_early = True
         # First, because the last line may fail before this returns.
+        left_s = (self._until - self._core.clock.now()).total_seconds()
         self._deadline = self._core.layer.scheduler.call_later(
-            self._order.ring_for_s, lambda: self._leg.post(Expired(RING_OVER))
+            max(left_s, 0.0), lambda: self._leg.post(Expired(RING_OVER))
         )
-        await self._ring_next()
+        if self._ringing:
+            self._ask_again()
+        else:
+            await self._ring_next()
+
+    def _go_on(self, page: Page) -> None:
+        """Know the INVITE of a former process before the first datagram is read."""
+        for invite in page.invites:
+            self._ringing[self._core.layer.adopt_client(invite.request, invite.hop, self._leg)] = (
+                invite
+            )
+
+    def _ask_again(self) -> None:
+        """The same INVITE with its branch: a line that knows it says again what it said last (RFC 3261 §17.2.1), one that
+        never got it, or has lost it, begins now, and one that is dead is found out."""
+        for transaction in self._ringing:
+            transaction.start()
+        self._wait_for(self._line)
+
+    def _page(self, invites: Sequence[StoredInvite]) -> Page:
+        dial, order = self._dial, self._order
+        errand = Errand(
+            endpoint=order.endpoint,
+            caller=order.caller,
+            placed_by=order.placed_by,
+            ring_for_s=order.ring_for_s,
+            route=dial.route,
+            lines=tuple(line.name for line in self._waiting),
+            until=self._until,
+            has_heir=dial.otherwise is not None,
+        )
+        return replace(super()._page(invites), errand=errand)
 
     @property
     def _line(self) -> Line:

@@ -6,7 +6,8 @@ because a stolen password must not be worth more than the numbers somebody wrote
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from gateways.sip.trunks.config import NumberingConfig, NumberRule
 
@@ -28,6 +29,14 @@ class Route:
     emergency: bool = False
     price_per_minute: float = 0.0
     longest_s: float = 0.0
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, state: Mapping[str, Any]) -> "Route":
+        """What `to_json` wrote. Raises KeyError or TypeError for anything else."""
+        return cls(**{**state, "via": tuple(state["via"])})
 
 
 @dataclass(frozen=True, slots=True)
