@@ -17,7 +17,9 @@ from commhub.kit.clock import SystemClock
 from commhub.kit.ids import new_id
 from commhub.ports.telephony import LegOrder
 from gateways.sip import SipConfig, SipGateway, TimerConfig, hash_account
+from gateways.sip.config import TlsConfig
 from gateways.sip.core import NOTHING_MORE, Inward
+from gateways.sip.tls import make_identity
 from simulators import pcma
 from simulators.tones import Tone, ToneMeter
 
@@ -100,6 +102,8 @@ class Voice:
         loop, meter = asyncio.get_running_loop(), ToneMeter()
         for _ in range(int(seconds * 50)):
             packet = await asyncio.wait_for(loop.sock_recv(self._sock, 2048), 2)
+            if packet[0] >> 6 != 2:
+                continue  # a phone that asks for itself by STUN (RFC 7983)
             assert packet[1] & 0x7F == 8
             meter.hear(pcma.decode(packet[12:]))
         return meter.levels(frequencies)
@@ -186,6 +190,18 @@ class Hub:
         while not self.told._queue.empty():
             facts.append(self.told._queue.get_nowait())
         return [fact for fact in facts if isinstance(fact, kind)]
+
+
+@pytest.fixture
+async def certificate(edge, tmp_path):
+    """The gateway with TLS besides; the certificate to believe."""
+    certificate, key = make_identity(tmp_path, ["127.0.0.1", "localhost"])
+    tls = TlsConfig(certificate=certificate, key=key)
+    await edge.stop()
+    edge.config = replace(edge.config, tls_port=0, tls=tls)
+    await edge.start()
+    edge.config = replace(edge.config, tls_port=edge.gateway.tls_port)
+    return certificate
 
 
 @pytest.fixture

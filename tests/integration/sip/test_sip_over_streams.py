@@ -3,7 +3,6 @@
 import asyncio
 import ssl
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,24 +12,10 @@ from fakes.sipp import sipp
 from fakes.waiting import eventually
 
 from commhub.domain.call import Cause
-from gateways.sip.config import TlsConfig
 from gateways.sip.message import parse
-from gateways.sip.tls import make_identity
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 PASSWORD = "kept-between-us"
-
-
-@pytest.fixture
-async def certificate(edge, tmp_path):
-    """The gateway with TLS besides; the certificate to believe."""
-    certificate, key = make_identity(tmp_path, ["127.0.0.1"])
-    tls = TlsConfig(certificate=certificate, key=key)
-    await edge.stop()
-    edge.config = replace(edge.config, tls_port=0, tls=tls)
-    await edge.start()
-    edge.config = replace(edge.config, tls_port=edge.gateway.tls_port)
-    return certificate
 
 
 @asynccontextmanager
