@@ -5,7 +5,8 @@ a thousand formats) is refused whole, because an answer must repeat every m-line
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from gateways.sip.errors import SdpError
 
@@ -14,6 +15,7 @@ _MAX_LINES = 1024
 _MAX_MEDIA = 16
 _MAX_FORMATS = 64
 _MAX_CRYPTO = 16
+_LONGEST_REMEMBERED = 2_000
 _UNREADABLE = 400
 
 
@@ -49,6 +51,13 @@ class Session:
 
 def read(body: bytes) -> Session:
     """Raises SdpError (400) when there is no m-line to make sense of, or more than anybody means."""
+    if len(body) > _LONGEST_REMEMBERED or b"a=crypto" in body:
+        # Keys of SRTP are kept by nobody but their call.
+        return _read(body)
+    return _remembered(body)
+
+
+def _read(body: bytes) -> Session:
     lines = body.decode("utf-8", "replace").splitlines()
     if len(lines) > _MAX_LINES:
         raise SdpError(f"a description of more than {_MAX_LINES} lines", _UNREADABLE)
@@ -59,14 +68,22 @@ def read(body: bytes) -> Session:
             reader.take(kind, value)
     if not reader.media:
         raise SdpError("no media description", _UNREADABLE)
-    return Session(media=tuple(reader.media), session_id=reader.session_id, version=reader.version)
+    return Session(
+        media=tuple(one.done() for one in reader.media),
+        session_id=reader.session_id,
+        version=reader.version,
+    )
+
+
+# A description is looked at five times while its call is agreed on.
+_remembered = lru_cache(maxsize=256)(_read)
 
 
 class _Reader:
     """What was read so far; a line before the first m-line is the session's and holds for all media."""
 
     def __init__(self) -> None:
-        self.media: list[Media] = []
+        self.media: list[_Draft] = []
         self.session_id = "0"
         self.version = "0"
         self._host = ""
@@ -76,10 +93,9 @@ class _Reader:
         if kind == "m":
             if len(self.media) == _MAX_MEDIA:
                 raise SdpError(f"more than {_MAX_MEDIA} media descriptions", _UNREADABLE)
-            media = _read_media(value)
-            self.media.append(replace(media, host=self._host, direction=self._direction))
+            self.media.append(_read_media(value, self._host, self._direction))
         elif self.media:
-            self.media[-1] = _media_line(self.media[-1], kind, value)
+            self.media[-1].take(kind, value)
         else:
             self._session_line(kind, value)
 
@@ -92,7 +108,54 @@ class _Reader:
             self.session_id, self.version = value.split()[1:3]
 
 
-def _read_media(value: str) -> Media:
+@dataclass(slots=True, kw_only=True)
+class _Draft:
+    """One m-line while its attributes are read; the fields are `Media`'s."""
+
+    kind: str
+    port: int
+    protocol: str
+    formats: tuple[str, ...]
+    host: str
+    direction: str
+    names: dict[str, str] = field(default_factory=dict)
+    fmtp: dict[str, str] = field(default_factory=dict)
+    ptime_ms: int | None = None
+    maxptime_ms: int | None = None
+    crypto: list[str] = field(default_factory=list)
+    rtcp: tuple[str, int] | None = None
+    rtcp_mux: bool = False
+
+    def take(self, kind: str, value: str) -> None:
+        """A line behind the m-line."""
+        if kind == "c":
+            self.host = _read_connection(value)
+        elif kind == "a":
+            name, _, rest = value.partition(":")
+            if name in DIRECTIONS:
+                self.direction = name
+            elif (attribute := _ATTRIBUTES.get(name)) is not None:
+                attribute(self, rest.strip())
+
+    def done(self) -> Media:
+        return Media(
+            kind=self.kind,
+            port=self.port,
+            protocol=self.protocol,
+            formats=self.formats,
+            host=self.host,
+            names=self.names,
+            fmtp=self.fmtp,
+            direction=self.direction,
+            ptime_ms=self.ptime_ms,
+            maxptime_ms=self.maxptime_ms,
+            crypto=tuple(self.crypto),
+            rtcp=self.rtcp,
+            rtcp_mux=self.rtcp_mux,
+        )
+
+
+def _read_media(value: str, host: str, direction: str) -> _Draft:
     parts = value.split()
     if len(parts) < 4:
         raise SdpError("an m-line has a kind, a port, a protocol and formats", _UNREADABLE)
@@ -102,58 +165,53 @@ def _read_media(value: str) -> Media:
     port = _number(port_text.partition("/")[0], below=65536)
     if port is None:
         raise SdpError(f"«{port_text[:16]}» is no port", _UNREADABLE)
-    return Media(kind=kind.lower(), port=port, protocol=protocol.upper(), formats=tuple(formats))
+    return _Draft(
+        kind=kind.lower(),
+        port=port,
+        protocol=protocol.upper(),
+        formats=tuple(formats),
+        host=host,
+        direction=direction,
+    )
 
 
-def _media_line(media: Media, kind: str, value: str) -> Media:
-    if kind == "c":
-        return replace(media, host=_read_connection(value))
-    if kind != "a":
-        return media
-    name, _, rest = value.partition(":")
-    if name in DIRECTIONS:
-        return replace(media, direction=name)
-    attribute = _ATTRIBUTES.get(name)
-    return media if attribute is None else attribute(media, rest.strip())
-
-
-def _rtpmap(media: Media, rest: str) -> Media:
+def _rtpmap(media: _Draft, rest: str) -> None:
     payload_type, _, text = rest.partition(" ")
-    if payload_type not in media.formats:
-        return media
-    return replace(media, names={**media.names, payload_type: text.strip().upper()})
+    if payload_type in media.formats:
+        media.names[payload_type] = text.strip().upper()
 
 
-def _fmtp(media: Media, rest: str) -> Media:
+def _fmtp(media: _Draft, rest: str) -> None:
     payload_type, _, text = rest.partition(" ")
-    if payload_type not in media.formats:
-        return media
-    return replace(media, fmtp={**media.fmtp, payload_type: text.strip()})
+    if payload_type in media.formats:
+        media.fmtp[payload_type] = text.strip()
 
 
-def _ptime(media: Media, rest: str) -> Media:
-    return replace(media, ptime_ms=_milliseconds(rest) or media.ptime_ms)
+def _ptime(media: _Draft, rest: str) -> None:
+    media.ptime_ms = _milliseconds(rest) or media.ptime_ms
 
 
-def _maxptime(media: Media, rest: str) -> Media:
-    return replace(media, maxptime_ms=_milliseconds(rest) or media.maxptime_ms)
+def _maxptime(media: _Draft, rest: str) -> None:
+    media.maxptime_ms = _milliseconds(rest) or media.maxptime_ms
 
 
-def _crypto(media: Media, rest: str) -> Media:
-    return replace(media, crypto=(*media.crypto, rest)[:_MAX_CRYPTO])
+def _crypto(media: _Draft, rest: str) -> None:
+    if len(media.crypto) < _MAX_CRYPTO:
+        media.crypto.append(rest)
 
 
-def _rtcp(media: Media, rest: str) -> Media:
+def _rtcp(media: _Draft, rest: str) -> None:
     parts = rest.split()
     port = _number(parts[0], below=65536) if parts else None
-    return replace(media, rtcp=(parts[3] if len(parts) >= 4 else "", port)) if port else media
+    if port:
+        media.rtcp = (parts[3] if len(parts) >= 4 else "", port)
 
 
-def _rtcp_mux(media: Media, _: str) -> Media:
-    return replace(media, rtcp_mux=True)
+def _rtcp_mux(media: _Draft, _: str) -> None:
+    media.rtcp_mux = True
 
 
-_ATTRIBUTES: dict[str, Callable[[Media, str], Media]] = {
+_ATTRIBUTES: dict[str, Callable[[_Draft, str], None]] = {
     "rtpmap": _rtpmap,
     "fmtp": _fmtp,
     "ptime": _ptime,

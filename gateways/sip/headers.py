@@ -58,5 +58,7 @@ class Headers:
         return None
 
     def __str__(self) -> str:
-        lines = [f"{name}: {value}\r\n" for name, values in self._fields.values() for value in values]
+        lines = [
+            f"{name}: {value}\r\n" for name, values in self._fields.values() for value in values
+        ]
         return "".join(lines) + "\r\n"
