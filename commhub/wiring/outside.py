@@ -91,12 +91,15 @@ class Outside:
         self._sip = sip
         self._twilio = twilio
         self._judged: OrderedDict[str, None] = OrderedDict()
+        if twilio is not None:
+            sip.heir = self._over_to(twilio)
 
     # --- commhub.ports.telephony.LegDriver -----------------------------------------------------------------
 
     async def place(self, order: LegOrder) -> None:
         """Begin to ring a number outside, where the rules allow it."""
-        if order.leg_id in self._judged:
+        if order.leg_id in self._judged or self._sip.carries(order.leg_id):
+            # A call of before a restart was judged, counted and told of then.
             return
         self._note(order.leg_id)
         try:

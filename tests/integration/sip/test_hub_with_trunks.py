@@ -30,6 +30,13 @@ probe_every_s = 0
 prefix = "+86"
 via = ["carrier"]
 """
+FOR_EMERGENCIES = (
+    SETTINGS.replace("probe_every_s = 0", "probe_every_s = 0\nemergency = true")
+    + """
+[sip.emergency]
+via = ["carrier"]
+"""
+)
 
 
 @pytest.fixture
@@ -38,10 +45,12 @@ async def carrier_port():
 
 
 @pytest.fixture
-async def hub(tmp_path, carrier_port):
+async def hub(request, tmp_path, carrier_port):
     hub = HubProcess(tmp_path / "hub")
     hub.folder.mkdir()
-    (hub.folder / "commhub.toml").write_text(SETTINGS.format(port=carrier_port))
+    (hub.folder / "commhub.toml").write_text(
+        getattr(request, "param", SETTINGS).format(port=carrier_port)
+    )
     await asyncio.to_thread(hub.__enter__)
     try:
         yield hub
@@ -99,6 +108,26 @@ async def test_the_desk_calls_a_number_outside_over_its_line(hub, desk, carrier_
         await asyncio.to_thread(desk.delete, f"/calls/{call['id']}")
         await carrier.finish()
     assert await state_of_line(hub) == "up"
+
+
+@pytest.mark.parametrize("hub", [FOR_EMERGENCIES], indirect=True, ids=["emergency-line"])
+@pytest.mark.parametrize("number", ["119", "+8613800000000"])
+async def test_a_call_that_rang_when_control_was_killed_is_answered(
+    hub, desk, carrier_port, number
+):
+    async def state_is(state):
+        return (await leg_of(desk, call))["state"] == state
+
+    async with sipp(SCENARIOS / "trunk_rings_long.xml", hub.port("sip"), carrier_port) as carrier:
+        call = await place(desk, number)
+        await eventually(lambda: state_is("ringing"), within_s=10)
+        await asyncio.to_thread(hub.kill, "control")
+        await asyncio.to_thread(hub.wait_ready)
+        await eventually(lambda: state_is("connected"), within_s=15)
+        await asyncio.to_thread(desk.delete, f"/calls/{call['id']}")
+        await carrier.finish()
+        # One call for the carrier, asked for again by the same INVITE.
+        assert "CANCEL" not in carrier.log()
 
 
 async def test_what_may_not_be_called_is_said_in_words(desk):

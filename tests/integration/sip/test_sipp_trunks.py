@@ -13,6 +13,7 @@ from fakes.waiting import eventually
 from commhub.domain.call import Cause, Direction
 from commhub.domain.people import Endpoint
 from commhub.kit.ids import new_id
+from commhub.ports.media import RtpAddress
 from commhub.ports.telephony import LegOrder
 from gateways.sip.trunks.config import TrunkConfig
 from gateways.sip.trunks.numbers import Route
@@ -90,6 +91,18 @@ async def test_a_call_over_a_carrier_proves_itself_is_answered_and_hung_up(edge,
     await eventually(lambda: edge.gateway.legs == 0)
     assert edge.calls.states(leg) == ["ringing", "connected", "ended"]
     assert await edge.rows() == []
+
+
+async def test_a_carrier_that_asks_inside_the_call_is_shown_the_password_there(edge, ports):
+    async with far_end(edge, "trunk_asks_inside", ports[0]) as peer:
+        await lines_of(edge, line("first", ports[0], username="hub", password=PASSWORD))
+        leg = await dial(edge)
+        await eventually(lambda: edge.calls.told("connected", leg), within_s=10)
+        await edge.gateway.readdress(leg, RtpAddress("127.0.0.1", 31_000))
+        await eventually(lambda: len(edge.calls.told("connected", leg)) == 2, within_s=10)
+        await edge.gateway.hang_up(leg, Cause.DESK)
+        await peer.finish()
+    await eventually(lambda: edge.gateway.legs == 0)
 
 
 async def test_the_second_carrier_takes_the_call_when_the_first_cannot(edge, ports):

@@ -149,11 +149,11 @@ class Wire:
             f'cnonce="abc", nc={nc}, qop=auth'
         )
 
-    async def restart(self):
-        """Another process on the same store and port; it says nothing when it goes."""
+    async def restart(self, heir=None, **changes):
+        """Another process on the same store and port; it says nothing when it goes. `changes` are in its settings."""
         old = self.gateway
         await old.__aexit__(None, None, None)
-        config, core = replace(old._config, port=old.port), old._core
+        config, core = replace(old._config, port=old.port, **changes), old._core
         self.gateway = SipGateway(
             config,
             self.store,
@@ -165,6 +165,7 @@ class Wire:
             more=self.more,
         )
         self.gateway._transport.send = lambda data, hop: self.sent.append((data, hop))
+        self.gateway.heir = heir
         await self.gateway.__aenter__()
 
     async def rows(self):

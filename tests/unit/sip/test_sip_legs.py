@@ -8,7 +8,9 @@ from fakes.sip_phones import SDP
 from fakes.waiting import eventually
 
 from commhub.domain.call import Cause, LegState
+from commhub.domain.people import Endpoint
 from commhub.ports.store import SipDialog
+from commhub.ports.telephony import LegOrder
 from gateways.sip.ledger import Chapter, Page
 from gateways.sip.transport import Hop
 
@@ -407,15 +409,19 @@ async def test_a_bye_under_way_goes_again_after_a_restart(wire, phones, talking)
     assert len(wire.calls.told("ended", leg)) == 1
 
 
-async def test_an_order_that_never_left_ends_after_a_restart(wire):
+async def test_an_order_that_never_left_is_taken_again_after_a_restart(wire, phones):
+    await phones.register(5062)
     page = Page(leg_id="l1", call_id="c1", chapter=Chapter.PLACED)
     async with wire.store.begin() as uow:
         await uow.sip.put_dialog(page.to_row())
     await wire.restart()
-
-    await eventually(lambda: wire.calls.end_of("l1"))
-    await eventually(lambda: wire.gateway.legs == 0)
     assert await wire.rows() == {}
+    assert wire.calls.end_of("l1") is None
+    # The core has it as requested, and orders it again.
+    await wire.gateway.place(
+        LegOrder(call_id="c1", leg_id="l1", endpoint=Endpoint.parse("sip:1001"))
+    )
+    await phones.until("INVITE")
 
 
 async def test_a_stored_dialog_nobody_understands_ends_its_leg(wire):
