@@ -287,7 +287,7 @@ class ConferenceControl:
         left = [leg for leg in await uow.calls.legs_of(source.id) if leg.is_live]
         if left:
             await uow.calls.update(replace(current, had_two=False))
-        elif current.is_live:
+        elif current.is_live and current.room_id is None:
             await uow.calls.update(replace(current, ended_at=now))
             seconds = round((now - source.created_at).total_seconds(), 1)
             uow.record(

@@ -159,12 +159,15 @@ async def _note_connection(uow: UnitOfWork, call: Call, orders: Orders) -> None:
         await uow.calls.update(replace(call, had_two=True))
     if len(talking) == 1 and call.recording:
         orders.record.append((call.id, True, call.recording_legs))
-    orders.answer.extend(unanswered(legs))
+    orders.answer.extend(unanswered(call, legs))
 
 
-def unanswered(legs: Sequence[Leg]) -> list[Leg]:
-    """Callers who still hear ringing although somebody is there to talk with them. Who only listens is nobody."""
-    if not any(leg.state in TALKING and not leg.listen_only for leg in legs):
+def unanswered(call: Call, legs: Sequence[Leg]) -> list[Leg]:
+    """Callers who still hear ringing although somebody is there to talk with them. Who only listens is nobody; a room
+    answers by itself."""
+    if call.room_id is None and not any(
+        leg.state in TALKING and not leg.listen_only for leg in legs
+    ):
         return []
     return [
         leg for leg in legs if leg.direction is Direction.INBOUND and leg.state is LegState.RINGING

@@ -27,7 +27,7 @@ from commhub.kit.ids import new_id
 from commhub.kit.supervise import Doorbell
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
 from commhub.ports.media import MediaEngine, RtpAddress
-from commhub.ports.store import Store
+from commhub.ports.store import Also, Store, UnitOfWork
 from commhub.ports.telephony import LegDriver
 
 log = structlog.get_logger(__name__)
@@ -202,7 +202,9 @@ class CallService:
 
     # --- progress (ports.inward.CallsIn) -----------------------------------------------------------------
 
-    async def call_offered(self, incoming: IncomingCall) -> IncomingAccepted | IncomingRefused:
+    async def call_offered(
+        self, incoming: IncomingCall, *, also: Also | None = None
+    ) -> IncomingAccepted | IncomingRefused:
         """A phone dialled: it hears ringing until whom it dialled answers."""
         now = self._clock.now()
         outside = await self._orderly.outside(incoming.called, incoming.caller)
@@ -211,6 +213,7 @@ class CallService:
             if known is not None and not known.is_live:
                 return IncomingRefused(cause=known.cause or Cause.FAILED)
             if known is not None:
+                await _with(uow, also)
                 return IncomingAccepted(call_id=known.call_id)
             line = self._lines.dialled(incoming.called)
             if outside is not None and outside.emergency:
@@ -240,6 +243,7 @@ class CallService:
             await moves.open_call(uow, call, (inbound, *outbound), call.created_by)
             if line is not None:
                 await duty_moves.offer(uow, call, incoming, line)
+            await _with(uow, also)
         if line is not None:
             self.waiting.ring()
         await self.carry_out(Orders(place=[(leg, call) for leg in outbound]))
@@ -248,15 +252,20 @@ class CallService:
     async def leg_ringing(self, leg_id: str) -> None:
         await self._progress(leg_id, LegState.RINGING)
 
-    async def leg_connected(self, leg_id: str, codec: str | None) -> None:
-        await self._progress(leg_id, LegState.CONNECTED, codec)
+    async def leg_connected(
+        self, leg_id: str, codec: str | None, *, also: Also | None = None
+    ) -> None:
+        await self._progress(leg_id, LegState.CONNECTED, codec, also)
 
     async def leg_held(self, leg_id: str) -> None:
         await self._progress(leg_id, LegState.HELD)
 
-    async def leg_ended(self, leg_id: str, cause: Cause, detail: str | None) -> None:
+    async def leg_ended(
+        self, leg_id: str, cause: Cause, detail: str | None, *, also: Also | None = None
+    ) -> None:
         async with self._store.begin() as uow:
             orders = await moves.end_leg(uow, leg_id, cause, detail, self._clock.now())
+            await _with(uow, also)
         await self.carry_out(orders)
 
     # --- after a restart ---------------------------------------------------------------------------------
@@ -268,7 +277,7 @@ class CallService:
         again: list[tuple[Leg, Call]] = []
         answer: list[Leg] = []
         for state in await self._live():
-            answer += moves.unanswered(state.legs)
+            answer += moves.unanswered(state.call, state.legs)
             for leg in state.legs:
                 if leg.state is not LegState.REQUESTED:
                     continue
@@ -340,9 +349,12 @@ class CallService:
             calls = await uow.calls.live_here()
             return [CallState(call, tuple(await uow.calls.legs_of(call.id))) for call in calls]
 
-    async def _progress(self, leg_id: str, state: LegState, codec: str | None = None) -> None:
+    async def _progress(
+        self, leg_id: str, state: LegState, codec: str | None = None, also: Also | None = None
+    ) -> None:
         async with self._store.begin() as uow:
             orders = await moves.progress(uow, leg_id, state, self._clock.now(), codec)
+            await _with(uow, also)
         await self.carry_out(orders)
 
     async def _end_leg(
@@ -359,6 +371,12 @@ class CallService:
         """Order what a committed transaction decided."""
         for leg, reason in await self._orderly.carry_out(orders):
             await self.leg_ended(leg.id, Cause.FAILED, reason)
+
+
+async def _with(uow: UnitOfWork, also: Also | None) -> None:
+    """Write what an edge keeps of its leg, in the same transaction."""
+    if also is not None:
+        await also(uow)
 
 
 def _own_desk(endpoint: Endpoint, principal: Principal) -> Endpoint:

@@ -113,7 +113,8 @@ class Leg:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """`had_two` remembers that two legs were connected at once, so that a last one left ends the call.
-    `recording_legs`: with the mixed recording, one of each leg. `line` is the duty line it came in on, or calls back."""
+    `recording_legs`: with the mixed recording, one of each leg. `line` is the duty line it came in on, or calls back;
+    `room_id` the room whose sound this is: it lives as long as the room does, and who dials in is answered at once."""
 
     id: str
     created_at: datetime
@@ -121,6 +122,7 @@ class Call:
     incident_id: str | None = None
     title: str | None = None
     line: str | None = None
+    room_id: str | None = None
     worker: str | None = None
     recording: bool = False
     recording_legs: bool = False
@@ -160,6 +162,8 @@ def move_leg(
 
 def is_over(call: Call, legs: Sequence[Leg]) -> bool:
     """Whether the call should end by itself, given all its legs. Who only listens keeps nobody on the line."""
+    if call.room_id is not None:
+        return False
     live = [leg for leg in legs if leg.is_live and not leg.listen_only]
     if _caller_is_gone(call, legs, live):
         return True

@@ -210,6 +210,7 @@ class CallView(View):
     incident_id: str | None
     title: str | None
     line: str | None
+    room_id: str | None
     recording: bool
     recording_legs: bool
     ended_at: datetime | None

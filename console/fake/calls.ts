@@ -30,6 +30,7 @@ export class FakeCalls {
       incident_id: body.incident ?? null,
       title: body.title ?? null,
       line: null,
+      room_id: null,
       recording: body.record ?? false,
       recording_legs: false,
       ended_at: null,

@@ -65,6 +65,7 @@ export function call(more: Partial<CallView> = {}): CallView {
     incident_id: null,
     title: null,
     line: null,
+    room_id: null,
     recording: false,
     recording_legs: false,
     ended_at: null,

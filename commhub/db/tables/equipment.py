@@ -17,6 +17,7 @@ calls = table(
     maybe_text("incident_id"),
     maybe_text("title"),
     maybe_text("line"),
+    maybe_text("room_id"),
     maybe_text("worker"),
     column("recording", Boolean),
     column("recording_legs", Boolean),

@@ -53,6 +53,8 @@ export interface CallView {
   title: string | null
   /** The duty line it came in on, or calls back. */
   line: string | null
+  /** The room whose sound this is. */
+  room_id: string | null
   recording: boolean
   recording_legs: boolean
   ended_at: string | null
