@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridges.audio.g711 import FRAME, Law, decode, encode
-from bridges.audio.sockets import MESSAGE, message_array, source_key, write_addresses
+from bridges.transport.batch import MESSAGE, message_array, source_key, write_addresses
 from commhub.ports.media import RtpAddress
 from simulators.tones import RATE, Tone, ToneMeter
 

@@ -12,8 +12,8 @@ from bridges.audio.counts import Counts
 from bridges.audio.events import Output, PacketOut
 from bridges.audio.legs import NONE, LegTable
 from bridges.audio.plan import Index
-from bridges.audio.sockets import message_array, send_batch, write_addresses
 from bridges.audio.vault import ROOM, Vault
+from bridges.transport.batch import message_array, send_batch, write_addresses
 
 LONGEST = 1400
 """Bytes of a packet; Opus never needs as many."""

@@ -20,8 +20,8 @@ from bridges.audio.legs import NONE, LegTable
 from bridges.audio.noise import read_level
 from bridges.audio.quality import Quality
 from bridges.audio.reports import Reports
-from bridges.audio.sockets import STRIDE, ReceiveArena
 from bridges.audio.vault import FORGED, Vault
+from bridges.transport.batch import AUDIO_STRIDE, ReceiveArena
 from bridges.transport.srtp import REFUSED
 
 ODD_LIMIT = 512
@@ -205,12 +205,12 @@ class Receiver:
             if size == REFUSED:
                 return
         if rtcp.is_rtcp(int(arena.data[i, 1])):
-            self._report(found, key, arena.data[i, : min(size, STRIDE)].tobytes(), i)
+            self._report(found, key, arena.data[i, : min(size, AUDIO_STRIDE)].tobytes(), i)
             return
         if found is None or not self._admit(found, key, ssrc, sequence):
             self._counts.strangers += 1
             return
-        packet = arena.data[i, : min(size, STRIDE)].tobytes()
+        packet = arena.data[i, : min(size, AUDIO_STRIDE)].tobytes()
         self._take(found, packet, float(self._came[i]), tick, out)
 
     def _report(self, row: int | None, key: int, datagram: bytes, i: int) -> None:

@@ -14,8 +14,8 @@ from bridges.audio.g711 import FRAME
 from bridges.audio.hush import Hush
 from bridges.audio.legs import LegTable
 from bridges.audio.plan import Index
-from bridges.audio.sockets import message_array, send_batch, write_addresses
 from bridges.audio.vault import ROOM, Vault
+from bridges.transport.batch import message_array, send_batch, write_addresses
 
 _MARKER = 0x80
 _PER_MS = 8

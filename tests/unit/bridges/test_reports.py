@@ -13,7 +13,7 @@ from bridges.audio import rtcp
 from bridges.audio.events import PacketOut
 from bridges.audio.jitter import Jitter
 from bridges.audio.legs import LegTable
-from bridges.audio.sockets import ReceiveArena
+from bridges.transport.batch import ReceiveArena
 from commhub.ports.media import AudioFormat, MediaOrder, RtpAddress, SrtpKeys
 
 SECOND = 50
