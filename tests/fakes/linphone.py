@@ -157,10 +157,14 @@ async def linphone(
             await phone.close()
 
 
+def _below_tmp(path):
+    return os.path.relpath(path, _ROOM)
+
+
 async def _start(home, host, answers):
     process = await asyncio.create_subprocess_exec(
         *(program("linphone-daemon", "linphone-cli"), "--log", str(home / "log")),
-        *("--pipe", os.path.relpath(home / "control", _ROOM), "--config", str(home / "config")),
+        *("--pipe", _below_tmp(home / "control"), "--config", str(home / "config")),
         *(["--auto-answer"] if answers else []),
         env={**os.environ, "HOME": str(home)},
         stdin=asyncio.subprocess.DEVNULL,

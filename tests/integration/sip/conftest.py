@@ -46,6 +46,9 @@ class Edge:
     def port(self):
         return self.gateway.port
 
+    def __post_init__(self):
+        self.calls.store = self.store
+
     async def start(self):
         gateway = SipGateway(
             self.config,
@@ -141,10 +144,12 @@ async def timed(store):
 
 
 @pytest.fixture
-async def hub(store, bus):
-    """An edge with the real calls behind it, the accounts 1001 to 1004, and what was told of their legs."""
+async def hub(store, bus, tmp_path):
+    """An edge with TLS and the real calls behind it, the accounts 1001 to 1004, and what was told of their legs."""
     calls = CallService(store, SystemClock())
-    edge = Edge(store, SipConfig(port=0, realm=REALM, timers=QUICK, min_expires_s=1))
+    tls = identity(tmp_path)
+    config = SipConfig(port=0, realm=REALM, timers=QUICK, min_expires_s=1, tls_port=0, tls=tls)
+    edge = Edge(store, config)
     edge.calls, edge.more = calls, Inward(transfers=calls.transfers)
     for name in ("1001", "1002", "1003", "1004"):
         await edge.add_account(name)
@@ -195,13 +200,18 @@ class Hub:
 @pytest.fixture
 async def certificate(edge, tmp_path):
     """The gateway with TLS besides; the certificate to believe."""
-    certificate, key = make_identity(tmp_path, ["127.0.0.1", "localhost"])
-    tls = TlsConfig(certificate=certificate, key=key)
+    tls = identity(tmp_path)
     await edge.stop()
     edge.config = replace(edge.config, tls_port=0, tls=tls)
     await edge.start()
     edge.config = replace(edge.config, tls_port=edge.gateway.tls_port)
-    return certificate
+    return tls.certificate
+
+
+def identity(folder):
+    """A certificate for this machine, made by itself."""
+    certificate, key = make_identity(folder, ["127.0.0.1", "localhost"])
+    return TlsConfig(certificate=certificate, key=key)
 
 
 @pytest.fixture
