@@ -15,6 +15,7 @@ import structlog
 from commhub.calls import duty_moves, moves, told
 from commhub.calls.control import MAX_LEGS, ConferenceControl
 from commhub.calls.orders import Orderly, Orders
+from commhub.calls.rooms import RoomSoundService
 from commhub.calls.transfers import Transfers
 from commhub.domain.account import Principal
 from commhub.domain.call import TALKING, Call, Cause, Direction, Entry, Leg, LegState
@@ -79,6 +80,8 @@ class CallService:
         """The desk's hand in a call that goes on."""
         self.transfers = Transfers(store, clock, self._orderly, self.control, self)
         """The phones' hand in it."""
+        self.rooms = RoomSoundService(store, clock, self._orderly, self.control, self)
+        """Calls that are the sound of rooms."""
 
     def connect(self, media: MediaEngine, drivers: Mapping[Scheme, LegDriver]) -> None:
         """Hand over the engine and the leg drivers, which themselves were handed this service."""
@@ -208,6 +211,11 @@ class CallService:
         """A phone dialled: it hears ringing until whom it dialled answers."""
         now = self._clock.now()
         outside = await self._orderly.outside(incoming.called, incoming.caller)
+        is_emergency = outside is not None and outside.emergency
+        if not is_emergency and self._lines.dialled(incoming.called) is None:
+            into_room = await self.rooms.offered(incoming)
+            if into_room is not None:
+                return into_room
         async with self._store.begin() as uow:
             known = await uow.calls.find_leg(incoming.leg_id)
             if known is not None and not known.is_live:
@@ -216,7 +224,7 @@ class CallService:
                 await _with(uow, also)
                 return IncomingAccepted(call_id=known.call_id)
             line = self._lines.dialled(incoming.called)
-            if outside is not None and outside.emergency:
+            if is_emergency:
                 line = None
             callee = None if line else await moves.dialled(uow, incoming.called, outside)
             if line is None and callee is None:

@@ -11,6 +11,8 @@ from commhub.db.repositories.incidents import SqlIncidents
 from commhub.db.repositories.messages import SqlMessages
 from commhub.db.repositories.recordings import SqlRecordings
 from commhub.db.repositories.reports import SqlReports
+from commhub.db.repositories.room_records import SqlRoomRecords
+from commhub.db.repositories.rooms import SqlRooms
 from commhub.db.repositories.sip import SqlSip
 from commhub.db.repositories.tasks import SqlTasks
 from commhub.db.repositories.timeline import SqlTimeline
@@ -37,6 +39,8 @@ class SqlUnitOfWork:
         self.calls = SqlCalls(transaction)
         self.duty = SqlDuty(transaction)
         self.recordings = SqlRecordings(transaction)
+        self.rooms = SqlRooms(transaction)
+        self.room_records = SqlRoomRecords(transaction)
         self.sip = SqlSip(transaction)
         self.twilio = SqlTwilioLegs(transaction)
         self.fleet = SqlFleet(transaction)

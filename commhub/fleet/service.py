@@ -162,6 +162,17 @@ class FleetService:
         COMMANDS.labels("sent").inc()
         return command
 
+    async def order(
+        self,
+        device_id: str,
+        op: str,
+        args: Mapping[str, object],
+        by: str,
+        expires_in: timedelta,
+    ) -> None:
+        """`ports.inside.DeviceOrders`: a command that another feature wants carried out."""
+        await self.command(device_id, NewCommand(op=op, args=args, expires_in=expires_in), by)
+
     async def commands(self, device_id: str, limit: int) -> Sequence[DeviceCommand]:
         """The latest commands of a device, newest first. One that ran out before it arrived is «expired».
 

@@ -28,9 +28,11 @@ class NewMessage(Body):
 
 
 def view_of(file: MessageFile) -> MessageView:
-    """A message with its deliveries and answers as JSON."""
+    """A message with its deliveries and answers as JSON. What a link's fragment says is its recipient's alone."""
+    link = file.message.link
     return MessageView.model_validate(file.message).model_copy(
         update={
+            "link": link and link.partition("#")[0],
             "deliveries": [DeliveryView.model_validate(d) for d in file.deliveries],
             "acks": [AckView.model_validate(ack) for ack in file.acks],
         }

@@ -21,7 +21,7 @@ from commhub.messages.inbox import Inbox
 from commhub.messages.outbox import Outbox, queue
 from commhub.messages.sender import Sender
 from commhub.ports.channels import Channel
-from commhub.ports.inside import Attention, TaskMoves
+from commhub.ports.inside import Attention, Notice, TaskMoves
 from commhub.ports.inward import NewAck
 from commhub.ports.store import Store, UnitOfWork
 
@@ -34,6 +34,7 @@ class Draft:
     title: str
     body: str
     incident_id: str | None = None
+    link: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class MessageService:
             body=draft.body,
             created_at=now,
             incident_id=draft.incident_id,
+            link=draft.link,
         )
         # Responders' rows are held in the order of their ids; the deliveries keep the order of the draft.
         found = {
@@ -102,6 +104,11 @@ class MessageService:
         ]
         await queue(uow, message, deliveries, now, by.actor)
         return MessageFile(message, deliveries, ())
+
+    async def notify(self, uow: UnitOfWork, recipient: str, notice: Notice, by: Principal) -> None:
+        """See `ports.inside.Notices`."""
+        draft = Draft((recipient,), notice.title, notice.body, notice.incident_id, notice.link)
+        await self.send_within(uow, draft, by)
 
     async def _deliveries_to(
         self, uow: UnitOfWork, message: Message, recipient: str

@@ -8,18 +8,21 @@ Whoever changes an incident, its tasks, timers or messages takes the incident's 
 (`uow.incidents.get`), two incidents in the order of their ids: so no two transactions wait for each other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from commhub.domain.account import Principal
+from commhub.domain.call import Call, Cause, Leg
 from commhub.domain.incident import Incident
 from commhub.domain.message import CardAction
-from commhub.domain.people import Responder
+from commhub.domain.people import Endpoint, Responder
 from commhub.domain.report import Report
+from commhub.domain.room import Room
 from commhub.ports.decisions import Decision
-from commhub.ports.inward import ReportsIn
+from commhub.ports.inward import IncomingCall, ReportsIn
 from commhub.ports.store import UnitOfWork
 
 
@@ -146,3 +149,90 @@ class Attention(Protocol):
     ) -> None:
         """Mark an open incident as needing a person, once per `code`, and say so on its timeline."""
         ...
+
+
+class RoomSound(Protocol):
+    """The calls that carry the sound of rooms (calls). All but `open` begin transactions of their own; done twice is done
+    once, and a leg or call that is over is fine."""
+
+    async def open(self, uow: UnitOfWork, room: Room, actor: str) -> Call:
+        """A call for the room, in the caller's transaction; it lives until `close`."""
+        ...
+
+    async def seat(
+        self, call_id: str, endpoint: Endpoint, name: str, by: Principal, *, muted: bool = False
+    ) -> Leg:
+        """The live leg of that address in the call; a new one, placed by its driver, when there is none. Raises
+        ConflictError when the call has ended, InvalidError when it is full or the address cannot be called."""
+        ...
+
+    async def mute(self, leg_id: str, muted: bool, by: Principal) -> None:
+        """Have nobody hear the leg, or everybody again."""
+        ...
+
+    async def hold(self, leg_id: str, held: bool, by: Principal) -> None:
+        """Keep the leg waiting: it hears the hold prompt, and nobody hears it."""
+        ...
+
+    async def hang_up(self, leg_id: str, by: Principal) -> None: ...
+
+    async def close(self, call_id: str, by: Principal) -> None:
+        """End the call and all its legs."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrance:
+    """Where whoever dialled a room goes. `held`: into its waiting room, so nobody hears them yet."""
+
+    call_id: str
+    held: bool = False
+
+
+class DialledRooms(Protocol):
+    """What the number of a room means (rooms)."""
+
+    def may_be_room(self, number: str) -> bool:
+        """Whether it looks like one; asks nobody."""
+        ...
+
+    async def dialled(self, uow: UnitOfWork, incoming: IncomingCall) -> Entrance | Cause | None:
+        """Let a caller in, as a participant that `incoming.leg_id` carries; why not; None for a number of no room. The
+        room's row is taken, so ask before the row of any call is."""
+        ...
+
+
+class DeviceOrders(Protocol):
+    """Orders to the field (fleet)."""
+
+    async def order(
+        self,
+        device_id: str,
+        op: str,
+        args: Mapping[str, object],
+        by: str,
+        expires_in: timedelta,
+    ) -> None:
+        """Commit the command, then hand it to the broker. Raises NotFoundError, InvalidError, UnavailableError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What a person is told. `link` may hold a secret of theirs in its fragment, which is shown to nobody else."""
+
+    title: str
+    body: str
+    incident_id: str | None = None
+    link: str | None = None
+
+
+class Notices(Protocol):
+    """Plain texts to people (messages)."""
+
+    async def notify(self, uow: UnitOfWork, recipient: str, notice: Notice, by: Principal) -> None:
+        """Queue a text to an endpoint or a responder's id. Raises InvalidError for an address nothing reaches,
+        NotFoundError for an unknown responder."""
+        ...
+
+    def wake(self) -> None: ...

@@ -6,7 +6,7 @@ return frozen domain objects; `get` raises NotFoundError, `find` answers None. L
 by `limit`, and continue `before` the id of the last row seen (ids sort by time).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +24,7 @@ from commhub.domain.recording import Prompt, Recording, Retention
 from commhub.domain.report import Report, Source
 from commhub.domain.task import Task
 from commhub.domain.timer import ClockName, Timer
+from commhub.ports.room_store import RoomRecords, Rooms
 
 
 class Reports(Protocol):
@@ -430,6 +431,10 @@ class UnitOfWork(Protocol):
     @property
     def recordings(self) -> Recordings: ...
     @property
+    def rooms(self) -> Rooms: ...
+    @property
+    def room_records(self) -> RoomRecords: ...
+    @property
     def sip(self) -> Sip: ...
     @property
     def twilio(self) -> TwilioLegs: ...
@@ -445,6 +450,11 @@ class UnitOfWork(Protocol):
     def record(self, fact: Fact) -> None:
         """Note what happened: a timeline row when it has an incident, and on the bus after the commit."""
         ...
+
+
+Also = Callable[[UnitOfWork], Awaitable[None]]
+"""What somebody wants written in a transaction of somebody else's: with it or not at all. It does nothing but write
+rows of its owner, because it may be run again."""
 
 
 class Store(Protocol):
