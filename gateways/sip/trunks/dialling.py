@@ -160,7 +160,9 @@ class Dialling(Ringing):
         never got it, or has lost it, begins now, and one that is dead is found out."""
         for transaction in self._ringing:
             transaction.start()
-        self._wait_for(self._line)
+        if self._waiting or self._dial.otherwise is not None:
+            # With nobody else to try there is nothing to gain by losing patience with one that may ring.
+            self._wait_for(self._line)
 
     def _page(self, invites: Sequence[StoredInvite]) -> Page:
         dial, order = self._dial, self._order
