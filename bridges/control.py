@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Generic, Self
 
 import structlog
 
-from bridges import metrics, protocol
+from bridges import metrics, wire
 from bridges.errors import ProtocolError, RefusedError
-from bridges.protocol import ControlAddress, Message
+from bridges.wire import ArgsT, ControlAddress, Dialect, Message
 from commhub.domain.errors import DomainError, InvalidError
 
 log = structlog.get_logger(__name__)
@@ -29,8 +29,8 @@ _BACKLOG_LIMIT = 8 << 20
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-class ControlServer:
-    """Listens at `address`. `begin` starts a request and returns its result's awaitable, in the order of
+class ControlServer(Generic[ArgsT]):
+    """Listens at `address` for who speaks `words`. `begin` starts a request and returns its result's awaitable, in the order of
     arrival; `acknowledged` is told which durable event a control has on record; `untold` are those it still
     has to hear of when it comes."""
 
@@ -39,8 +39,9 @@ class ControlServer:
         address: ControlAddress,
         secret: str | None,
         hello: Message,
+        words: Dialect[ArgsT, Any],
         *,
-        begin: Callable[[protocol.Args], Awaitable[object]],
+        begin: Callable[[ArgsT], Awaitable[object]],
         acknowledged: Callable[[str], None],
         untold: Callable[[], Iterable[Message]],
     ) -> None:
@@ -48,7 +49,8 @@ class ControlServer:
             raise InvalidError("a worker that listens beyond this machine needs a secret")
         self._address = address
         self._secret = secret
-        self._hello = hello
+        self._hello = {"protocol": words.version, **hello}
+        self._words = words
         self._begin = begin
         self._acknowledged = acknowledged
         self._untold = untold
@@ -57,7 +59,7 @@ class ControlServer:
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
-        address, limit = self._address, protocol.LINE_LIMIT
+        address, limit = self._address, wire.LINE_LIMIT
         if address.path is not None:
             listening = _listen(Path(address.path))
             self._server = await asyncio.start_unix_server(self._serve, sock=listening, limit=limit)
@@ -98,7 +100,7 @@ class ControlServer:
     def _write(self, writer: asyncio.StreamWriter, message: Message) -> None:
         if writer.is_closing():
             return
-        writer.write(protocol.line(message))
+        writer.write(wire.line(message))
         if writer.transport.get_write_buffer_size() > _BACKLOG_LIMIT:
             log.warning("control_too_slow")
             writer.transport.abort()
@@ -123,15 +125,15 @@ class ControlServer:
         """Read the other side's hello. Raises RefusedError."""
         try:
             async with asyncio.timeout(_HELLO_TIMEOUT_S):
-                hello = protocol.parse(await reader.readline()).get("hello")
+                hello = wire.parse(await reader.readline()).get("hello")
         except TimeoutError as error:
             raise RefusedError("no hello came") from error
         if not isinstance(hello, dict):
             raise RefusedError("the first line must be a hello")
-        if hello.get("protocol") != protocol.PROTOCOL:
+        if hello.get("protocol") != self._words.version:
             theirs = json.dumps(hello.get("protocol"))[:20]
             raise RefusedError(
-                f"control speaks worker protocol {theirs}, this worker {protocol.PROTOCOL}"
+                f"control speaks worker protocol {theirs}, this worker {self._words.version}"
             )
         secret = str(hello.get("secret") or "")
         if self._secret and not hmac.compare_digest(secret.encode(), self._secret.encode()):
@@ -147,7 +149,7 @@ class ControlServer:
             for message in self._untold():
                 self._write(writer, message)
             while text := await reader.readline():
-                self._take(protocol.parse(text), writer)
+                self._take(wire.parse(text), writer)
         finally:
             self._controls.remove(writer)
             metrics.CONTROLS.set(len(self._controls))
@@ -159,7 +161,7 @@ class ControlServer:
             return
         number = message.get("id")
         try:
-            work = self._begin(protocol.read_args(message))
+            work = self._begin(self._words.read_args(message))
         except DomainError as error:
             self._refuse(writer, number, error)
             return
@@ -171,7 +173,7 @@ class ControlServer:
         self, writer: asyncio.StreamWriter, number: object, work: Awaitable[object]
     ) -> None:
         try:
-            self._write(writer, protocol.answer(number, await work))
+            self._write(writer, wire.answer(number, await work))
         except DomainError as error:
             self._refuse(writer, number, error)
         except Exception:
@@ -183,7 +185,7 @@ class ControlServer:
 
     def _refuse(self, writer: asyncio.StreamWriter, number: object, error: DomainError) -> None:
         metrics.REFUSED.labels(error.code).inc()
-        self._write(writer, protocol.refusal(number, error))
+        self._write(writer, wire.refusal(number, error))
 
 
 def _listen(path: Path) -> socket.socket:

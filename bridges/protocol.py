@@ -1,15 +1,10 @@
-"""The worker protocol, version 2: JSON lines between control and a media worker (docs/protocols/worker.md).
+"""The worker protocol, version 2: what control and an audio worker say to each other (docs/protocols/worker.md).
 
-Requests carry the arguments of `ports.media.MediaEngine`, events those of `ports.inward.MediaIn`; the models are
-the ports' own dataclasses, checked where they enter.
+Requests carry the arguments of `ports.media.MediaEngine`, events those of `ports.inward.MediaIn`.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
+from dataclasses import dataclass
 
 from bridges.audio.events import (
     DtmfReceived,
@@ -21,8 +16,18 @@ from bridges.audio.events import (
     PlaybackEnded,
     RecordingFailed,
 )
-from bridges.errors import ProtocolError
-from commhub.domain.errors import DomainError, InvalidError
+from bridges.wire import (
+    LINE_LIMIT,
+    ControlAddress,
+    Dialect,
+    Message,
+    answer,
+    line,
+    parse,
+    read_as,
+    read_error,
+    refusal,
+)
 from commhub.ports.media import (
     FloorAction,
     LegShape,
@@ -34,11 +39,19 @@ from commhub.ports.media import (
     WebRtcOrder,
 )
 
-PROTOCOL = 2
-LINE_LIMIT = 4 << 20
-"""Bytes of the longest line: the status of a full worker."""
+__all__ = [
+    "LINE_LIMIT",
+    "ControlAddress",
+    "Message",
+    "answer",
+    "line",
+    "parse",
+    "read_as",
+    "read_error",
+    "refusal",
+]
 
-Message = Mapping[str, Any]
+PROTOCOL = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +184,6 @@ ARGS: Mapping[str, type[Args]] = {
     "load": LoadArgs,
     "journal": JournalArgs,
 }
-_OPS = {args: op for op, args in ARGS.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,108 +208,9 @@ EVENTS: Mapping[str, type[Event]] = {
     "recording_failed": RecordingFailed,
     "playback_ended": PlaybackEnded,
 }
-_EVENT_NAMES = {event: name for name, event in EVENTS.items()}
 
-_ERROR_KINDS: list[type[DomainError]] = [DomainError]
-_ERROR_KINDS += DomainError.__subclasses__()
-_ERRORS = {kind.code: kind for kind in _ERROR_KINDS}
-
-_adapters: dict[type[Any], TypeAdapter[Any]] = {}
-
-
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    """Building one costs a thousand times what using it does."""
-    if kind not in _adapters:
-        _adapters[kind] = TypeAdapter(kind)
-    return _adapters[kind]
-
-
-def read_as(kind: type[Any], value: object) -> Any:
-    """`value` as an instance of the dataclass `kind`. Raises InvalidError with the fields that do not fit."""
-    try:
-        return _adapter(kind).validate_python(value)
-    except ValidationError as error:
-        fields = "; ".join(
-            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
-        )
-        raise InvalidError(f"{kind.__name__} does not fit: {fields}") from error
-
-
-def line(message: Message) -> bytes:
-    """One message as it goes over the socket."""
-    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
-
-
-def parse(text: bytes) -> Message:
-    """One line as a message. Raises ProtocolError."""
-    try:
-        message = json.loads(text)
-    except ValueError as error:
-        raise ProtocolError("a line that is no JSON") from error
-    if not isinstance(message, dict):
-        raise ProtocolError("a line that is no JSON object")
-    return message
-
-
-def request(number: int, args: Args) -> Message:
-    return {"id": number, "op": _OPS[type(args)], "args": asdict(args)}
-
-
-def read_args(message: Message) -> Args:
-    """The arguments of a request. Raises InvalidError for an unknown operation or arguments that do not fit."""
-    kind = ARGS.get(str(message.get("op")))
-    if kind is None:
-        raise InvalidError(f"unknown operation {str(message.get('op'))[:40]}")
-    args: Args = read_as(kind, message.get("args", {}))
-    return args
-
-
-def answer(number: object, result: object) -> Message:
-    return {"id": number, "ok": result}
-
-
-def refusal(number: object, error: DomainError) -> Message:
-    return {"id": number, "error": {"code": error.code, "message": str(error)}}
-
-
-def read_error(message: Message) -> DomainError:
-    """The error of a refusal, as the class it was raised as."""
-    error = message.get("error")
-    code, text = (error.get("code"), error.get("message")) if isinstance(error, dict) else ("", "")
-    return _ERRORS.get(str(code), DomainError)(str(text or "refused by the media worker"))
-
-
-def event(happened: Event) -> Message:
-    return {"event": _EVENT_NAMES[type(happened)], "args": asdict(happened)}
-
-
-def read_event(message: Message) -> Event | None:
-    """The event, or None for one that a newer worker has and we do not know. Raises InvalidError."""
-    kind = EVENTS.get(str(message.get("event")))
-    if kind is None:
-        return None
-    happened: Event = read_as(kind, message.get("args", {}))
-    return happened
-
-
-@dataclass(frozen=True, slots=True)
-class ControlAddress:
-    """Where a worker listens: `unix:/run/commhub/worker.sock` or `tcp:host:port`."""
-
-    path: str | None
-    host: str = ""
-    port: int = 0
-
-    @classmethod
-    def parse(cls, text: str) -> "ControlAddress":
-        """Raises InvalidError."""
-        kind, _, rest = text.partition(":")
-        if kind == "unix" and rest:
-            return cls(rest)
-        host, _, port = rest.rpartition(":")
-        if kind == "tcp" and host and port.isdecimal() and int(port) < 65536:
-            return cls(None, host, int(port))
-        raise InvalidError(f"a worker's address is unix:PATH or tcp:HOST:PORT, not {text!r}")
-
-    def __str__(self) -> str:
-        return f"unix:{self.path}" if self.path else f"tcp:{self.host}:{self.port}"
+WORDS: Dialect[Args, Event] = Dialect(PROTOCOL, ARGS, EVENTS)
+request = WORDS.request
+read_args = WORDS.read_args
+event = WORDS.event
+read_event = WORDS.read_event

@@ -97,7 +97,7 @@ class MediaWorker:
         self._engine: AudioEngine | None = None
         self._thread: EngineThread | None = None
         self._recorder: Recorder | None = None
-        self._control: ControlServer | None = None
+        self._control: ControlServer[protocol.Args] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -154,7 +154,8 @@ class MediaWorker:
             control = ControlServer(
                 ControlAddress.parse(config.control),
                 config.secret,
-                {"protocol": protocol.PROTOCOL, "worker": config.name, "boot_id": self.boot_id},
+                {"worker": config.name, "boot_id": self.boot_id},
+                protocol.WORDS,
                 begin=self._begin,
                 acknowledged=recorder.told,
                 untold=self._untold,
