@@ -125,9 +125,8 @@ async def test_a_call_that_rang_when_control_was_killed_is_answered(
         await asyncio.to_thread(hub.wait_ready)
         await eventually(lambda: state_is("connected"), within_s=15)
         await asyncio.to_thread(desk.delete, f"/calls/{call['id']}")
+        # One call for the carrier: it would fail at a second one, or a CANCEL.
         await carrier.finish()
-        # One call for the carrier, asked for again by the same INVITE.
-        assert "CANCEL" not in carrier.log()
 
 
 async def test_what_may_not_be_called_is_said_in_words(desk):
