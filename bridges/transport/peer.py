@@ -5,34 +5,78 @@ alive as long as its checks come (RFC 7675 §5.1): a closed laptop says no goodb
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsParameters
 
 from bridges.transport.counts import TransportCounts
-from bridges.transport.private import IcePath, SrtpError, SrtpKeys, keys_of, open_dtls
+from bridges.transport.private import IcePath, SrtpKeys, keys_of, open_dtls
+from bridges.transport.sealing import (
+    RTP_HEADER,
+    Handle,
+    MediaArena,
+    RtpBatch,
+    Scratch,
+    is_rtcp,
+)
 from bridges.transport.stun import Address, Check, Credentials, answer_check
 
 log = structlog.get_logger(__name__)
 
 _EARLY_LIMIT = 64
 _RECORD_LIMIT = 64
-_STREAM_LIMIT = 8
-"""SSRCs one peer may use in its life: libsrtp keeps a state for each."""
+_STREAM_LIMIT = 16
+"""SSRCs one peer may use in its life: libsrtp keeps a state for each. Voice, and three layers of camera and screen with
+their repairs."""
 _HANDSHAKE_S = 30.0
 _PATH_LIMIT = 8
 """Addresses a peer may have proven: its networks, before and after it moved."""
-_HEADER = 12
-_LONGEST_PROTECTED = 1350
-"""Bytes of the longest packet pylibsrtp protects, with room for its tag."""
 
 Deliver = Callable[[bytes], None]
+DeliverBatch = Callable[[RtpBatch], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """The way to a far end: our socket, its address, the session that seals (None: plain RTP) and by how many bytes.
+    Another object whenever one of them changes."""
+
+    fd: int
+    address: Address
+    handle: Handle | None
+    tag: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """What all peers of a port share."""
+
+    fd: int
+    transmit: Callable[[bytes, Address], None]
+    scratch: Scratch
+    counts: TransportCounts
+
+
+class FarEnd(Protocol):
+    """To whom packets go; a `Peer`, or the plain RTP of a SIP call."""
+
+    @property
+    def outlet(self) -> Outlet | None:
+        """None while there is no way to it."""
+        ...
+
+    def send(self, packet: bytes, *, is_rtcp: bool = False) -> None:
+        """Seal one packet and send it; counted and dropped while there is no way."""
+        ...
 
 
 class Peer:
-    """A far end from its offer on. `deliver` gets its RTP in the clear, `deliver_rtcp` its RTCP."""
+    """A far end from its offer on. `deliver` gets its RTP in the clear packet by packet, or `deliver_batch` all that came
+    at once; `deliver_rtcp` its RTCP."""
 
     def __init__(
         self,
@@ -40,10 +84,10 @@ class Peer:
         certificate: RTCCertificate,
         *,
         is_server: bool,
-        transmit: Callable[[bytes, Address], None],
-        counts: TransportCounts,
+        wire: Wire,
         deliver: Deliver,
         deliver_rtcp: Deliver,
+        deliver_batch: DeliverBatch | None,
         now: float,
     ) -> None:
         self.credentials = Credentials()
@@ -54,10 +98,15 @@ class Peer:
         self.goal: Address | None = None
         """Where ours go: the path the far end nominated, or the first one it proved."""
         self.alive_at = now
-        self._transmit = transmit
-        self._counts = counts
+        self.takes_batches = deliver_batch is not None
+        self._transmit = wire.transmit
+        self._fd = wire.fd
+        self._scratch = wire.scratch
+        self._counts = wire.counts
         self._deliver = deliver
         self._deliver_rtcp = deliver_rtcp
+        self._deliver_batch = deliver_batch
+        self._outlet: Outlet | None = None
         self._path = IcePath(self._send_record, _RECORD_LIMIT)
         self._dtls = open_dtls(self._path, certificate, is_server=is_server)
         self._handshake: asyncio.Task[None] | None = None
@@ -109,47 +158,89 @@ class Peer:
             self._counts.crowded += 1
 
     def take_media(self, packet: bytes) -> None:
-        """One SRTP or SRTCP packet (told apart by RFC 5761 §4)."""
-        if self._keys is None:
-            if len(self._early) < _EARLY_LIMIT:
-                self._early.append(packet)
-                self._counts.early += 1
-            else:
-                self._counts.early_lost += 1
+        """One SRTP or SRTCP packet."""
+        keys = self._keys
+        if keys is None:
+            self._keep_early(packet)
             return
-        is_rtcp = len(packet) > 1 and 192 <= packet[1] <= 223
-        try:
-            if is_rtcp:
-                self._deliver_rtcp(self._keys.inward.unprotect_rtcp(packet))
-            elif len(packet) >= _HEADER and self._may_speak(packet):
-                clear = self._keys.inward.unprotect(packet)
-                self._streams.add(_ssrc_of(packet))
-                self._deliver(clear)
-        except (SrtpError, ValueError):
+        if len(packet) < RTP_HEADER:
             self._counts.refused_packets += 1
+            return
+        rtcp = is_rtcp(packet[1])
+        if not rtcp and not self._may_speak(_ssrc_of(packet)):
+            return
+        handle = keys.inward_handle
+        clear = self._scratch.open(handle, packet, rtcp=rtcp)
+        if clear is None:
+            self._counts.refused_packets += 1
+        elif rtcp:
+            self._deliver_rtcp(clear)
+        else:
+            self._streams.add(_ssrc_of(packet))
+            self._deliver(clear)
 
-    def _may_speak(self, packet: bytes) -> bool:
-        if _ssrc_of(packet) in self._streams or len(self._streams) < _STREAM_LIMIT:
+    def take_batch(self, arena: MediaArena, rows: Sequence[int]) -> None:
+        """SRTP and SRTCP of this peer where it was received, in the order it came; opened in place."""
+        keys, deliver = self._keys, self._deliver_batch
+        sizes = arena.sizes(max(rows) + 1)
+        if keys is None or deliver is None:
+            for row in rows:
+                self._keep_early(arena.data[row, : sizes[row]].tobytes())
+            return
+        handle = keys.inward_handle
+        media: list[int] = []
+        for row in rows:
+            head = arena.data[row]
+            if sizes[row] < RTP_HEADER:
+                self._counts.refused_packets += 1
+            elif is_rtcp(int(head[1])):
+                report = arena.open_rtcp(handle, row)
+                if report is None:
+                    self._counts.refused_packets += 1
+                else:
+                    self._deliver_rtcp(report)
+            elif self._may_speak(int(arena.words[row, 2])):
+                media.append(row)
+        if not media:
+            return
+        batch = arena.open_rtp(handle, media)
+        self._counts.refused_packets += len(media) - len(batch)
+        if len(batch):
+            self._streams.update(batch.ssrcs.tolist())
+            deliver(batch)
+
+    def _keep_early(self, packet: bytes) -> None:
+        if len(self._early) < _EARLY_LIMIT:
+            self._early.append(packet)
+            self._counts.early += 1
+        else:
+            self._counts.early_lost += 1
+
+    def _may_speak(self, ssrc: int) -> bool:
+        if ssrc in self._streams or len(self._streams) < _STREAM_LIMIT:
             return True
         self._counts.crowded += 1
         return False
 
     # Outward -------------------------------------------------------------------------------------------------
 
+    @property
+    def outlet(self) -> Outlet | None:
+        """The way by which a batch goes; None while media cannot flow."""
+        keys, goal = self._keys, self.goal
+        if keys is None or goal is None or not self.is_connected:
+            self._outlet = None
+        elif self._outlet is None or self._outlet.address != goal:
+            self._outlet = Outlet(self._fd, goal, keys.outward_handle, keys.tag)
+        return self._outlet
+
     def send(self, packet: bytes, *, is_rtcp: bool = False) -> None:
         """Protect one RTP (or RTCP) packet and send it; counted and dropped while there is no way."""
-        if (
-            not self.is_connected
-            or self._keys is None
-            or self.goal is None
-            or len(packet) > _LONGEST_PROTECTED
-        ):
+        if not self.is_connected or self._keys is None or self.goal is None:
             self._counts.unsent += 1
             return
-        outward = self._keys.outward
-        try:
-            sealed = outward.protect_rtcp(packet) if is_rtcp else outward.protect(packet)
-        except SrtpError:
+        sealed = self._scratch.seal(self._keys.outward_handle, packet, rtcp=is_rtcp)
+        if sealed is None:
             self._counts.unsent += 1
             return
         self._transmit(sealed, self.goal)
@@ -179,6 +270,9 @@ class Peer:
     def _use(self, keys: SrtpKeys) -> None:
         self._keys = keys
         early, self._early = self._early, []
+        if self.takes_batches and early:
+            self.take_batch(MediaArena.holding(early), range(len(early)))
+            return
         for packet in early:
             self.take_media(packet)
 

@@ -15,15 +15,19 @@ from typing import Self
 import structlog
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsParameters
 
+from bridges.transport.batch import source_address, source_key, widen_buffers
 from bridges.transport.counts import TransportCounts
-from bridges.transport.peer import Deliver, Peer
+from bridges.transport.peer import Deliver, DeliverBatch, Peer, Wire
+from bridges.transport.sealing import MediaArena, Scratch
 from bridges.transport.stun import Address, local_ufrag
 from commhub.domain.errors import UnavailableError
 from commhub.kit.clock import Clock
 
 log = structlog.get_logger(__name__)
 
-_BUFFER = 4 << 20
+_BUFFER = 8 << 20
+_BATCH = 512
+"""Packets taken at once, of all peers."""
 _WATCH_EVERY_S = 1.0
 _CERTIFICATE_DAYS_LEFT = 15
 
@@ -40,8 +44,9 @@ class PortConfig:
     max_peers: int = 512
 
 
-class WebRtcPort(asyncio.DatagramProtocol):
-    """Open while entered. `gone` is told of each peer that vanished, which is closed by then."""
+class WebRtcPort:
+    """Open while entered. `gone` is told of each peer that vanished, which is closed by then; `drained` is called after
+    each batch that was delivered. `gather_s` is how long a batch may wait for more."""
 
     def __init__(self, config: PortConfig, clock: Clock, gone: Callable[[Peer], None]) -> None:
         self.config = config
@@ -49,18 +54,24 @@ class WebRtcPort(asyncio.DatagramProtocol):
         self._clock = clock
         self._gone = gone
         self._by_ufrag: dict[str, Peer] = {}
-        self._by_address: dict[Address, Peer] = {}
+        self._by_address: dict[int, Peer] = {}
         self._certificate = RTCCertificate.generateCertificate()
-        self._transport: asyncio.DatagramTransport | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sock: socket.socket | None = None
+        self._arena = MediaArena(_BATCH)
+        self._scratch = Scratch()
+        self.drained: Callable[[], None] = lambda: None
+        self.gather_s = 0.0
+        self._gathering: asyncio.TimerHandle | None = None
         self._watching: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
     def address(self) -> Address:
         """What far ends are told. Raises UnavailableError while the port is closed."""
-        if self._transport is None:
+        if self._sock is None:
             raise UnavailableError("the WebRTC port is closed")
-        return self.config.advertise_host, int(self._transport.get_extra_info("sockname")[1])
+        return self.config.advertise_host, int(self._sock.getsockname()[1])
 
     @property
     def peers(self) -> int:
@@ -72,13 +83,13 @@ class WebRtcPort(asyncio.DatagramProtocol):
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             sock.setblocking(False)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+            widen_buffers(sock, _BUFFER)
             sock.bind((self.config.bind_host, self.config.port))
-            self._transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=sock)
+            loop.add_reader(sock.fileno(), self._readable)
         except BaseException:
             sock.close()
             raise
+        self._loop, self._sock = loop, sock
         self._watching = asyncio.create_task(self._watch(), name="webrtc-consent")
         return self
 
@@ -96,9 +107,12 @@ class WebRtcPort(asyncio.DatagramProtocol):
             self.close(peer)
         if self._closing:
             await asyncio.wait(self._closing)
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
+        if self._gathering is not None:
+            self._gathering.cancel()
+        if self._sock is not None and self._loop is not None:
+            self._loop.remove_reader(self._sock.fileno())
+            self._sock.close()
+            self._sock = None
 
     # Peers ---------------------------------------------------------------------------------------------------
 
@@ -107,11 +121,12 @@ class WebRtcPort(asyncio.DatagramProtocol):
         remote: RTCDtlsParameters,
         *,
         is_server: bool,
-        deliver: Deliver,
         deliver_rtcp: Deliver,
+        deliver: Deliver = lambda _: None,
+        deliver_batch: DeliverBatch | None = None,
     ) -> Peer:
         """Expect a far end. Raises UnavailableError when there is no room for another."""
-        if self._transport is None:
+        if self._sock is None:
             raise UnavailableError("the WebRTC port is closed")
         if self.peers >= self.config.max_peers:
             raise UnavailableError("this media worker has no room for another browser")
@@ -119,10 +134,15 @@ class WebRtcPort(asyncio.DatagramProtocol):
             remote,
             self._current_certificate(),
             is_server=is_server,
-            transmit=self._transmit,
-            counts=self.counts,
+            wire=Wire(
+                fd=self._sock.fileno(),
+                transmit=self._transmit,
+                scratch=self._scratch,
+                counts=self.counts,
+            ),
             deliver=deliver,
             deliver_rtcp=deliver_rtcp,
+            deliver_batch=deliver_batch,
             now=self._clock.monotonic(),
         )
         self._by_ufrag[peer.credentials.ufrag] = peer
@@ -139,8 +159,8 @@ class WebRtcPort(asyncio.DatagramProtocol):
         """Forget the peer; its goodbye leaves in the background."""
         self._by_ufrag.pop(peer.credentials.ufrag, None)
         for address in peer.addresses:
-            if self._by_address.get(address) is peer:
-                del self._by_address[address]
+            if self._by_address.get(source_key(*address)) is peer:
+                del self._by_address[source_key(*address)]
         task = asyncio.ensure_future(peer.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
@@ -170,25 +190,59 @@ class WebRtcPort(asyncio.DatagramProtocol):
 
     # The socket ----------------------------------------------------------------------------------------------
 
-    def datagram_received(self, data: bytes, addr: Address) -> None:
-        """Sort by the first byte (RFC 7983 §7)."""
-        self.counts.received += 1
-        kind = data[0] if data else 255
-        if kind < 4:
-            self._check(data, addr)
+    def _readable(self) -> None:
+        """Take what waits, or, when gathering, let more come first: larger batches are cheaper for everybody."""
+        if self.gather_s and self._loop is not None and self._sock is not None:
+            self._loop.remove_reader(self._sock.fileno())
+            self._gathering = self._loop.call_later(self.gather_s, self._gathered)
             return
-        peer = self._by_address.get(addr)
-        if peer is None:
-            self.counts.strangers += 1
-        elif 20 <= kind < 64:
-            peer.take_record(data)
-        elif 128 <= kind < 192:
-            peer.take_media(data)
-        else:
-            self.counts.shapeless += 1
+        self._drain()
 
-    def error_received(self, exc: Exception) -> None:
-        """A far end's host said nobody listens there; its checks will stop, which is what counts."""
+    def _gathered(self) -> None:
+        self._gathering = None
+        if self._sock is not None and self._loop is not None:
+            self._loop.add_reader(self._sock.fileno(), self._readable)
+            self._drain()
+
+    def _drain(self) -> None:
+        sock = self._sock
+        if sock is None:
+            return
+        try:
+            self.take(self._arena.drain(sock.fileno(), 0, self._arena.capacity))
+            self.drained()
+        except Exception:  # one far end's packet must not end the reading for all
+            log.exception("webrtc_batch_failed")
+
+    def take(self, count: int) -> None:
+        """Sort the arena's packets by their first byte (RFC 7983 §7)."""
+        arena = self._arena
+        self.counts.received += count
+        sizes = arena.sizes(count).tolist()
+        kinds = arena.data[:count, 0].tolist()
+        cut = arena.truncated(count)
+        batches: dict[Peer, list[int]] = {}
+        for row, (kind, key) in enumerate(zip(kinds, arena.keys(count).tolist(), strict=True)):
+            size = sizes[row]
+            if size and kind < 4:
+                self._check(arena.data[row, :size].tobytes(), source_address(key))
+                continue
+            peer = self._by_address.get(key)
+            if peer is None:
+                self.counts.strangers += 1
+            elif not size or cut[row]:
+                self.counts.shapeless += 1
+            elif 128 <= kind < 192:
+                if peer.takes_batches:
+                    batches.setdefault(peer, []).append(row)
+                else:
+                    peer.take_media(arena.data[row, :size].tobytes())
+            elif 20 <= kind < 64:
+                peer.take_record(arena.data[row, :size].tobytes())
+            else:
+                self.counts.shapeless += 1
+        for peer, rows in batches.items():
+            peer.take_batch(arena, rows)
 
     def _check(self, data: bytes, source: Address) -> None:
         ufrag = local_ufrag(data)
@@ -201,13 +255,19 @@ class WebRtcPort(asyncio.DatagramProtocol):
             self.counts.forged_checks += 1
             return
         self.counts.checks += 1
-        self._by_address[source] = peer
+        self._by_address[source_key(*source)] = peer
         surplus = peer.surplus_address()
-        if surplus is not None and self._by_address.get(surplus) is peer:
-            del self._by_address[surplus]
+        if surplus is not None and self._by_address.get(source_key(*surplus)) is peer:
+            del self._by_address[source_key(*surplus)]
         self._transmit(check.answer, source)
 
     def _transmit(self, data: bytes, goal: Address) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.sendto(data, goal)
-            self.counts.sent += 1
+        if self._sock is None:
+            return
+        try:
+            self._sock.sendto(data, goal)
+        except OSError:
+            # A full buffer, or a host nobody reaches: its checks will stop, which is what counts.
+            self.counts.unsent += 1
+            return
+        self.counts.sent += 1
