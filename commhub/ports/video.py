@@ -42,8 +42,10 @@ SPEAKER = "speaker"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoundPlace:
-    """Where the audio engine expects the voice of this session (`MediaEngine.reserve`), and in what."""
+    """Where the audio engine expects the voice of a leg (`MediaEngine.reserve`), and in what. All sessions of one leg share
+    one way there: who publishes by WHIP and views by WHEP is one voice and one ear, and does not hear itself."""
 
+    leg_id: str
     address: RtpAddress
     audio: AudioFormat
 
@@ -165,10 +167,11 @@ class ViewMeter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoStatus:
-    """`boot_id` changes when the worker was restarted and has forgotten its sessions."""
+    """`boot_id` changes when the worker was restarted and has forgotten its sessions. `sessions` are the ids of all it has."""
 
     worker: str
     boot_id: str
+    sessions: Sequence[str] = field(default=())
     sources: Sequence[SourceMeter] = field(default=())
     views: Sequence[ViewMeter] = field(default=())
 
@@ -198,6 +201,11 @@ class VideoEngine(Protocol):
 
     async def view(self, order: ViewOrder, offer: str) -> Answered:
         """Answer a WHEP offer; the first picture follows from the cache of the source's last key frame on."""
+        ...
+
+    async def place_sound(self, session_id: str, sound: SoundPlace | None) -> RtpAddress | None:
+        """The session's sound goes elsewhere from now on, or (None) nowhere, while its picture goes on. Returns the address
+        it comes from there; None for a session that agreed to no sound. Raises NotFoundError."""
         ...
 
     async def show(self, session_id: str, source_id: str, best: Layer) -> None:
