@@ -20,6 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from commhub.db.backend import Backend
 from commhub.db.errors import StoreError, translated
+from commhub.db.prepared import driver_of
 from commhub.db.sqlite import SqliteBackend
 from commhub.db.types import dumps
 
@@ -27,6 +28,7 @@ R = TypeVar("R")
 
 BUSY_TIMEOUT_S = 5.0
 _READERS = 4
+_STATEMENTS = 512
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -91,7 +93,13 @@ def _sqlite_writer(url: URL) -> Engine:
 
 
 def _sqlite(url: URL, *, begin: str, pragmas: tuple[str, ...]) -> Engine:
-    connect: dict[str, Any] = {"isolation_level": None, "timeout": BUSY_TIMEOUT_S}
+    connect: dict[str, Any] = {
+        "isolation_level": None,
+        "timeout": BUSY_TIMEOUT_S,
+        # A lane uses it from its own thread and from the event loop's, never from both at once.
+        "check_same_thread": False,
+        "cached_statements": _STATEMENTS,
+    }
     engine = create_engine(
         url, json_serializer=dumps, hide_parameters=True, connect_args=connect, poolclass=NullPool
     )
@@ -105,6 +113,8 @@ def _sqlite(url: URL, *, begin: str, pragmas: tuple[str, ...]) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin_transaction(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        # A snapshot may have begun with a statement that went to the driver itself.
+        if not driver_of(connection).in_transaction:
+            connection.exec_driver_sql(begin)
 
     return engine

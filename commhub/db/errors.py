@@ -5,6 +5,7 @@ unique key is taken), InvalidError (a value or a reference the schema does not a
 is a mistake of ours and passes through untouched.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,14 +30,13 @@ _FOREIGN_KEY = ("23503", "SQLITE_CONSTRAINT_FOREIGNKEY")
 _CONNECTING_FAILED = (OSError, TimeoutError, PoolTimeoutError)
 
 
-def _code(error: DBAPIError) -> str:
+def _code(origin: object) -> str:
     """The SQLSTATE of PostgreSQL or the error name of SQLite."""
-    origin = error.orig
     return str(getattr(origin, "sqlstate", None) or getattr(origin, "sqlite_errorname", None) or "")
 
 
-def _is_passing(error: DBAPIError, code: str) -> bool:
-    if error.connection_invalidated or code.startswith(_PASSING_CLASSES):
+def _is_passing(code: str) -> bool:
+    if code.startswith(_PASSING_CLASSES):
         return True
     # Of SQLite's codes only the generic one speaks of the statement; the others of file, lock or disk.
     return code.startswith("SQLITE_") and not code.startswith(
@@ -44,13 +44,15 @@ def _is_passing(error: DBAPIError, code: str) -> bool:
     )
 
 
-def _of_database(error: DBAPIError) -> DomainError | None:
-    code = _code(error)
+def _of_database(
+    origin: object, *, breaks_a_key: bool, is_lost: bool = False
+) -> DomainError | None:
+    code = _code(origin)
     if code in _FOREIGN_KEY:
         return InvalidError("this refers to something that is not there")
-    if isinstance(error, IntegrityError):
+    if breaks_a_key:
         return ConflictError("something with the same key is there already")
-    if _is_passing(error, code):
+    if is_lost or _is_passing(code):
         return UnavailableError("the database is not available just now")
     return (
         InvalidError("a value does not fit the database")
@@ -62,7 +64,13 @@ def _of_database(error: DBAPIError) -> DomainError | None:
 def _in_our_words(error: StatementError) -> DomainError | None:
     if isinstance(error.orig, DomainError):
         return error.orig
-    return _of_database(error) if isinstance(error, DBAPIError) else None
+    if not isinstance(error, DBAPIError):
+        return None
+    return _of_database(
+        error.orig,
+        breaks_a_key=isinstance(error, IntegrityError),
+        is_lost=error.connection_invalidated,
+    )
 
 
 @contextmanager
@@ -72,6 +80,12 @@ def translated() -> Iterator[None]:
         yield
     except StatementError as error:
         ours = _in_our_words(error)
+        if ours is None:
+            raise
+        raise ours from error
+    except sqlite3.Error as error:
+        # Of a statement that went to the driver itself.
+        ours = _of_database(error, breaks_a_key=isinstance(error, sqlite3.IntegrityError))
         if ours is None:
             raise
         raise ours from error

@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlalchemy import Connection, func, select
 
 from commhub.db.engine import in_transaction, is_sqlite_url, parse_url
-from commhub.db.pending import is_sqlite
+from commhub.db.prepared import is_sqlite
 from commhub.db.schema import HEAD, current_revision
 
 # Any constant: PostgreSQL's advisory lock that lets one process at a time migrate.

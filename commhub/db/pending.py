@@ -9,20 +9,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
-from sqlalchemy import (
-    Connection,
-    FromClause,
-    Table,
-    Update,
-    bindparam,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, FromClause, Table, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from commhub.db.codec import Row
+from commhub.db.prepared import Prepared, is_sqlite
 from commhub.db.tables import dispatch, metadata
 from commhub.domain.errors import NotFoundError
 
@@ -32,6 +23,9 @@ Work = Callable[[Connection], None]
 _TENANT, _KEY = "_tenant", "_key"
 
 _ORDER = {table: place for place, table in enumerate(metadata.sorted_tables)}
+
+# More than these are better sent from a thread.
+_FEW = 32
 
 # Any constant: the space of PostgreSQL's advisory locks that order the timeline.
 _TIMELINE_LOCK = 0x74696D65
@@ -60,8 +54,8 @@ def _key_of(table: Table) -> str:
 
 
 @cache
-def _update_by_key(table: Table, columns: tuple[str, ...]) -> Update:
-    return (
+def _update_by_key(table: Table, columns: tuple[str, ...]) -> Prepared:
+    return Prepared(
         update(table)
         .where(table.c.tenant == bindparam(_TENANT), table.c[_key_of(table)] == bindparam(_KEY))
         .values({name: bindparam(name) for name in columns})
@@ -69,18 +63,33 @@ def _update_by_key(table: Table, columns: tuple[str, ...]) -> Update:
 
 
 @cache
-def insert_or_leave(table: Table, *, on_sqlite: bool) -> sqlite.Insert | postgresql.Insert:
+def _insert(table: Table, columns: tuple[str, ...]) -> Prepared:
+    return Prepared(insert(table).inline(), columns)
+
+
+@cache
+def insert_or_leave(table: Table, columns: tuple[str, ...], *, on_sqlite: bool) -> Prepared:
     """INSERT that leaves out a row whose unique key is there already."""
-    return dialect_insert(table, on_sqlite=on_sqlite).on_conflict_do_nothing()
+    statement = dialect_insert(table, on_sqlite=on_sqlite).on_conflict_do_nothing()
+    return Prepared(statement, columns)
+
+
+@cache
+def insert_or_replace(table: Table, columns: tuple[str, ...], *, on_sqlite: bool) -> Prepared:
+    """INSERT, or UPDATE of the row with the same primary key; its hub of origin stays."""
+    statement = dialect_insert(table, on_sqlite=on_sqlite)
+    keys = [column.name for column in table.primary_key]
+    replaced = {
+        column.name: statement.excluded[column.name]
+        for column in table.c
+        if column.name not in {*keys, "hub"}
+    }
+    return Prepared(statement.on_conflict_do_update(index_elements=keys, set_=replaced), columns)
 
 
 def dialect_insert(table: Table, *, on_sqlite: bool) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that knows ON CONFLICT; both databases write it alike."""
     return sqlite.insert(table) if on_sqlite else postgresql.insert(table)
-
-
-def is_sqlite(connection: Connection) -> bool:
-    return connection.dialect.name == "sqlite"
 
 
 @dataclass(slots=True)
@@ -97,6 +106,12 @@ class Batch:
     def __bool__(self) -> bool:
         return bool(self.new or self.changed or self.deferred)
 
+    @property
+    def is_small(self) -> bool:
+        """Whether it is sent in no time."""
+        rows = sum(map(len, self.new.values())) + sum(map(len, self.changed.values()))
+        return not self.deferred and rows <= _FEW
+
     def send(self, connection: Connection) -> None:
         for table in sorted(self.new, key=_ORDER.__getitem__):
             self._insert(connection, table)
@@ -112,11 +127,13 @@ class Batch:
             connection.execute(
                 select(func.pg_advisory_xact_lock(_TIMELINE_LOCK, func.hashtext(self.tenant)))
             )
+        rows = self.new[table]
+        columns = tuple(rows[0])
         if table in self.once:
-            statement = insert_or_leave(table, on_sqlite=is_sqlite(connection))
-            connection.execute(statement, self.new[table])
+            statement = insert_or_leave(table, columns, on_sqlite=is_sqlite(connection))
         else:
-            connection.execute(insert(table), self.new[table])
+            statement = _insert(table, columns)
+        statement.run_all(connection, rows)
 
     def _update(self, connection: Connection, table: Table) -> None:
         by_columns: dict[tuple[str, ...], list[Row]] = {}
@@ -124,11 +141,7 @@ class Batch:
             wanted = row | {_TENANT: self.tenant, _KEY: key}
             by_columns.setdefault(tuple(row), []).append(wanted)
         for columns, rows in by_columns.items():
-            statement = _update_by_key(table, columns)
-            if connection.dialect.supports_sane_multi_rowcount:
-                found = connection.execute(statement, rows).rowcount
-            else:
-                found = sum(connection.execute(statement, row).rowcount for row in rows)
+            found = _update_by_key(table, columns).run_all(connection, rows)
             if found != len(rows):
                 raise NotFoundError(f"{len(rows) - found} of the {table.name} to change are gone")
 

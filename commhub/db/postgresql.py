@@ -23,7 +23,8 @@ class PostgresTurn:
         self._backend = backend
         self._connection = connection
 
-    async def run(self, work: Callable[[Connection], R], /) -> R:
+    async def run(self, work: Callable[[Connection], R], /, *, small: bool = False) -> R:
+        del small
         return await self._connection.run_sync(work)
 
     async def commit(self, last: Batch, publish: Callable[[], None]) -> None:
@@ -81,7 +82,12 @@ class PostgresBackend:
                 await connection.execution_options(
                     isolation_level="REPEATABLE READ", postgresql_readonly=True
                 )
-            yield connection.run_sync
+
+            async def run(work: Callable[[Connection], R], /, *, small: bool = False) -> R:
+                del small
+                return await connection.run_sync(work)
+
+            yield run
         finally:
             await connection.close()
 

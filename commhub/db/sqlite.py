@@ -1,15 +1,20 @@
-"""SQLite: one writer at a time, several readers beside it, and commits shared by those who wait.
+"""SQLite: one writer at a time, several readers beside it, and commits shared by those who come together.
 
 A commit waits for the disk (`synchronous=FULL`), and only one can run. So when somebody already queues for
-the writer, a finished turn does not commit at once: the next turn goes on in the same database
-transaction behind a savepoint of its own, and one commit then serves all of them (group commit). Nobody's
-`commit` returns before the disk has it, and nobody who saw another's unsettled rows leaves before they are
+the writer, or the last commit was only just made, a finished turn does not commit at once: the next turn goes on in
+the same database transaction behind a savepoint of its own, and one commit then serves all of them (group commit).
+Nobody's `commit` returns before the disk has it, and nobody who saw another's unsettled rows leaves before they are
 settled. Alone, a turn is BEGIN IMMEDIATE … COMMIT with no detour.
+
+What waits for the disk or for another process's lock does so on the lane's thread; statements of a turn that are
+small are done at once (`lanes`).
 """
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -20,12 +25,16 @@ from commhub.db.errors import translated
 from commhub.db.lanes import Lane, ReadingLanes
 from commhub.db.metrics import GROUPED_TURNS
 from commhub.db.pending import Batch
+from commhub.db.prepared import driver_of
 from commhub.db.transaction import Run
 from commhub.domain.errors import UnavailableError
 
 R = TypeVar("R")
 
 Publish = Callable[[], None]
+
+# So many more turns share a commit when they come fast, and nobody waits noticeably longer.
+COMMITS_APART_S = 0.002
 
 log = structlog.get_logger(__name__)
 
@@ -61,34 +70,20 @@ class SqliteTurn:
         self._backend = backend
         self._lane = backend.writer
         self._group = group
-        self._touched = False
+        self._has_begun = False
 
-    async def run(self, work: Callable[[Connection], R], /) -> R:
+    async def run(self, work: Callable[[Connection], R], /, *, small: bool = False) -> R:
+        if small and self._begins_at_once():
+            return self._lane.at_once(work)
         return await self._lane.run(lambda connection: self._inside(connection, work))
 
     async def commit(self, last: Batch, publish: Publish) -> None:
-        alone = self._group is None and not self._backend.somebody_waits
-
-        def finish(connection: Connection) -> None:
-            try:
-                self._inside(connection, last.send)
-                nested = connection.get_nested_transaction()
-                if nested is not None:
-                    nested.commit()
-                if alone:
-                    connection.commit()
-            except BaseException:
-                self._undo(connection)
-                raise
-
-        def committed() -> None:
-            if alone:
-                publish()
+        if self._has_begun or last:
+            alone = self._group is None and self._backend.nobody_else_comes
+            if last.is_small and self._begins_at_once():
+                await self._finish_at_once(last, publish, alone=alone)
             else:
-                self._group = self._backend.join(publish)
-
-        if self._touched or last:
-            await self._end(finish, committed)
+                await self._finish(last, publish, alone=alone)
         elif self._group is None:
             self._backend.release()
             publish()
@@ -99,50 +94,146 @@ class SqliteTurn:
             await self._group.wait()
 
     async def rollback(self) -> None:
-        if not self._touched:
+        if not self._has_begun:
             self._backend.release()
-            return
-        await self._end(self._undo, lambda: None)
+        elif self._lane.is_idle:
+            self._lane.at_once(self._undo)
+            self._leave()
+        else:
+            await self._end(self._undo, lambda: None)
         if self._group is not None:
             await self._group.wait()
 
+    # --- its beginning -------------------------------------------------------------------------------
+
+    def _begins_at_once(self) -> bool:
+        """Whether its statements may be done at once: nothing is under way, and the transaction is there without
+        waiting for another process. What goes wrong here goes wrong again on the thread, which tells of it."""
+        if not self._lane.is_idle:
+            return False
+        if not self._has_begun:
+            self._has_begun = self._lane.at_once(self._begin_unless_locked)
+        return self._has_begun
+
+    def _begin_unless_locked(self, connection: Connection) -> bool:
+        driver = driver_of(connection)
+        patience = driver.execute("PRAGMA busy_timeout").fetchone()[0]
+        driver.execute("PRAGMA busy_timeout=0")
+        try:
+            self._begin(connection)
+        except (SQLAlchemyError, sqlite3.Error):
+            return False
+        finally:
+            driver.execute(f"PRAGMA busy_timeout={patience}")
+        return True
+
+    def _begin(self, connection: Connection) -> None:
+        if self._group is None:
+            connection.begin()
+        else:
+            driver_of(connection).execute("SAVEPOINT turn")
+
     def _inside(self, connection: Connection, work: Callable[[Connection], R]) -> R:
-        if not self._touched:
-            self._touched = True
-            if self._group is not None:
-                connection.begin_nested()
+        if not self._has_begun:
+            self._begin(connection)
+            self._has_begun = True
         return work(connection)
 
+    # --- its end -------------------------------------------------------------------------------------
+
+    async def _finish_at_once(self, last: Batch, publish: Publish, *, alone: bool) -> None:
+        try:
+            with translated():
+                self._lane.at_once(partial(self._send_last, last))
+        except BaseException:
+            self._leave()
+            raise
+        if alone:
+            await self._end(self._commit, partial(self._backend.settle_alone, publish))
+        else:
+            self._group = self._backend.join(publish)
+            self._leave()
+
+    async def _finish(self, last: Batch, publish: Publish, *, alone: bool) -> None:
+        def finish(connection: Connection) -> None:
+            self._send_last(last, connection)
+            if alone:
+                self._commit(connection)
+
+        def finished() -> None:
+            if alone:
+                self._backend.settle_alone(publish)
+            else:
+                self._group = self._backend.join(publish)
+
+        await self._end(finish, finished)
+
+    def _send_last(self, last: Batch, connection: Connection) -> None:
+        try:
+            self._inside(connection, last.send)
+            if self._group is not None:
+                driver_of(connection).execute("RELEASE turn")
+        except BaseException:
+            self._undo(connection)
+            raise
+
+    def _commit(self, connection: Connection) -> None:
+        try:
+            connection.commit()
+        except BaseException:
+            self._undo(connection)
+            raise
+
     async def _end(self, work: Callable[[Connection], None], then: Callable[[], None]) -> None:
-        """Do the turn's last work, then `then` if it succeeded, and let the next turn begin: all of that
-        also when the caller is cancelled meanwhile."""
+        """Do the turn's last work on the lane's thread, then `then` if it succeeded, and let the next turn begin: all
+        of that also when the caller is cancelled meanwhile."""
 
         def ended(done: asyncio.Future[None]) -> None:
             if not done.cancelled() and done.exception() is None:
                 then()
-            if self._group is not None and self._group.broken is not None:
-                self._backend.give_up(self._group)
-            self._backend.release()
+            self._leave()
 
         ending = self._lane.start(work)
         ending.add_done_callback(ended)
         with translated():
             await asyncio.shield(ending)
 
+    def _leave(self) -> None:
+        """Let the next turn begin."""
+        if self._group is not None and self._group.broken is not None:
+            self._backend.give_up(self._group)
+        self._backend.release()
+
     def _undo(self, connection: Connection) -> None:
         """Take back this turn only. When its savepoint is gone, because the database gave up on the whole
         transaction by itself, the finished turns before it are lost with it."""
         if self._group is None:
             self._lane.reset(connection)
-            return
-        nested = connection.get_nested_transaction()
-        if nested is None:
-            return
-        try:
-            nested.rollback()
-        except SQLAlchemyError as failure:
-            self._group.broken = failure
-            self._lane.reset(connection)
+        elif self._has_begun:
+            try:
+                driver_of(connection).execute("ROLLBACK TO turn")
+                driver_of(connection).execute("RELEASE turn")
+            except sqlite3.Error as failure:
+                self._group.broken = failure
+                self._lane.reset(connection)
+
+
+class SqliteSnapshot:
+    """A read transaction on a lane of its own; it begins with the first question."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+
+    async def run(self, work: Callable[[Connection], R], /, *, small: bool = False) -> R:
+        if small and self._lane.is_idle:
+            return self._lane.at_once(lambda connection: self._inside(connection, work))
+        return await self._lane.run(lambda connection: self._inside(connection, work))
+
+    def _inside(self, connection: Connection, work: Callable[[Connection], R]) -> R:
+        driver = driver_of(connection)
+        if not driver.in_transaction:
+            driver.execute("BEGIN")
+        return work(connection)
 
 
 class SqliteBackend:
@@ -157,6 +248,7 @@ class SqliteBackend:
         self._waiting = 0
         self._group: Group | None = None
         self._committing: set[asyncio.Task[None]] = set()
+        self._settled_at = 0.0
 
     async def turn(self) -> SqliteTurn:
         self._waiting += 1
@@ -169,7 +261,7 @@ class SqliteBackend:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Run]:
         async with self._readers.lane() as lane:
-            yield lane.run
+            yield SqliteSnapshot(lane).run
 
     async def close(self) -> None:
         await asyncio.gather(*self._committing)
@@ -179,13 +271,17 @@ class SqliteBackend:
     # --- for turns -----------------------------------------------------------------------------------
 
     @property
-    def somebody_waits(self) -> bool:
-        """Whether another turn could use the transaction that is open now."""
-        return self._waiting > 0
+    def nobody_else_comes(self) -> bool:
+        """Whether no other turn is likely to share the transaction that is open now."""
+        return self._waiting == 0 and self._pause_s() <= 0
+
+    def _pause_s(self) -> float:
+        """Until the next commit may be made."""
+        return self._settled_at + COMMITS_APART_S - asyncio.get_running_loop().time()
 
     def join(self, publish: Publish) -> Group:
-        """Leave a finished turn to the next commit. The first one of a group calls for that commit, which
-        queues for the writer behind the turns that wait already."""
+        """Leave a finished turn to the next commit. The first one of a group calls for that commit, which after a
+        pause queues for the writer behind the turns that wait already."""
         if self._group is None:
             self._group = Group()
             committing = asyncio.create_task(self._commit_group(), name="sqlite-ending")
@@ -193,6 +289,11 @@ class SqliteBackend:
             committing.add_done_callback(self._committing.discard)
         self._group.publish.append(publish)
         return self._group
+
+    def settle_alone(self, publish: Publish) -> None:
+        """A turn has committed by itself."""
+        self._settled_at = asyncio.get_running_loop().time()
+        publish()
 
     def release(self) -> None:
         """Let the next turn begin."""
@@ -204,6 +305,8 @@ class SqliteBackend:
         group.settle(group.broken)
 
     async def _commit_group(self) -> None:
+        if (pause_s := self._pause_s()) > 0:
+            await asyncio.sleep(pause_s)
         async with self._lock:
             group, self._group = self._group, None
             if group is None:
@@ -216,4 +319,5 @@ class SqliteBackend:
                 failure = error
                 await self.writer.run(self.writer.reset)
             GROUPED_TURNS.observe(len(group.publish))
+            self._settled_at = asyncio.get_running_loop().time()
             group.settle(failure)

@@ -5,43 +5,24 @@ connection lives: SQLite's thread (one trip for whatever goes together), or asyn
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, FromClause, Select, Table, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
 from commhub.db.codec import Row
 from commhub.db.errors import translated
-from commhub.db.pending import (
-    Batch,
-    Owner,
-    Pending,
-    Work,
-    dialect_insert,
-    insert_or_leave,
-)
+from commhub.db.pending import Batch, Owner, Pending, Work, insert_or_leave, insert_or_replace
+from commhub.db.prepared import Prepared
 
 R = TypeVar("R")
 
 
 class Run(Protocol):
-    """Carries work to the connection and brings back its result or its exception."""
+    """Carries work to the connection and brings back its result or its exception. `small` work takes microseconds:
+    it may be done at once, on the event loop's thread."""
 
-    async def __call__(self, work: Callable[[Connection], R], /) -> R: ...
-
-
-@cache
-def _insert_or_replace(table: Table, *, on_sqlite: bool) -> sqlite.Insert | postgresql.Insert:
-    statement = dialect_insert(table, on_sqlite=on_sqlite)
-    keys = [column.name for column in table.primary_key]
-    replaced = {
-        column.name: statement.excluded[column.name]
-        for column in table.c
-        if column.name not in {*keys, "hub"}
-    }
-    return statement.on_conflict_do_update(index_elements=keys, set_=replaced)
+    async def __call__(self, work: Callable[[Connection], R], /, *, small: bool = False) -> R: ...
 
 
 class Transaction:
@@ -79,7 +60,8 @@ class Transaction:
 
     async def flush(self) -> None:
         """Send everything that waits."""
-        await self._call(self._pending.take_all().send)
+        batch = self._pending.take_all()
+        await self._call(batch.send, small=batch.is_small)
 
     def last_writes(self) -> Batch:
         """What the commit has to send first."""
@@ -90,19 +72,29 @@ class Transaction:
     async def insert_new(self, table: Table, row: Row) -> bool:
         """Insert now; False when one of its unique keys is there already (also: when another transaction
         that held the key has committed it meanwhile)."""
-        return await self.write(table, insert_or_leave(table, on_sqlite=self.on_sqlite), row) > 0
+        self._own(row)
+        statement = insert_or_leave(table, tuple(row), on_sqlite=self.on_sqlite)
+        return await self.change(table, statement, row) > 0
 
     async def put(self, table: Table, row: Row) -> None:
         """Insert, or replace the row with the same primary key (its hub of origin stays)."""
-        await self.write(table, _insert_or_replace(table, on_sqlite=self.on_sqlite), row)
+        self._own(row)
+        statement = insert_or_replace(table, tuple(row), on_sqlite=self.on_sqlite)
+        await self.change(table, statement, row)
 
-    async def write(self, table: Table, statement: Any, row: Row | None = None) -> int:
-        """Run an INSERT, UPDATE or DELETE on `table` after what waits for it; return the rows it touched."""
+    async def change(self, table: Table, statement: Prepared, row: Row) -> int:
+        """Run a prepared INSERT, UPDATE or DELETE of few rows after what waits for `table`; return the rows it
+        touched."""
         self.must_write()
-        if row is not None:
-            row["tenant"], row["hub"] = self.owner.tenant, self.owner.hub
+        return await self._after_pending(
+            [table], lambda connection: statement.run(connection, row), small=True
+        )
+
+    async def write(self, table: Table, statement: Any) -> int:
+        """The same for a statement that is made for this once, and for many rows."""
+        self.must_write()
         touched: int = await self._after_pending(
-            [table], lambda connection: connection.execute(statement, row).rowcount
+            [table], lambda connection: connection.execute(statement).rowcount
         )
         return touched
 
@@ -122,6 +114,13 @@ class Transaction:
             tables, lambda connection: connection.execute(statement).all()
         )
 
+    async def ask(self, question: Prepared, table: Table, **values: object) -> Sequence[Any]:
+        """The few rows of a prepared SELECT from `table`, which names `tenant` itself."""
+        values["tenant"] = self.owner.tenant
+        return await self._after_pending(
+            (table,), lambda connection: question.rows(connection, values), small=True
+        )
+
     async def first(self, statement: Select[Any]) -> Any | None:
         """The first row, or None."""
         rows = await self.rows(statement)
@@ -131,6 +130,10 @@ class Transaction:
         """The first column of the first row, or None."""
         rows = await self.rows(statement)
         return rows[0][0] if rows else None
+
+    @property
+    def is_writable(self) -> bool:
+        return self._writable
 
     def mine(self, table: Table) -> ColumnElement[bool]:
         """The condition that a row is this tenant's."""
@@ -160,25 +163,32 @@ class Transaction:
         if not self._writable:
             raise RuntimeError("a unit of work from store.read() cannot write")
 
+    def _own(self, row: Row) -> None:
+        row["tenant"], row["hub"] = self.owner.tenant, self.owner.hub
+
     async def _after_pending(
-        self, tables: Iterable[FromClause], work: Callable[[Connection], R]
+        self,
+        tables: Iterable[FromClause],
+        work: Callable[[Connection], R],
+        *,
+        small: bool = False,
     ) -> R:
         batch = self._pending.take_for(tables)
         if batch is None:
-            return await self._call(work)
+            return await self._call(work, small=small)
 
         def both(connection: Connection) -> R:
             batch.send(connection)
             return work(connection)
 
-        return await self._call(both)
+        return await self._call(both, small=small and batch.is_small)
 
-    async def _call(self, work: Callable[[Connection], R]) -> R:
+    async def _call(self, work: Callable[[Connection], R], *, small: bool = False) -> R:
         if self.failure is not None:
             raise self.failure
         try:
             with translated():
-                return await self._run(work)
+                return await self._run(work, small=small)
         except Exception as failure:
             self.failure = failure
             raise

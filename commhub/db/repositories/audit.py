@@ -95,9 +95,9 @@ class SqlAudit(Repository):
         row = connection.execute(statement).first()
         if row is None:
             # Two first writers may meet here; the second waits for the first and then finds its row.
-            connection.execute(
-                insert_or_leave(_HEADS, on_sqlite=self._tx.on_sqlite),
-                self._owned({"seq": 0, "digest": ""}),
+            first = self._owned({"seq": 0, "digest": ""})
+            insert_or_leave(_HEADS, tuple(first), on_sqlite=self._tx.on_sqlite).run(
+                connection, first
             )
             row = connection.execute(statement).one()
         return ChainHead(row.seq, row.digest)

@@ -1,14 +1,45 @@
-"""What every repository is: a transaction and the few queries all nouns share."""
+"""What every repository is: a transaction and the few queries all nouns share.
 
-from typing import TypeVar
+What is asked by a key, so that few rows answer it, is a `Question`: written once and answered at once. Lists that
+grow with the town are SELECTs of the moment, carried to the database's thread.
+"""
 
-from sqlalchemy import Select, select
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import ColumnElement, Select, bindparam, select
 
 from commhub.db.codec import Rows
+from commhub.db.prepared import Prepared
 from commhub.db.transaction import Transaction
 from commhub.domain.errors import NotFoundError
 
 T = TypeVar("T")
+
+
+class Question(Generic[T]):
+    """A SELECT of the tenant's rows of one noun; what `conditions` leave open are `bindparam`s by name."""
+
+    def __init__(
+        self,
+        rows: Rows[T],
+        *conditions: ColumnElement[bool],
+        order_by: tuple[ColumnElement[Any], ...] = (),
+    ) -> None:
+        self.rows = rows
+        statement = (
+            select(*rows.columns)
+            .where(rows.table.c.tenant == bindparam("tenant"), *conditions)
+            .order_by(*order_by)
+        )
+        self.plain = Prepared(statement)
+        self.locking = Prepared(statement.with_for_update(key_share=True))
+        """In a write transaction: waits for the rows and holds them until its end (see `Transaction.lock`)."""
+
+
+@cache
+def _by(rows: Rows[Any], column: str) -> Question[Any]:
+    return Question(rows, rows.table.c[column] == bindparam("value"))
 
 
 class Repository:
@@ -28,13 +59,21 @@ class Repository:
         row = await self._tx.first(statement)
         return None if row is None else rows.from_row(row)
 
+    async def _ask(self, question: Question[T], **values: object) -> list[T]:
+        read, table = question.rows.from_row, question.rows.table
+        return [read(row) for row in await self._tx.ask(question.plain, table, **values)]
+
     async def _find_by(self, rows: Rows[T], column: str, value: object) -> T | None:
-        return await self._find(rows, self._select(rows).where(rows.table.c[column] == value))
+        """The first row whose column is this value (not None)."""
+        found = await self._ask(_by(rows, column), value=value)
+        return found[0] if found else None
 
     async def _hold(self, rows: Rows[T], row_id: str) -> T | None:
         """The row by its id; in a write transaction nobody else changes it until the end."""
-        statement = self._select(rows).where(rows.table.c.id == row_id)
-        return await self._find(rows, self._tx.lock(statement))
+        question = _by(rows, "id")
+        statement = question.locking if self._tx.is_writable else question.plain
+        found = await self._tx.ask(statement, rows.table, value=row_id)
+        return rows.from_row(found[0]) if found else None
 
     async def _get_held(self, rows: Rows[T], row_id: str, noun: str) -> T:
         found = await self._hold(rows, row_id)

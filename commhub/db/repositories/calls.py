@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import type_coerce
+from sqlalchemy import bindparam, type_coerce
 
 from commhub.db.codec import Rows
-from commhub.db.repositories.base import Repository
+from commhub.db.repositories.base import Question, Repository
 from commhub.db.tables import equipment
 from commhub.db.types import Line
 from commhub.domain.call import Call, Leg
@@ -16,6 +16,11 @@ _TABLE = equipment.calls
 _LEGS_TABLE = equipment.legs
 _CALLS = Rows(Call, _TABLE)
 _LEGS = Rows(Leg, _LEGS_TABLE)
+_LEGS_OF = Question(
+    _LEGS,
+    _LEGS_TABLE.c.call_id == bindparam("call_id"),
+    order_by=(_LEGS_TABLE.c.created_at, _LEGS_TABLE.c.id),
+)
 
 
 class SqlCalls(Repository):
@@ -55,12 +60,7 @@ class SqlCalls(Repository):
         self._tx.update(_LEGS_TABLE, _LEGS.to_row(leg))
 
     async def legs_of(self, call_id: str) -> Sequence[Leg]:
-        return await self._all(
-            _LEGS,
-            self._select(_LEGS)
-            .where(_LEGS_TABLE.c.call_id == call_id)
-            .order_by(_LEGS_TABLE.c.created_at, _LEGS_TABLE.c.id),
-        )
+        return await self._ask(_LEGS_OF, call_id=call_id)
 
     async def legs_since(self, scheme: Scheme, since: datetime) -> Sequence[Leg]:
         address = type_coerce(_LEGS_TABLE.c.endpoint, Line)

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete
+from sqlalchemy import bindparam, delete
 
-from commhub.db.codec import Rows
-from commhub.db.repositories.base import Repository
+from commhub.db.codec import Row, Rows
+from commhub.db.prepared import Prepared
+from commhub.db.repositories.base import Question, Repository
 from commhub.db.tables import equipment
 from commhub.ports.store import SipAccount, SipBinding, SipDialog, SipSubscription
 
@@ -17,6 +18,24 @@ _BINDINGS = Rows(SipBinding, _CONTACTS)
 _DIALOGS = Rows(SipDialog, _TABLE)
 _WATCHES = equipment.sip_subscriptions
 _SUBSCRIPTIONS = Rows(SipSubscription, _WATCHES)
+
+_BINDINGS_OF = Question(
+    _BINDINGS,
+    _CONTACTS.c.account == bindparam("account"),
+    order_by=(_CONTACTS.c.expires_at.desc(), _CONTACTS.c.contact),
+)
+_DELETE_BINDING = Prepared(
+    delete(_CONTACTS).where(
+        _CONTACTS.c.tenant == bindparam("tenant"),
+        _CONTACTS.c.account == bindparam("account"),
+        _CONTACTS.c.contact == bindparam("contact"),
+    )
+)
+_DELETE_DIALOG = Prepared(
+    delete(_TABLE).where(
+        _TABLE.c.tenant == bindparam("tenant"), _TABLE.c.leg_id == bindparam("leg_id")
+    )
+)
 
 
 class SqlSip(Repository):
@@ -40,23 +59,12 @@ class SqlSip(Repository):
         await self._tx.put(_CONTACTS, _BINDINGS.to_row(binding))
 
     async def delete_binding(self, account: str, contact: str) -> None:
-        await self._tx.write(
-            _CONTACTS,
-            delete(_CONTACTS).where(
-                self._tx.mine(_CONTACTS),
-                _CONTACTS.c.account == account,
-                _CONTACTS.c.contact == contact,
-            ),
-        )
+        row: Row = {"tenant": self._tx.owner.tenant, "account": account, "contact": contact}
+        await self._tx.change(_CONTACTS, _DELETE_BINDING, row)
 
     async def bindings_of(self, account: str) -> Sequence[SipBinding]:
         """The one that expires last first."""
-        return await self._all(
-            _BINDINGS,
-            self._select(_BINDINGS)
-            .where(_CONTACTS.c.account == account)
-            .order_by(_CONTACTS.c.expires_at.desc(), _CONTACTS.c.contact),
-        )
+        return await self._ask(_BINDINGS_OF, account=account)
 
     async def bindings(self) -> Sequence[SipBinding]:
         return await self._all(
@@ -76,9 +84,8 @@ class SqlSip(Repository):
         await self._tx.put(_TABLE, _DIALOGS.to_row(dialog))
 
     async def delete_dialog(self, leg_id: str) -> None:
-        await self._tx.write(
-            _TABLE, delete(_TABLE).where(self._tx.mine(_TABLE), _TABLE.c.leg_id == leg_id)
-        )
+        row: Row = {"tenant": self._tx.owner.tenant, "leg_id": leg_id}
+        await self._tx.change(_TABLE, _DELETE_DIALOG, row)
 
     async def dialogs(self) -> Sequence[SipDialog]:
         here = _TABLE.c.hub == self._tx.owner.hub
