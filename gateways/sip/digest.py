@@ -68,10 +68,15 @@ def hash_account(
     )
 
 
-def digest_response(algorithm: str, ha1: str, method: str, fields: "Credentials") -> str:
-    """The `response` value for qop=auth, or RFC 2069's without qop (RFC 7616 §3.4.1)."""
+def digest_response(
+    algorithm: str, ha1: str, method: str, fields: "Credentials", body: bytes = b""
+) -> str:
+    """The `response` value for qop=auth or auth-int, which covers the body, or RFC 2069's without qop (RFC 7616 §3.4.1)."""
     hashed = ALGORITHMS[algorithm]
-    ha2 = hashed(f"{method}:{fields.uri}".encode("utf-8", "surrogateescape"))
+    covered = f"{method}:{fields.uri}".encode("utf-8", "surrogateescape")
+    if fields.qop == "auth-int":
+        covered += b":" + hashed(body).encode()
+    ha2 = hashed(covered)
     if fields.qop:
         middle = f"{fields.nonce}:{fields.nc}:{fields.cnonce}:{fields.qop}"
     else:

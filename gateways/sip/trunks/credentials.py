@@ -94,7 +94,8 @@ class LineCredentials:
             ]
             if scheme != "digest" or not found.get("nonce") or algorithm not in ALGORITHMS:
                 continue
-            if qops and "auth" not in qops:
+            qop = next((qop for qop in ("auth", "auth-int") if qop in qops), "")
+            if qops and not qop:
                 continue
             if found.get("realm") != self._realm:
                 foreign += 1
@@ -103,7 +104,7 @@ class LineCredentials:
                 header=header,
                 nonce=found["nonce"],
                 algorithm=algorithm,
-                qop="auth" if qops else "",
+                qop=qop,
                 opaque=found.get("opaque", ""),
             )
             return challenge, found.get("stale", "").lower() == "true"
@@ -128,16 +129,17 @@ class LineCredentials:
             cnonce=secrets.token_hex(8) if challenge.qop else "",
         )
         ha1 = account.ha1_md5 if challenge.algorithm == "MD5" else account.ha1_sha256
+        response = digest_response(challenge.algorithm, ha1, request.method, fields, request.body)
         pieces = [
             f"username={quote_string(fields.username)}",
             f"realm={quote_string(fields.realm)}",
             f"nonce={quote_string(fields.nonce)}",
             f"uri={quote_string(fields.uri)}",
-            f'response="{digest_response(challenge.algorithm, ha1, request.method, fields)}"',
+            f'response="{response}"',
             f"algorithm={challenge.algorithm}",
         ]
         if challenge.qop:
-            pieces += [f'cnonce="{fields.cnonce}"', f"nc={fields.nc}", "qop=auth"]
+            pieces += [f'cnonce="{fields.cnonce}"', f"nc={fields.nc}", f"qop={fields.qop}"]
         if challenge.opaque:
             pieces.append(f"opaque={quote_string(challenge.opaque)}")
         request.headers.set(challenge.header, "Digest " + ", ".join(pieces))
