@@ -14,6 +14,7 @@ from commhub.domain.geo import Point
 from commhub.domain.people import Endpoint
 from commhub.domain.report import Source
 from commhub.ports.media import EngineStatus, LegMeter, RecordedFile, RtpAddress
+from commhub.ports.store import Also
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,19 +138,28 @@ class IncomingRefused:
 
 
 class CallsIn(Protocol):
-    """Progress of legs. Reports about a leg that has ended are ignored."""
+    """Progress of legs. Reports about a leg that has ended are ignored.
 
-    async def call_offered(self, incoming: IncomingCall) -> IncomingAccepted | IncomingRefused: ...
+    `also` is what the edge itself keeps of the leg: it is committed with the step, and also where the step changes
+    nothing; for a call that is refused it is not written."""
+
+    async def call_offered(
+        self, incoming: IncomingCall, *, also: Also | None = None
+    ) -> IncomingAccepted | IncomingRefused: ...
 
     async def leg_ringing(self, leg_id: str) -> None: ...
 
-    async def leg_connected(self, leg_id: str, codec: str | None) -> None:
+    async def leg_connected(
+        self, leg_id: str, codec: str | None, *, also: Also | None = None
+    ) -> None:
         """Media is agreed and flowing (also: taken off hold)."""
         ...
 
     async def leg_held(self, leg_id: str) -> None: ...
 
-    async def leg_ended(self, leg_id: str, cause: Cause, detail: str | None) -> None: ...
+    async def leg_ended(
+        self, leg_id: str, cause: Cause, detail: str | None, *, also: Also | None = None
+    ) -> None: ...
 
 
 class TransfersIn(Protocol):

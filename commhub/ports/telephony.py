@@ -50,7 +50,8 @@ class LegDriver(Protocol):
         ...
 
     async def hang_up(self, leg_id: str, cause: Cause) -> None:
-        """CANCEL, decline or BYE, whichever the leg's state needs. An unknown leg is fine (a retry)."""
+        """CANCEL, decline or BYE, whichever the leg's state needs; that it has ended is on record already. An unknown
+        leg is fine (a retry)."""
         ...
 
 

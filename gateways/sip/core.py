@@ -13,7 +13,7 @@ from commhub.domain.call import Cause
 from commhub.kit.clock import Clock
 from commhub.ports.inward import CallsIn, DigitsIn, ReportsIn, TransfersIn
 from commhub.ports.media import MediaEngine
-from commhub.ports.store import Store
+from commhub.ports.store import Also, Store
 from gateways.sip import metrics
 from gateways.sip.config import SipConfig
 from gateways.sip.dialogs import Dialog, DialogKey, hop_of, nearest_hop
@@ -221,9 +221,12 @@ class Core:
         except Exception:
             log.exception("media_release_failed", leg_id=leg_id)
 
-    async def tell_ended(self, leg_id: str, cause: Cause, detail: str | None) -> None:
+    async def tell_ended(
+        self, leg_id: str, cause: Cause, detail: str | None, *, also: Also | None = None
+    ) -> None:
+        """Tell the core that the leg is over; `also` is written with it."""
         metrics.LEGS_ENDED.labels(cause.value).inc()
-        await self.tell("leg_ended", lambda: self.calls.leg_ended(leg_id, cause, detail))
+        await self.tell("leg_ended", lambda: self.calls.leg_ended(leg_id, cause, detail, also=also))
 
 
 def respond_ok(

@@ -6,7 +6,7 @@ bounded number of tasks for requests that open something), so that the loop turn
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import replace
 from types import TracebackType
 
@@ -161,6 +161,7 @@ class SipGateway:
             raise
         self._spawn(run_forever("sip-registrar", self._registrar.run), "sip-registrar")
         self._spawn(run_forever("sip-gate", self._gate.run), "sip-gate")
+        self._spawn(run_forever("sip-ledger", self._core.ledger.run), "sip-ledger")
         self._spawn(run_forever("sip-watchers", self._watchers.run), "sip-watchers")
         if self.lines:
             self._spawn(self.lines.run(), "sip-lines")
@@ -184,6 +185,7 @@ class SipGateway:
         self._core.layer.close()
         await self._transport.__aexit__(None, None, None)
         await self._tasks.__aexit__(None, None, None)
+        await self._core.tell("rows", self._core.ledger.flush)
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
         task = self._tasks.create_task(work, name=name)
@@ -252,13 +254,12 @@ class SipGateway:
     # --- commhub.ports.telephony.LegDriver -----------------------------------------------------------------
 
     async def place(self, order: LegOrder) -> None:
-        """Begin to ring every phone of the account; returns once the leg would survive a restart."""
+        """Begin to ring every phone of the account. Until the first INVITE is on record the leg survives a restart by
+        the core's row: whoever was asked for and never rang is placed again."""
 
-        def ring(leg: Leg) -> Stage:
+        if (leg := await self._admit(order)) is not None:
             self._lamps.placed(order)
-            return Placing(leg, order, self._registrar)
-
-        await self._place(order, ring)
+            self._launch(leg, Placing(leg, order, self._registrar))
 
     async def dial(self, order: LegOrder, route: Route, otherwise: Otherwise | None = None) -> None:
         """Begin to ring a number outside, over the lines of its route; `otherwise` takes the order on when none of
@@ -266,19 +267,9 @@ class SipGateway:
         dial = Dial(
             order=order, route=route, lines=self.lines, alarm=self._alarm, otherwise=otherwise
         )
-        await self._place(order, lambda leg: Choosing(leg, dial), whatever=route.emergency)
-
-    async def _place(
-        self, order: LegOrder, stage: Callable[[Leg], Stage], *, whatever: bool = False
-    ) -> None:
-        if order.leg_id in self._legs or order.leg_id in self._ended:
+        leg = await self._admit(order, whatever=route.emergency)
+        if leg is None:
             return
-        if len(self._legs) >= self._config.max_legs and not whatever:
-            metrics.OVERLOADED.inc()
-            await self._core.tell_ended(order.leg_id, Cause.FAILED, "the SIP gateway is full")
-            return
-        leg = Leg(self._core, self._routes, order.leg_id, order.call_id)
-        self._legs[leg.id] = leg
         try:
             await leg.write(
                 Page(leg_id=order.leg_id, call_id=order.call_id, chapter=Chapter.PLACED)
@@ -286,7 +277,18 @@ class SipGateway:
         except BaseException:
             del self._legs[leg.id]
             raise
-        self._launch(leg, stage(leg))
+        self._launch(leg, Choosing(leg, dial))
+
+    async def _admit(self, order: LegOrder, *, whatever: bool = False) -> Leg | None:
+        """The leg, known from now on; None for one that is known already, or finds no room."""
+        if order.leg_id in self._legs or order.leg_id in self._ended:
+            return None
+        if len(self._legs) >= self._config.max_legs and not whatever:
+            metrics.OVERLOADED.inc()
+            await self._core.tell_ended(order.leg_id, Cause.FAILED, "the SIP gateway is full")
+            return None
+        leg = self._legs[order.leg_id] = Leg(self._core, self._routes, order.leg_id, order.call_id)
+        return leg
 
     async def answer(self, leg_id: str) -> None:
         if leg := self._legs.get(leg_id):
@@ -294,7 +296,9 @@ class SipGateway:
 
     async def hang_up(self, leg_id: str, cause: Cause) -> None:
         if leg := self._legs.get(leg_id):
-            leg.post(HangUp(cause))
+            # Whoever ends a leg at the core has committed that first (`LegDriver.hang_up`).
+            self._lamps.put_out(leg_id)
+            leg.post(HangUp(cause, told=True))
 
     async def probe(self, leg_id: str) -> None:
         if leg := self._legs.get(leg_id):

@@ -18,6 +18,7 @@ from commhub.ports.inward import (
     IncomingRefused,
     TransfersIn,
 )
+from commhub.ports.store import Also
 from commhub.ports.telephony import LegOrder
 
 DIALOG_INFO = "application/dialog-info+xml"
@@ -84,7 +85,8 @@ class Lamps:
         if (lamp := self._lit.get(leg_id)) is not None:
             self._light(replace(lamp, state=state))
 
-    def _put_out(self, leg_id: str) -> None:
+    def put_out(self, leg_id: str) -> None:
+        """The core has ended the leg."""
         lamp = self._lit.pop(leg_id, None)
         if lamp is None:
             return
@@ -96,8 +98,10 @@ class Lamps:
 
     # --- commhub.ports.inward.CallsIn ------------------------------------------------------------------------
 
-    async def call_offered(self, incoming: IncomingCall) -> IncomingAccepted | IncomingRefused:
-        outcome = await self._calls.call_offered(incoming)
+    async def call_offered(
+        self, incoming: IncomingCall, *, also: Also | None = None
+    ) -> IncomingAccepted | IncomingRefused:
+        outcome = await self._calls.call_offered(incoming, also=also)
         if isinstance(outcome, IncomingAccepted):
             self.dialled(incoming)
         return outcome
@@ -106,17 +110,21 @@ class Lamps:
         self._move(leg_id, CallState.EARLY)
         await self._calls.leg_ringing(leg_id)
 
-    async def leg_connected(self, leg_id: str, codec: str | None) -> None:
+    async def leg_connected(
+        self, leg_id: str, codec: str | None, *, also: Also | None = None
+    ) -> None:
         self._move(leg_id, CallState.CONFIRMED)
-        await self._calls.leg_connected(leg_id, codec)
+        await self._calls.leg_connected(leg_id, codec, also=also)
 
     async def leg_held(self, leg_id: str) -> None:
         self._move(leg_id, CallState.CONFIRMED)
         await self._calls.leg_held(leg_id)
 
-    async def leg_ended(self, leg_id: str, cause: Cause, detail: str | None) -> None:
-        self._put_out(leg_id)
-        await self._calls.leg_ended(leg_id, cause, detail)
+    async def leg_ended(
+        self, leg_id: str, cause: Cause, detail: str | None, *, also: Also | None = None
+    ) -> None:
+        self.put_out(leg_id)
+        await self._calls.leg_ended(leg_id, cause, detail, also=also)
 
 
 class LitTransfers:

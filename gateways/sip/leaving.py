@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from commhub.domain.call import Cause
+from gateways.sip import metrics
 from gateways.sip.core import respond_ok
 from gateways.sip.errors import SipError
 from gateways.sip.keeper import NO_ACK, AnswerKeeper
@@ -24,27 +25,39 @@ class Leaving:
         keeper: AnswerKeeper | None = None,
         cause: Cause | None = None,
         detail: str | None = None,
+        *,
+        told: bool = False,
     ) -> None:
+        """`cause` None: a former process has done all but the BYE. `told`: the core has ended the leg by itself."""
         self._leg = leg
         self._core = leg.core
         self._talk = talk
         self._keeper = keeper
         self._cause = cause
         self._detail = detail
+        self._told = told
         self._proof = Proof(leg)
 
     async def begin(self) -> None:
-        """`cause` None: a former process has told the core already."""
         self._leg.know(self._talk.dialog)
         self._leg.is_leaving = True
-        if self._cause is not None:
+        if self._cause is not None and not self._is_on_record:
             page = self._talk.page(self._leg, Chapter.LEAVING)
             await self._core.tell("row", lambda: self._leg.write(page))
         if self._keeper is None:
             await self._say_bye()
-        if self._cause is not None:
-            await self._core.release(self._leg.id)
+        if self._cause is None:
+            return
+        await self._core.release(self._leg.id)
+        if self._told:
+            metrics.LEGS_ENDED.labels(self._cause.value).inc()
+        else:
             await self._core.tell_ended(self._leg.id, self._cause, self._detail)
+
+    @property
+    def _is_on_record(self) -> bool:
+        """Whether a new process would find out from the core that the leg has ended (`resume`)."""
+        return self._told and self._core.transfers is not None
 
     async def _say_bye(self) -> None:
         self._keeper = None
@@ -91,7 +104,7 @@ class Leaving:
     async def _leave(self) -> None:
         if self._keeper is not None:
             self._keeper.stop()
-        await self._core.tell("row", lambda: self._core.ledger.delete(self._leg.id))
+        self._core.ledger.delete_later(self._leg.id)
         self._leg.finish()
 
     async def abandon(self) -> None:

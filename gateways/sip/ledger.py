@@ -1,8 +1,10 @@
 """Legs as rows, so that a dialog outlives the process (RFC 3261 §12.3 asks for nothing less).
 
-A row is written before the message that makes the peer believe in it leaves, and deleted when the peer is done.
+A row is written before the message that makes the peer believe in it leaves, and deleted when the peer is done. Where
+the core commits a step of the leg at that moment, the row is a part of its transaction.
 """
 
+import asyncio
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +14,9 @@ from enum import StrEnum
 from commhub.domain.call import Direction
 from commhub.domain.errors import DomainError
 from commhub.domain.people import Endpoint
+from commhub.kit.supervise import Doorbell
 from commhub.ports.media import RtpAddress
-from commhub.ports.store import SipBinding, SipDialog, Store
+from commhub.ports.store import Also, SipBinding, SipDialog, Store, UnitOfWork
 from gateways.sip.dialogs import Dialog
 from gateways.sip.errors import SipError
 from gateways.sip.message import Request, parse
@@ -21,6 +24,9 @@ from gateways.sip.sdp import Local
 from gateways.sip.sessions import Session
 from gateways.sip.transport import Hop
 from gateways.sip.trunks.numbers import Route
+
+_LATER_S = 0.25
+_IDLE_S = 60.0
 
 
 class Chapter(StrEnum):
@@ -232,18 +238,87 @@ def _read(row: SipDialog) -> Page:
 
 
 class Ledger:
-    """The pages in the store."""
+    """The pages in the store. What a peer is about to be told is written before it is told, in a transaction of its
+    own or in that of the core's step (`putting`, `deleting`). What only saves a new process an extra question may wait
+    a moment (`put_later`, `delete_later`) and is written together with whatever else waits: `run` does that."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._waiting: dict[str, Page | None] = {}
+        self._under_way: dict[str, Page | None] = {}
+        self._knock = Doorbell()
+        self._done = Doorbell()
 
     async def put(self, page: Page) -> None:
+        also = await self.putting(page)
         async with self._store.begin() as uow:
-            await uow.sip.put_dialog(page.to_row())
+            await also(uow)
 
     async def delete(self, leg_id: str) -> None:
+        also = await self.deleting(leg_id)
         async with self._store.begin() as uow:
+            await also(uow)
+
+    async def putting(self, page: Page) -> Also:
+        """The page as a part of somebody else's transaction; it takes the place of one that waits."""
+        await self._overtake(page.leg_id)
+        row = page.to_row()
+
+        async def put(uow: UnitOfWork) -> None:
+            await uow.sip.put_dialog(row)
+
+        return put
+
+    async def deleting(self, leg_id: str) -> Also:
+        """The end of a page as a part of somebody else's transaction."""
+        await self._overtake(leg_id)
+
+        async def delete(uow: UnitOfWork) -> None:
             await uow.sip.delete_dialog(leg_id)
+
+        return delete
+
+    async def _overtake(self, leg_id: str) -> None:
+        """Nothing older of this leg may be written after what is written now."""
+        self._waiting.pop(leg_id, None)
+        while leg_id in self._under_way:
+            await self._done.wait(_LATER_S)
+
+    def put_later(self, page: Page) -> None:
+        """Write the page within a second or so. Losing it must only cost the peer a repetition."""
+        self._waiting[page.leg_id] = page
+        self._knock.ring()
+
+    def delete_later(self, leg_id: str) -> None:
+        """Take the page out within a second or so: that of a leg which is over for the core and for its peer."""
+        self._waiting[leg_id] = None
+        self._knock.ring()
+
+    async def run(self) -> None:
+        """Write what may wait, until cancelled."""
+        while True:
+            await self._knock.wait(_IDLE_S)
+            await asyncio.sleep(_LATER_S)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what waits, in one transaction; what cannot be written waits on. Raises what the store says."""
+        self._under_way, self._waiting = self._waiting, {}
+        try:
+            if self._under_way:
+                async with self._store.begin() as uow:
+                    for leg_id, page in self._under_way.items():
+                        if page is None:
+                            await uow.sip.delete_dialog(leg_id)
+                        else:
+                            await uow.sip.put_dialog(page.to_row())
+        except BaseException:
+            self._waiting = self._under_way | self._waiting
+            self._knock.ring()
+            raise
+        finally:
+            self._under_way = {}
+            self._done.ring()
 
     async def bindings_of(self, account: str) -> Sequence[SipBinding]:
         """What the phones of an account have registered."""

@@ -14,6 +14,7 @@ import structlog
 
 from commhub.domain.call import Cause, Direction
 from commhub.ports.media import RtpAddress
+from commhub.ports.store import Also
 from gateways.sip import metrics
 from gateways.sip.core import Core, Routes
 from gateways.sip.dialogs import Dialog, DialogKey
@@ -74,9 +75,10 @@ class LateAnswer:
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
-    """The core wants the leg to end."""
+    """The leg is to end. `told`: the core has ended it already, and need not be told again."""
 
     cause: Cause
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +215,16 @@ class Leg:
         return await self.core.send_request(request, hop, self)
 
     async def write(self, page: Page) -> None:
+        """Have the page on record."""
         await self.core.ledger.put(replace(page, seat=self._seat))
+
+    async def writing(self, page: Page) -> Also:
+        """The page as a part of a step of the core."""
+        return await self.core.ledger.putting(replace(page, seat=self._seat))
+
+    def write_later(self, page: Page) -> None:
+        """Have the page on record soon: see `Ledger.put_later`."""
+        self.core.ledger.put_later(replace(page, seat=self._seat))
 
     @property
     def terms(self) -> Terms:

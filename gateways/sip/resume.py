@@ -212,7 +212,7 @@ async def _hang_up_if_over(leg: Leg) -> None:
         return
     known = await transfers.state_of(leg.id)
     if known is not None and known[0] is LegState.ENDED:
-        leg.post(HangUp(known[1] or Cause.CALL_ENDED))
+        leg.post(HangUp(known[1] or Cause.CALL_ENDED, told=True))
 
 
 def _adopted(leg: Leg, page: Page) -> ServerTransaction:

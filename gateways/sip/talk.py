@@ -8,6 +8,7 @@ import structlog
 
 from commhub.domain.call import Cause
 from commhub.ports.media import RtpAddress
+from commhub.ports.store import Also
 from gateways.sip import sdp
 from gateways.sip.dialogs import Dialog
 from gateways.sip.errors import SipError
@@ -81,12 +82,16 @@ async def say_bye(leg: Leg, dialog: Dialog) -> bool:
     return True
 
 
-async def tell_state(leg: Leg, agreement: sdp.Agreement) -> None:
-    """Tell the core what the descriptions make of a leg: it talks, or is held."""
+async def tell_state(leg: Leg, agreement: sdp.Agreement, *, also: Also | None = None) -> bool:
+    """Tell the core what the descriptions make of a leg: it talks, or is held. `also` is written with the first; False
+    when that could not be committed."""
     calls, codec = leg.core.calls, agreement.remote.audio.encoding
-    await leg.core.tell("leg_connected", lambda: calls.leg_connected(leg.id, codec))
+    done = await leg.core.tell(
+        "leg_connected", lambda: calls.leg_connected(leg.id, codec, also=also)
+    )
     if agreement.held:
         await leg.core.tell("leg_held", lambda: calls.leg_held(leg.id))
+    return done
 
 
 def answer_200(

@@ -20,7 +20,7 @@ from gateways.sip.errors import MalformedError, SdpError, TransactionError
 from gateways.sip.farewell import GivenUp
 from gateways.sip.keeper import NO_ACK, AnswerKeeper
 from gateways.sip.leaving import Leaving
-from gateways.sip.ledger import Chapter
+from gateways.sip.ledger import Chapter, Page
 from gateways.sip.legs import (
     Acknowledged,
     Asked,
@@ -49,9 +49,8 @@ log = structlog.get_logger(__name__)
 
 
 class Talking:
-    """The established stage. `accepted` is what the phone's 200 agreed to (outbound legs); `agreed` is what our
-    own 200 agreed to and `keeper` resends it until its ACK (inbound legs). A leg that is taken up after a restart
-    has none of them: the core and the media engine know already."""
+    """The established stage. `accepted` is what the phone's 200 agreed to (outbound legs): the core hears of it here.
+    `keeper` resends our own 200 until its ACK (inbound legs). A leg that is taken up after a restart needs nothing."""
 
     def __init__(
         self,
@@ -59,7 +58,6 @@ class Talking:
         talk: Talk,
         *,
         accepted: sdp.Agreement | None = None,
-        agreed: sdp.Agreement | None = None,
         keeper: AnswerKeeper | None = None,
     ) -> None:
         self._leg = leg
@@ -70,7 +68,6 @@ class Talking:
         self._referrals = Referrals(self)
         self._forks = GivenUp(self._core, lambda: None)
         self._accepted = accepted
-        self._agreed = agreed
         self._keeper = keeper
         self._offered_in_200 = False
         self._ack = Acknowledging(leg)
@@ -89,22 +86,34 @@ class Talking:
         self._leg.settle(self._talk.dialog)
         self._leg.is_confirmed, self._leg.is_early = True, False
         self._refreshing.start()
-        if self._agreed is not None:
-            await tell_state(self._leg, self._agreed)
         if self._accepted is None:
             return
-        # The row first: once the ACK is out the phone holds a dialog that a new process must know.
+        # The row before the ACK: once that is out the phone holds a dialog that a new process must know.
+        try:
+            await self._core.media.connect(self._leg.id, self._accepted.remote)
+            row = await self._leg.writing(self._page())
+            on_record = await tell_state(self._leg, self._accepted, also=row)
+            await self._ack.send(self._talk.dialog)
+        except InvalidError as error:
+            await self._turn_away(Cause.NO_COMMON_CODEC, str(error))
+            return
+        except UnavailableError as error:
+            await self._turn_away(Cause.FAILED, str(error))
+            return
+        except TransactionError as error:
+            await self.hang_up(Cause.FAILED, str(error))
+            return
+        if not on_record:
+            await self.hang_up(Cause.FAILED, "the call could not be put on record")
+
+    async def _turn_away(self, cause: Cause, detail: str) -> None:
+        """Nobody can talk with a phone that has answered: its 200 wants an ACK all the same (§13.2.2.4)."""
         await self._write()
         try:
             await self._ack.send(self._talk.dialog)
-            await self._core.media.connect(self._leg.id, self._accepted.remote)
-        except InvalidError as error:
-            await self.hang_up(Cause.NO_COMMON_CODEC, str(error))
-            return
-        except (UnavailableError, TransactionError) as error:
-            await self.hang_up(Cause.FAILED, str(error))
-            return
-        await tell_state(self._leg, self._accepted)
+        except TransactionError as error:
+            log.info("sip_ack_not_sent", leg_id=self._leg.id, error=str(error))
+        await self.hang_up(cause, detail)
 
     async def handle(self, event: Event) -> None:
         if isinstance(event, Asked):
@@ -112,7 +121,7 @@ class Talking:
         elif isinstance(event, Acknowledged):
             await self._acknowledged(event.request.body)
         elif isinstance(event, HangUp):
-            await self.hang_up(event.cause, None)
+            await self.hang_up(event.cause, None, told=event.told)
         elif isinstance(event, Readdressed):
             self._renewal.want(event.address, self._talk)
             await self._renew()
@@ -197,8 +206,8 @@ class Talking:
     async def _end_by_peer(self, transaction: ServerTransaction) -> None:
         self._stop()
         await self._core.release(self._leg.id)
-        await self._core.tell_ended(self._leg.id, Cause.HUNG_UP, None)
-        await self._core.tell("row", lambda: self._core.ledger.delete(self._leg.id))
+        row = await self._core.ledger.deleting(self._leg.id)
+        await self._core.tell_ended(self._leg.id, Cause.HUNG_UP, None, also=row)
         respond_ok(self._core, transaction)
         self._leg.finish()
 
@@ -282,7 +291,8 @@ class Talking:
         if body and (self._offered_in_200 or first):
             await self._answered_in_ack(body)
         elif first:
-            await self._write()
+            # Without it a new process would send its 200 again, and the phone its ACK (§13.3.1.4).
+            self._leg.write_later(self._page())
         await self._renew()
 
     async def _answered_in_ack(self, body: bytes) -> None:
@@ -391,14 +401,19 @@ class Talking:
         self._refreshing.start()
         await self._renew()
 
-    async def hang_up(self, cause: Cause, detail: str | None) -> None:
+    async def hang_up(self, cause: Cause, detail: str | None, *, told: bool = False) -> None:
+        """Say BYE. `told`: the core has ended the leg already."""
         self._refreshing.stop()
         self._referrals.stop()
-        await self._leg.become(Leaving(self._leg, self._talk, self._keeper, cause, detail))
+        leaving = Leaving(self._leg, self._talk, self._keeper, cause, detail, told=told)
+        await self._leg.become(leaving)
 
     async def _write(self) -> None:
+        await self._leg.write(self._page())
+
+    def _page(self) -> Page:
         chapter = Chapter.ANSWERED if self._talk.invite else Chapter.TALKING
-        await self._leg.write(self._talk.page(self._leg, chapter))
+        return self._talk.page(self._leg, chapter)
 
     def _stop(self) -> None:
         self._stop_keeping()

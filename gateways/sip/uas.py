@@ -29,7 +29,7 @@ from gateways.sip.message import clean_text
 from gateways.sip.methods import answer_plainly, refuse, refuse_description, refuse_interval
 from gateways.sip.provisional import NO_PRACK, ReliableRinging, asks_reliably
 from gateways.sip.sessions import TooShortError, agree
-from gateways.sip.talk import Talk, answer_200
+from gateways.sip.talk import Talk, answer_200, tell_state
 from gateways.sip.talking import Talking
 from gateways.sip.transactions import ServerTransaction, State, TimerHandle
 from gateways.sip.trunks.line import Line
@@ -126,8 +126,6 @@ class Offered:
 
     async def begin(self) -> None:
         leg, request = self._leg, self._transaction.request
-        # Without a row a crash after the core's commit would leave its leg ringing for ever.
-        await leg.write(self._page())
         outcome = await self._offer()
         if isinstance(outcome, IncomingRefused):
             await self._refuse(outcome.cause)
@@ -159,8 +157,11 @@ class Offered:
             called=self._admission.called,
             display_name=self._admission.name,
         )
+        # Without a row a crash after the core's commit would leave its leg ringing for ever.
         if self._replaced is None or core.transfers is None:
-            return await core.calls.call_offered(incoming)
+            row = await self._leg.writing(self._page())
+            return await core.calls.call_offered(incoming, also=row)
+        await self._leg.write(self._page())
         return await core.transfers.replace(self._replaced.id, incoming)
 
     def _page(self) -> Page:
@@ -250,14 +251,24 @@ class Offered:
             invite=self._stored(),
             session=agree(request, core.config),
         )
-        await self._leg.write(talk.page(self._leg, Chapter.ANSWERED))
+        if not await self._put_on_record(talk, agreement):
+            await self._end(500, Cause.FAILED, "the call could not be put on record")
+            return
         self._transaction.respond(
             answer_200(self._leg, self._transaction, talk.local_sdp, talk.session)
         )
         keeper = AnswerKeeper(self._leg, self._transaction)
-        await self._leg.become(Talking(self._leg, talk, agreed=agreement, keeper=keeper))
+        await self._leg.become(Talking(self._leg, talk, keeper=keeper))
         if self._replaced is not None:
             self._replaced.post(HangUp(Cause.TRANSFERRED))
+
+    async def _put_on_record(self, talk: Talk, agreement: sdp.Agreement | None) -> bool:
+        """The row before the 200. With their description the core is told at once, else when the ACK brings it."""
+        page = talk.page(self._leg, Chapter.ANSWERED)
+        if agreement is None:
+            await self._leg.write(page)
+            return True
+        return await tell_state(self._leg, agreement, also=await self._leg.writing(page))
 
     async def _refuse(self, cause: Cause) -> None:
         """The core does not want the call: it never was a leg."""
@@ -274,7 +285,7 @@ class Offered:
 
     async def _leave(self) -> None:
         core = self._leg.core
-        await core.tell("row", lambda: core.ledger.delete(self._leg.id))
+        core.ledger.delete_later(self._leg.id)
         self._leg.finish()
 
     def _stop_waiting(self) -> None:

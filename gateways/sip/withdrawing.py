@@ -46,7 +46,7 @@ class Withdrawing:
     async def _leave(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        await self._leg.core.tell("row", lambda: self._leg.core.ledger.delete(self._leg.id))
+        self._leg.core.ledger.delete_later(self._leg.id)
         self._leg.finish()
 
     async def abandon(self) -> None:

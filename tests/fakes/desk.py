@@ -5,9 +5,11 @@ from commhub.ports.inward import IncomingAccepted, IncomingRefused, ReportReceip
 
 
 class RecordingCalls:
-    """A `CallsIn`. `events` holds (what, leg id, *rest) in the order told; `refuse_with` refuses every offer."""
+    """A `CallsIn`. `events` holds (what, leg id, *rest) in the order told; `refuse_with` refuses every offer. What an
+    edge wants written with a step is written to `store`."""
 
-    def __init__(self):
+    def __init__(self, store=None):
+        self.store = store
         self.events = []
         self.offers = []
         self.refuse_with = None
@@ -19,23 +21,31 @@ class RecordingCalls:
             raise ConnectionError("the database is away")
         self.events.append(event)
 
-    async def call_offered(self, incoming):
+    async def _with(self, also):
+        if also is not None and self.store is not None:
+            async with self.store.begin() as uow:
+                await also(uow)
+
+    async def call_offered(self, incoming, *, also=None):
         self._note("offered", incoming.leg_id)
         self.offers.append(incoming)
         if self.refuse_with is not None:
             return IncomingRefused(cause=self.refuse_with)
+        await self._with(also)
         return IncomingAccepted(call_id=f"call-of-{incoming.leg_id}")
 
     async def leg_ringing(self, leg_id):
         self._note("ringing", leg_id)
 
-    async def leg_connected(self, leg_id, codec):
+    async def leg_connected(self, leg_id, codec, *, also=None):
+        await self._with(also)
         self._note("connected", leg_id, codec)
 
     async def leg_held(self, leg_id):
         self._note("held", leg_id)
 
-    async def leg_ended(self, leg_id, cause, detail):
+    async def leg_ended(self, leg_id, cause, detail, *, also=None):
+        await self._with(also)
         self._note("ended", leg_id, cause, detail)
 
     def told(self, what, leg_id=None):

@@ -12,6 +12,7 @@ from commhub.domain.call import Cause
 from commhub.domain.device import Device, DeviceKind
 from commhub.domain.errors import InvalidError, UnavailableError
 from commhub.domain.people import Endpoint
+from commhub.ports.store import Also
 from commhub.ports.telephony import LegOrder
 from devices.radio_legs import RadioLegs
 
@@ -46,10 +47,14 @@ class Calls:
     def __init__(self) -> None:
         self.heard: list[tuple[object, ...]] = []
 
-    async def leg_connected(self, leg_id: str, codec: str | None) -> None:
+    async def leg_connected(
+        self, leg_id: str, codec: str | None, *, also: Also | None = None
+    ) -> None:
         self.heard.append(("connected", leg_id, codec))
 
-    async def leg_ended(self, leg_id: str, cause: Cause, detail: str | None) -> None:
+    async def leg_ended(
+        self, leg_id: str, cause: Cause, detail: str | None, *, also: Also | None = None
+    ) -> None:
         self.heard.append(("ended", leg_id, cause))
 
 

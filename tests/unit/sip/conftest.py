@@ -172,6 +172,10 @@ class Wire:
         async with self.store.read() as uow:
             return {row.leg_id: row for row in await uow.sip.dialogs()}
 
+    async def no_rows(self):
+        """Whether every leg is off the record; a row that nobody needs any more goes a moment later."""
+        return not await self.rows()
+
     async def bindings(self, name="1001"):
         async with self.store.read() as uow:
             return {b.contact: b for b in await uow.sip.bindings_of(name)}
@@ -192,7 +196,7 @@ def alarm():
 @pytest.fixture
 async def wire(store, clock, trunks, alarm):
     """A started gateway with the accounts 1001 and 1002."""
-    media, calls, presence = FakeMedia(), RecordingCalls(), RecordingPresence()
+    media, calls, presence = FakeMedia(), RecordingCalls(store), RecordingPresence()
     timers = TimerConfig(t1_s=0.05, t2_s=0.2, t4_s=0.2)
     config = SipConfig(port=0, realm=REALM, timers=timers, trunks=trunks)
     wire = Wire(None, calls, presence, clock, store)
