@@ -6,40 +6,14 @@ what came in to all views; `tick`, every 20–50 ms, does what has its time. Not
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from bridges.transport.batch import RtpBatch
 from bridges.transport.peer import FarEnd
 from bridges.video.counts import VideoCounts
+from bridges.video.events import Event
 from bridges.video.streams import SourceStreams, ViewStream
 from commhub.kit.clock import Clock
-from commhub.ports.video import Layer, SourceMeter, VideoCodec, ViewMeter
-
-
-@dataclass(frozen=True, slots=True)
-class SourceStarted:
-    """Its first whole picture (a key frame) is there."""
-
-    room_id: str
-    source_id: str
-    codec: VideoCodec
-    layers: tuple[Layer, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SpeakerMoved:
-    room_id: str
-    source_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class KeyframeWanted:
-    """A source that agreed to no PLI should be asked for a whole picture by its signalling."""
-
-    session_id: str
-
-
-Event = SourceStarted | SpeakerMoved | KeyframeWanted
+from commhub.ports.video import Layer, SourceMeter, ViewMeter
 
 
 class SourceHandle:
