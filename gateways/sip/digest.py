@@ -23,6 +23,7 @@ import structlog
 from commhub.kit.clock import Clock
 from commhub.ports.store import SipAccount, Store
 from gateways.sip import metrics
+from gateways.sip.accounts import Accounts
 from gateways.sip.config import SipConfig
 from gateways.sip.grammar import read_auth, read_uri
 from gateways.sip.lockout import Closed, Lockout
@@ -229,6 +230,7 @@ class Authenticator:
         self._config = config
         self._passed = passed
         self._store = store
+        self._accounts = Accounts(store, clock)
         self._nonces = Nonces(clock, config.nonce_lifetime_s)
         self._clock = clock
         self._proxies = Proxies(config.proxies)
@@ -263,10 +265,8 @@ class Authenticator:
             return Judgement(Verdict.THROTTLED, retry_after_s=math.ceil(left))
         if not self._nonces.is_fresh(credentials.nonce, origin):
             return Judgement(Verdict.STALE)
-        account = await self._find(name)
-        known = account if account is not None and not account.disabled else self._nobody
-        proved = self._proves(credentials, known, request) and known is not self._nobody
-        if not proved:
+        account = await self._prove(credentials, request)
+        if account is None:
             metrics.AUTH_FAILURES.labels(request.method).inc()
             for closed in self._lockout.failed(source, origin, name):
                 await self._tell(closed)
@@ -276,7 +276,18 @@ class Authenticator:
             return Judgement(Verdict.STALE)
         self._lockout.passed(source, name)
         self._passed(source)
-        return Judgement(Verdict.PASSED, known)
+        return Judgement(Verdict.PASSED, account)
+
+    async def _prove(self, credentials: Credentials, request: Request) -> SipAccount | None:
+        """Whose credentials these are. What is known by heart is enough to say yes, never to say no."""
+        known = self._accounts.proved(credentials.username) or self._nobody
+        if self._proves(credentials, known, request) and known is not self._nobody:
+            return known
+        found = await self._accounts.find(credentials.username) or self._nobody
+        if not self._proves(credentials, found, request) or found is self._nobody:
+            return None
+        self._accounts.prove(found)
+        return found
 
     def has_credentials(self, request: Request, header: str) -> bool:
         """Whether `judge` would have anything to judge; without, it can only challenge."""
@@ -301,12 +312,6 @@ class Authenticator:
         except Exception:
             metrics.CORE_FAILURES.labels("audit").inc()
             log.exception("sip_lockout_not_on_record")
-
-    async def _find(self, name: str) -> SipAccount | None:
-        if not name.isprintable() or len(name) > 128:
-            name = ""
-        async with self._store.read() as uow:
-            return await uow.sip.find_account(name)
 
     def _proves(self, credentials: Credentials, account: SipAccount, request: Request) -> bool:
         algorithm = credentials.algorithm if credentials.algorithm in ALGORITHMS else "SHA-256"
