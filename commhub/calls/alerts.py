@@ -20,7 +20,7 @@ from commhub.calls.service import CallRequest, CallService
 from commhub.domain.account import Principal
 from commhub.domain.call import TALKING, Call, Cause, Leg, LegState
 from commhub.domain.errors import DomainError, InvalidError, NotFoundError
-from commhub.domain.facts import Fact, LegMoved
+from commhub.domain.facts import CallEnded, CallStarted, Fact, LegMoved
 from commhub.domain.message import CardAction
 from commhub.domain.recording import BuiltInPrompt
 from commhub.kit.bus import Bus, Subscription
@@ -35,7 +35,6 @@ log = structlog.get_logger(__name__)
 
 KEYS = {"1": CardAction.ACCEPT, "2": CardAction.RETURN}
 _KIND = "alert"
-_ALL_LIVE = 1000
 _LOOK_EVERY_S = 0.5
 _CONFIRM_FOR_S = 10.0
 _FACTS = 10_000
@@ -80,6 +79,7 @@ class AlertService:
         self._media: MediaEngine | None = None
         self._acks: AcksIn | None = None
         self._inbox: asyncio.Queue[LegMoved | _Key | _Confirmed] = asyncio.Queue(_FACTS)
+        self._cards: set[str] = set()
         self._settling: dict[str, asyncio.Future[LegMoved]] = {}
         self._deadlines: dict[str, float] = {}
         self._answered: set[str] = set()
@@ -145,12 +145,12 @@ class AlertService:
         return Sent()
 
     async def _live_call(self, delivery_id: str) -> Call | None:
-        return next((c for c in await self._live() if _delivery_of(c) == delivery_id), None)
+        live = await self._live(delivery_id)
+        return live[0] if live else None
 
-    async def _live(self) -> Sequence[Call]:
+    async def _live(self, delivery_id: str | None = None) -> Sequence[Call]:
         async with self._store.read() as uow:
-            live = await uow.calls.list(True, None, _ALL_LIVE)
-        return [call for call in live if _delivery_of(call) is not None]
+            return await uow.calls.live_placed_by(_KIND, delivery_id)
 
     # --- what happens to the call ------------------------------------------------------------------------
 
@@ -177,11 +177,21 @@ class AlertService:
                     await self._next()
 
     async def _follow(self, facts: Subscription[Fact]) -> None:
+        """Note what happens to the calls that carry cards, and look at no other."""
+        lost = 0
         async for fact in facts:
-            if isinstance(fact, LegMoved):
-                if (future := self._settling.get(fact.leg_id)) and not future.done():
-                    future.set_result(fact)
-                self._note(fact)
+            if facts.dropped > lost:
+                lost = facts.dropped
+                await self._take_up()
+            match fact:
+                case CallStarted() if _is_card(fact.actor):
+                    self._cards.add(fact.call_id)
+                case CallEnded():
+                    self._cards.discard(fact.call_id)
+                case LegMoved() if fact.call_id in self._cards:
+                    if (future := self._settling.get(fact.leg_id)) and not future.done():
+                        future.set_result(fact)
+                    self._note(fact)
 
     async def _next(self) -> None:
         try:
@@ -205,6 +215,7 @@ class AlertService:
 
     async def _take_up(self) -> None:
         for call in await self._live():
+            self._cards.add(call.id)
             for leg in (await self._calls.get(call.id)).legs:
                 if leg.state in TALKING:
                     await self._ask(call, leg)
@@ -345,9 +356,12 @@ def _caller(delivery_id: str) -> Principal:
     return Principal(id=_KIND, name=delivery_id, kind=_KIND, roles=frozenset())
 
 
+def _is_card(placed_by: str) -> bool:
+    return placed_by.startswith(f"{_KIND}:")
+
+
 def _delivery_of(call: Call) -> str | None:
-    kind, _, delivery_id = call.created_by.partition(":")
-    return delivery_id if kind == _KIND else None
+    return call.created_by.partition(":")[2] if _is_card(call.created_by) else None
 
 
 def _playback_id(call_id: str, what: str) -> str:

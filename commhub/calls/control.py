@@ -27,7 +27,6 @@ log = structlog.get_logger(__name__)
 
 MAX_LEGS = 64
 _MOVABLE = frozenset({LegState.CALLING, LegState.RINGING}) | TALKING
-_ALL_LIVE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +186,7 @@ class ConferenceControl:
         now = self._clock.now()
         what = f"floor.{action.value}"
         async with self._store.begin() as uow:
-            for call in await moves.calls_of_group(uow, group, await self._live(uow)):
+            for call in await moves.calls_of_group(uow, group):
                 uow.record(
                     FloorCommanded(
                         at=now,
@@ -214,16 +213,16 @@ class ConferenceControl:
         where = {meter.leg_id: meter.call_id for meter in status.legs}
         orders = Orders()
         async with self._store.read() as uow:
-            for call in await self._live(uow):
-                for leg in await uow.calls.legs_of(call.id):
-                    if leg.id not in where or not leg.is_live:
-                        continue
-                    if where[leg.id] != leg.call_id:
-                        orders.move.append(leg)
-                    if shape_of(leg) != PLAIN:
-                        orders.shape.append(leg)
-                    if leg.held:
-                        orders.hold.append(leg)
+            legs = await uow.calls.live_legs()
+        for leg in legs:
+            if leg.id not in where:
+                continue
+            if where[leg.id] != leg.call_id:
+                orders.move.append(leg)
+            if shape_of(leg) != PLAIN:
+                orders.shape.append(leg)
+            if leg.held:
+                orders.hold.append(leg)
         await self._orderly.catch_up(orders)
 
     # --- inside ------------------------------------------------------------------------------------------
@@ -311,9 +310,6 @@ class ConferenceControl:
                 for leg in legs
                 if leg.direction is Direction.INBOUND and leg.state is LegState.RINGING
             )
-
-    async def _live(self, uow: UnitOfWork) -> Sequence[Call]:
-        return await uow.calls.list(True, None, _ALL_LIVE)
 
 
 def _check_talking(leg: Leg) -> None:

@@ -94,16 +94,13 @@ async def whispered_to(uow: UnitOfWork, leg: Leg) -> list[Leg]:
     return [legs[leg_id] for leg_id in leg.whispers_to]
 
 
-async def calls_of_group(uow: UnitOfWork, group: str, calls: Sequence[Call]) -> list[Call]:
-    """Those of the calls that have the talk group as a leg."""
-    found = []
-    for call in calls:
-        for leg in await uow.calls.legs_of(call.id):
-            radio = leg.is_live and leg.endpoint.scheme is Scheme.RADIO
-            if radio and await group_of(uow, leg.endpoint) == group:
-                found.append(call)
-                break
-    return found
+async def calls_of_group(uow: UnitOfWork, group: str) -> list[Call]:
+    """The live calls that have the talk group as a leg."""
+    found: dict[str, Call] = {}
+    for leg in await uow.calls.live_legs(Scheme.RADIO):
+        if leg.call_id not in found and await group_of(uow, leg.endpoint) == group:
+            found[leg.call_id] = await uow.calls.get(leg.call_id)
+    return list(found.values())
 
 
 async def drop_leg(
@@ -146,6 +143,8 @@ async def progress(
     if state is LegState.CONNECTED:
         # Not every driver has a place of its own to say it at the beginning.
         orders.shape.append(leg)
+        if leg.held:
+            orders.hold.append(leg)
         await _note_connection(uow, call, orders)
         if call.line is not None:
             await duty_moves.connected(uow, call, leg, now, orders)

@@ -185,6 +185,14 @@ class Calls(Protocol):
         """Oldest first."""
         ...
 
+    async def live_placed_by(self, kind: str, name: str | None = None) -> Sequence[Call]:
+        """Live calls whose `created_by` is of that kind («kind:name»), all of them or one name's; newest first."""
+        ...
+
+    async def live_legs(self, scheme: Scheme | None = None) -> Sequence[Leg]:
+        """The live legs of all live calls, or those to addresses of one scheme; oldest first."""
+        ...
+
     async def legs_since(self, scheme: Scheme, since: datetime) -> Sequence[Leg]:
         """Legs of addresses of that scheme made at or after the moment, oldest first."""
         ...

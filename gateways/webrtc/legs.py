@@ -31,7 +31,6 @@ from gateways.webrtc.metrics import RETURNS
 log = structlog.get_logger(__name__)
 
 CODEC = "opus"
-_ALL_LIVE = 1000
 _RING_AGAIN_S = 45.0
 
 
@@ -53,10 +52,9 @@ class DeskLegs(AbstractAsyncContextManager["DeskLegs"]):
         """Go on with the desks that rang when the process ended."""
         await self._tasks.__aenter__()
         async with self._store.read() as uow:
-            calls = await uow.calls.list(True, None, _ALL_LIVE)
-            legs = [leg for call in calls for leg in await uow.calls.legs_of(call.id)]
+            legs = await uow.calls.live_legs(Scheme.DESK)
         for leg in legs:
-            if leg.endpoint.scheme is Scheme.DESK and leg.state is LegState.RINGING:
+            if leg.state is LegState.RINGING:
                 rung = (self._clock.now() - leg.created_at).total_seconds()
                 self._wait(leg.id, self._give_up_ringing(leg.id, _RING_AGAIN_S - rung))
         return self

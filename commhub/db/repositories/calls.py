@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, type_coerce
+from sqlalchemy import ColumnElement, bindparam, type_coerce
 
 from commhub.db.codec import Rows
 from commhub.db.repositories.base import Question, Repository
 from commhub.db.tables import equipment
 from commhub.db.types import Line
-from commhub.domain.call import Call, Leg
+from commhub.domain.call import Call, Leg, LegState
 from commhub.domain.people import Scheme
 
 _TABLE = equipment.calls
@@ -21,6 +21,10 @@ _LEGS_OF = Question(
     _LEGS_TABLE.c.call_id == bindparam("call_id"),
     order_by=(_LEGS_TABLE.c.created_at, _LEGS_TABLE.c.id),
 )
+
+
+def _of_scheme(scheme: Scheme) -> ColumnElement[bool]:
+    return type_coerce(_LEGS_TABLE.c.endpoint, Line).startswith(f"{scheme}:")
 
 
 class SqlCalls(Repository):
@@ -62,11 +66,29 @@ class SqlCalls(Repository):
     async def legs_of(self, call_id: str) -> Sequence[Leg]:
         return await self._ask(_LEGS_OF, call_id=call_id)
 
+    async def live_placed_by(self, kind: str, name: str | None = None) -> Sequence[Call]:
+        by = _TABLE.c.created_by
+        placed = by.startswith(f"{kind}:", autoescape=True) if name is None else by == f"{kind}:{name}"
+        live = self._select(_CALLS).where(_TABLE.c.ended_at.is_(None), placed)
+        return await self._all(_CALLS, live.order_by(_TABLE.c.id.desc()))
+
+    async def live_legs(self, scheme: Scheme | None = None) -> Sequence[Leg]:
+        statement = self._select(_LEGS).where(
+            self._tx.mine(_TABLE),
+            _TABLE.c.ended_at.is_(None),
+            _LEGS_TABLE.c.call_id == _TABLE.c.id,
+            _LEGS_TABLE.c.state != LegState.ENDED,
+        )
+        if scheme is not None:
+            statement = statement.where(_of_scheme(scheme))
+        return await self._all(
+            _LEGS, statement.order_by(_LEGS_TABLE.c.created_at, _LEGS_TABLE.c.id)
+        )
+
     async def legs_since(self, scheme: Scheme, since: datetime) -> Sequence[Leg]:
-        address = type_coerce(_LEGS_TABLE.c.endpoint, Line)
         return await self._all(
             _LEGS,
             self._select(_LEGS)
-            .where(_LEGS_TABLE.c.created_at >= since, address.startswith(f"{scheme}:"))
+            .where(_LEGS_TABLE.c.created_at >= since, _of_scheme(scheme))
             .order_by(_LEGS_TABLE.c.created_at, _LEGS_TABLE.c.id),
         )
