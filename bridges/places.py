@@ -54,6 +54,10 @@ class Places:
         home = self.homes.get(call_id)
         if home is not None:
             return home
+        if len(self.members) == 1:
+            # Nothing to choose and nothing to remember: whoever comes late finds the call where all calls are.
+            home = self.homes[call_id] = self.choose(with_radio=False)
+            return home
         async with self._placing:
             return self.homes.get(call_id) or await self._place(call_id, prefer)
 

@@ -62,6 +62,7 @@ from gateways.sip.trunks.toll import Alarm, unheard
 from gateways.sip.uac import Placing
 from gateways.sip.uas import Offered, Reception
 from gateways.sip.watchers import Watchers
+from gateways.sip.wheel import TimerWheel
 from gateways.sip.wires import Wires
 
 log = structlog.get_logger(__name__)
@@ -144,10 +145,10 @@ class SipGateway:
     # --- life ----------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> "SipGateway":
-        loop = asyncio.get_running_loop()
         await self._transport.__aenter__()
+        self._wheel = TimerWheel(asyncio.get_running_loop())
         layer = TransactionLayer(
-            loop,
+            self._wheel,
             self._config.timers,
             self._transport.send,
             self,
@@ -183,6 +184,7 @@ class SipGateway:
         for task in list(self._running):
             task.cancel()
         self._core.layer.close()
+        self._wheel.close()
         await self._transport.__aexit__(None, None, None)
         await self._tasks.__aexit__(None, None, None)
         await self._core.tell("rows", self._core.ledger.flush)

@@ -1,0 +1,124 @@
+"""Timers that share slots, on a loop whose time is in the test's hands."""
+
+import heapq
+from dataclasses import dataclass, field
+
+import pytest
+
+from gateways.sip.wheel import GRAIN_S, TimerWheel
+
+
+@dataclass
+class Handle:
+    when: float
+    action: object
+    cancelled: bool = False
+
+    def cancel(self):
+        self.cancelled = True
+
+
+@dataclass
+class ScriptedLoop:
+    now: float = 1_000.0
+    waiting: list = field(default_factory=list)
+    armed: int = 0
+
+    def time(self):
+        return self.now
+
+    def call_at(self, when, action):
+        self.armed += 1
+        handle = Handle(when, action)
+        heapq.heappush(self.waiting, (when, self.armed, handle))
+        return handle
+
+    def advance(self, seconds):
+        until = self.now + seconds
+        while self.waiting and self.waiting[0][0] <= until:
+            self.now, _, handle = heapq.heappop(self.waiting)
+            if not handle.cancelled:
+                handle.action()
+        self.now = until
+
+
+@pytest.fixture
+def loop():
+    return ScriptedLoop()
+
+
+@pytest.fixture
+def wheel(loop):
+    return TimerWheel(loop)
+
+
+def test_a_timer_fires_in_its_time_and_never_early(loop, wheel):
+    fired = []
+    wheel.call_later(0.5, lambda: fired.append(loop.now))
+    loop.advance(0.499)
+    assert fired == []
+    loop.advance(0.5)
+    assert 1_000.5 <= fired[0] <= 1_000.5 + 2 * GRAIN_S
+
+
+def test_timers_fire_in_the_order_of_their_times(loop, wheel):
+    fired = []
+    for delay in (3.0, 1.0, 2.0, 0.0):
+        wheel.call_later(delay, lambda delay=delay: fired.append(delay))
+    loop.advance(5)
+    assert fired == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_a_cancelled_timer_never_fires_and_lets_go_of_what_it_held(loop, wheel):
+    fired = []
+    timer = wheel.call_later(1, lambda: fired.append("never"))
+    timer.cancel()
+    assert timer.action is None
+    loop.advance(2)
+    assert fired == []
+
+
+def test_a_timer_that_starts_another_at_once_does_not_keep_the_loop(loop, wheel):
+    fired = []
+
+    def again():
+        fired.append(loop.now)
+        if len(fired) < 5:
+            wheel.call_later(0, again)
+
+    wheel.call_later(0, again)
+    loop.advance(1)
+    assert len(fired) == 5
+
+
+def test_one_failing_timer_does_not_take_its_neighbours_with_it(loop, wheel):
+    fired = []
+    wheel.call_later(1, lambda: 1 / 0)
+    wheel.call_later(1, lambda: fired.append("after"))
+    loop.advance(2)
+    assert fired == ["after"]
+
+
+def test_a_timer_may_cancel_its_neighbour(loop, wheel):
+    fired = []
+    timers = []
+    wheel.call_later(1, lambda: timers[0].cancel())
+    timers.append(wheel.call_later(1, lambda: fired.append("never")))
+    loop.advance(2)
+    assert fired == []
+
+
+def test_thousands_of_timers_arm_the_loop_for_slots_only(loop, wheel):
+    for number in range(10_000):
+        wheel.call_later(32 + number * 0.00001, lambda: None)
+    assert loop.armed == 1
+    loop.advance(60)
+    assert loop.armed < 20
+
+
+def test_nothing_fires_after_the_close(loop, wheel):
+    fired = []
+    wheel.call_later(1, lambda: fired.append("never"))
+    wheel.close()
+    loop.advance(2)
+    assert fired == []
