@@ -180,10 +180,11 @@ def _feedback(codec: RTCRtpCodecParameters) -> Iterable[str]:
 def _preferred(codecs: tuple[OfferedCodec, ...]) -> tuple[OfferedCodec, ...]:
     """Our choice first. Of H.264 that in fragments (RFC 6184 §6.3), else 1080p does not fit into packets; then the
     profile most decoders have."""
-    return tuple(sorted(codecs, key=_rank))
+    return tuple(sorted(codecs, key=rank))
 
 
-def _rank(offered: OfferedCodec) -> tuple[int, int, int]:
+def rank(offered: OfferedCodec) -> tuple[int, int, int]:
+    """How much we like this form of a codec; the lowest is the best."""
     place = _PREFERENCE.index(offered.codec)
     if offered.codec is not VideoCodec.H264:
         return place, 0, 0

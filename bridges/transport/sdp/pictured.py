@@ -39,12 +39,12 @@ class PublicationAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewingAnswer:
-    """We send with `ssrc`, and what was lost again with `rtx_ssrc`, in any of `codecs`. `extensions` are those that our packets
-    will have."""
+    """We send with `ssrc`, and what was lost again with `rtx_ssrc` if there is one, in any of `codecs`. `extensions` are
+    those that our packets will have."""
 
     codecs: tuple[OfferedCodec, ...]
     ssrc: int
-    rtx_ssrc: int
+    rtx_ssrc: int | None
     extensions: frozenset[Extension] = frozenset()
     with_sound: bool = False
 
@@ -118,15 +118,16 @@ def _asked(chosen: OfferedCodec, how: PublicationAnswer) -> OfferedCodec:
 
 
 def _sent_picture(offer: PictureOffer, local: LocalSide, how: ViewingAnswer) -> str:
-    kept = (*_FEEDBACK, "transport-cc", "goog-remb")
+    timed = Extension.TRANSPORT_SEQUENCE in how.extensions
+    kept = frozenset((*_FEEDBACK, "transport-cc" if timed else "goog-remb"))
     codecs = [
         codec
         for one in how.codecs
-        for codec in _with_repair(replace(one, feedback=frozenset(kept) & one.feedback))
+        for codec in _with_repair(replace(one, feedback=kept & one.feedback))
     ]
     media = answers.taken(offer.media, codecs, local, sends=True, receives=False)
     media.rtp.headerExtensions = _agreed(offer.extensions, how.extensions)
-    ssrcs = [how.ssrc, how.rtx_ssrc] if any(one.rtx_type for one in how.codecs) else [how.ssrc]
+    ssrcs = [how.ssrc] if how.rtx_ssrc is None else [how.ssrc, how.rtx_ssrc]
     media.ssrc = [sdp.SsrcDescription(ssrc=ssrc, cname="commhub") for ssrc in ssrcs]
     if len(ssrcs) > 1:
         media.ssrc_group = [sdp.GroupDescription("FID", list(ssrcs))]

@@ -206,7 +206,7 @@ def test_a_viewer_without_retransmissions_is_told_of_one_stream():
     plain = (
         PUBLISHERS["werift"].replace("a=sendonly", "a=recvonly").replace("rtx/90000", "ulp/90000")
     )
-    video = section(viewed(plain), "video")
+    video = section(viewed(plain, rtx_ssrc=None), "video")
     assert "FID" not in video
     assert "a=ssrc:12" not in video
 

@@ -1,0 +1,127 @@
+"""The picture engine as a port, over a connection to the video worker (`bridges.reach`).
+
+A worker that was restarted says another boot id and has forgotten its sessions: `VideoIn.engine_came` is told at every
+connection, before any event, and far ends offer again by themselves.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from bridges import wire
+from bridges.reach import ClientConfig, Connection, WorkerClient
+from bridges.video import protocol
+from bridges.video.events import (
+    Event,
+    KeyframeWanted,
+    Measured,
+    SessionLost,
+    SourceStarted,
+    SpeakerMoved,
+    VideoRecordingFailed,
+)
+from bridges.video.orders import VideoOrders
+from bridges.video.protocol import Args
+from bridges.wire import Message
+from commhub.domain.errors import UnavailableError
+from commhub.kit.clock import Clock
+from commhub.ports.video import RecordedVideo, VideoIn
+
+log = structlog.get_logger(__name__)
+
+COUNTED = Counter(
+    "commhub_bridges_video_total", "What the picture engine did and dropped, by kind", ["kind"]
+)
+SESSIONS = Gauge("commhub_bridges_video_sessions", "Far ends that publish or view", ["kind"])
+_COUNT_EVERY_S = 2.0
+
+
+class VideoClient(WorkerClient[Args, Event], VideoOrders):
+    """Implements `commhub.ports.video.VideoEngine` and feeds `inward`."""
+
+    def __init__(self, config: ClientConfig, inward: VideoIn, clock: Clock) -> None:
+        super().__init__(config, protocol.WORDS, clock)
+        self._inward = inward
+        self._boot_id = ""
+        self._told: dict[str, int] = {}
+        self._counting: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "VideoClient":
+        await super().__aenter__()
+        self._counting = asyncio.create_task(self._keep_counting(), name="video-counts")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._counting is not None:
+            self._counting.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._counting
+        await super().__aexit__(kind, error, traceback)
+
+    # --- the connection ----------------------------------------------------------------------------------------
+
+    async def _meet(self, connection: Connection[Args], hello: Message) -> None:
+        del connection
+        boot_id = str(hello.get("boot_id"))
+        if boot_id != self._boot_id:
+            self._told.clear()
+        self._boot_id = boot_id
+
+    async def _met(self) -> None:
+        await self._deliver("engine_came", self._inward.engine_came(self._boot_id))
+
+    def _receipt_of(self, event: Event) -> str | None:
+        return event.path if isinstance(event, RecordedVideo) else None
+
+    def _inward_of(self, event: Event) -> Coroutine[Any, Any, None]:
+        inward = self._inward
+        telling: Coroutine[Any, Any, None]
+        match event:
+            case SourceStarted(room_id, source_id, codec, layers):
+                telling = inward.source_started(room_id, source_id, codec, layers)
+            case SpeakerMoved(room_id, source):
+                telling = inward.speaker_moved(room_id, source)
+            case KeyframeWanted(session_id):
+                telling = inward.keyframe_wanted(session_id)
+            case SessionLost(session_id, reason):
+                telling = inward.session_lost(session_id, reason)
+            case Measured(status):
+                telling = inward.measured(status)
+            case RecordedVideo():
+                telling = inward.recording_stored(event)
+            case VideoRecordingFailed(source_id, reason):
+                telling = inward.recording_failed(source_id, reason)
+        return telling
+
+    # --- counts ------------------------------------------------------------------------------------------------
+
+    async def _keep_counting(self) -> None:
+        """Carry what the worker counts over to Prometheus; one that is away counts nothing."""
+        while True:
+            await asyncio.sleep(_COUNT_EVERY_S)
+            if not self.is_connected:
+                continue
+            try:
+                self._publish(wire.read_as(dict, await self.ask(protocol.CountsArgs())))
+            except UnavailableError:
+                continue
+            except Exception:  # figures must not end the loop that makes them
+                log.exception("video_counts_failed")
+
+    def _publish(self, counts: Mapping[str, int]) -> None:
+        for kind, value in counts.items():
+            if kind.startswith("now_"):
+                SESSIONS.labels(kind.removeprefix("now_")).set(value)
+                continue
+            COUNTED.labels(kind).inc(max(0, value - self._told.get(kind, 0)))
+            self._told[kind] = value

@@ -1,0 +1,125 @@
+"""The protocol of video workers, version 1: what control and the picture engine say to each other (docs/protocols/worker.md).
+
+Requests carry the arguments of `ports.video.VideoEngine`, events those of `VideoIn`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bridges.video.events import (
+    Event,
+    KeyframeWanted,
+    Measured,
+    SessionLost,
+    SourceStarted,
+    SpeakerMoved,
+    VideoRecordingFailed,
+)
+from bridges.wire import Dialect
+from commhub.ports.video import Layer, PublishOrder, RecordedVideo, SoundPlace, ViewOrder
+
+PROTOCOL = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PublishArgs:
+    order: PublishOrder
+    offer: str
+
+
+@dataclass(frozen=True, slots=True)
+class ViewArgs:
+    order: ViewOrder
+    offer: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceSoundArgs:
+    session_id: str
+    sound: SoundPlace | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShowArgs:
+    session_id: str
+    source_id: str
+    best: Layer
+
+
+@dataclass(frozen=True, slots=True)
+class MuteArgs:
+    source_id: str
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpotlightArgs:
+    room_id: str
+    source_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKeyframeArgs:
+    source_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordArgs:
+    source_id: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseArgs:
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusArgs:
+    """Nothing to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountsArgs:
+    """Nothing to say."""
+
+
+Args = (
+    PublishArgs
+    | ViewArgs
+    | PlaceSoundArgs
+    | ShowArgs
+    | MuteArgs
+    | SpotlightArgs
+    | RequestKeyframeArgs
+    | RecordArgs
+    | ReleaseArgs
+    | StatusArgs
+    | CountsArgs
+)
+
+ARGS: Mapping[str, type[Args]] = {
+    "publish": PublishArgs,
+    "view": ViewArgs,
+    "place_sound": PlaceSoundArgs,
+    "show": ShowArgs,
+    "mute": MuteArgs,
+    "spotlight": SpotlightArgs,
+    "request_keyframe": RequestKeyframeArgs,
+    "record": RecordArgs,
+    "release": ReleaseArgs,
+    "status": StatusArgs,
+    "counts": CountsArgs,
+}
+
+EVENTS: Mapping[str, type[Event]] = {
+    "source_started": SourceStarted,
+    "speaker_moved": SpeakerMoved,
+    "keyframe_wanted": KeyframeWanted,
+    "session_lost": SessionLost,
+    "measured": Measured,
+    "recording_stored": RecordedVideo,
+    "recording_failed": VideoRecordingFailed,
+}
+
+WORDS: Dialect[Args, Event] = Dialect(PROTOCOL, ARGS, EVENTS)

@@ -1,0 +1,195 @@
+"""The video worker: the forwarder with its far ends on one UDP port, and the socket on which control gives orders.
+
+Everything is on one event loop: a batch of packets is read, forwarded and sent before anything else is looked at. Control
+may die and come back, pictures go on meanwhile. A worker that dies forgets its sessions: there is nothing to take up, because the
+keys are in nobody's hands but its own, and browsers and cameras offer again by themselves.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from bridges.control import ControlServer
+from bridges.transport.port import PortConfig, WebRtcPort
+from bridges.video import protocol
+from bridges.video.counts import VideoCounts
+from bridges.video.events import Event, Measured
+from bridges.video.forwarder import Forwarder
+from bridges.video.sessions import Sessions
+from bridges.wire import ControlAddress, Message
+from commhub.domain.errors import UnavailableError
+from commhub.kit.clock import Clock, SystemClock
+from commhub.kit.ids import new_id
+from commhub.ports.video import VideoStatus
+
+log = structlog.get_logger(__name__)
+
+_TICK_S = 0.025
+_LOOK_EVERY = 40
+"""Ticks between two looks at far ends that failed."""
+_MEASURE_EVERY = 80
+"""Ticks between two reports of what is measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoWorkerConfig:
+    """`control` is unix:PATH or tcp:HOST:PORT; `secret` is needed to listen beyond this machine; `webrtc` is the port that
+    browsers, cameras and viewers are told."""
+
+    name: str
+    control: str
+    webrtc: PortConfig
+    secret: str | None = None
+
+
+class VideoWorker:
+    """One worker, running while entered."""
+
+    def __init__(self, config: VideoWorkerConfig, clock: Clock | None = None) -> None:
+        self._config = config
+        self._clock = clock or SystemClock()
+        self.boot_id = new_id()
+        self.counts = VideoCounts()
+        self._forwarder = Forwarder(self._clock, self.counts, self._tell)
+        self._sessions = Sessions(self._forwarder, self._clock, self._tell)
+        self._port = WebRtcPort(config.webrtc, self._clock, self._sessions.vanished)
+        self._control: ControlServer[protocol.Args] | None = None
+        self._stack = AsyncExitStack()
+
+    @property
+    def address(self) -> ControlAddress:
+        """Where control reaches this worker."""
+        if self._control is None:
+            raise UnavailableError("this worker is not running")
+        return self._control.address
+
+    async def __aenter__(self) -> Self:
+        """Raises InvalidError for a wrong address, OSError when the port is taken."""
+        config = self._config
+        async with AsyncExitStack() as stack:
+            port = await stack.enter_async_context(self._port)
+            port.drained = self._forwarder.flush
+            self._sessions.use(port)
+            stack.callback(self._sessions.close)
+            control = ControlServer(
+                ControlAddress.parse(config.control),
+                config.secret,
+                {"worker": config.name, "boot_id": self.boot_id},
+                protocol.WORDS,
+                begin=self._begin,
+                acknowledged=lambda _: None,
+                untold=lambda: (),
+            )
+            self._control = await stack.enter_async_context(control)
+            pulse = asyncio.create_task(self._pulse(), name="video-pulse")
+            stack.callback(pulse.cancel)
+            self._stack = stack.pop_all()
+        log.info("video_worker_started", worker=config.name, control=str(self.address))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+        log.info("video_worker_stopped", worker=self._config.name)
+
+    # Requests ------------------------------------------------------------------------------------------------
+
+    def _begin(self, args: protocol.Args) -> Awaitable[object]:
+        """Carry a request out now, in its turn; the awaitable is its JSON-ready result."""
+        return _at_once(self._carry_out(args))
+
+    def _carry_out(self, args: protocol.Args) -> object:  # noqa: C901, PLR0912 - a flat list
+        """One order of control. A new order is one more case."""
+        result: object = None
+        match args:
+            case protocol.PublishArgs(order, offer):
+                result = asdict(self._sessions.publish(order, offer))
+            case protocol.ViewArgs(order, offer):
+                result = asdict(self._sessions.view(order, offer))
+            case protocol.PlaceSoundArgs(session_id, sound):
+                address = self._sessions.place_sound(session_id, sound)
+                result = asdict(address) if address else None
+            case protocol.ShowArgs(session_id, source_id, best):
+                self._sessions.show(session_id, source_id, best)
+            case protocol.MuteArgs(source_id, muted):
+                self._forwarder.mute(source_id, muted)
+            case protocol.SpotlightArgs(room_id, source):
+                self._forwarder.spotlight(room_id, source)
+            case protocol.RequestKeyframeArgs(source_id):
+                self._forwarder.request_keyframe(source_id)
+            case protocol.RecordArgs():
+                raise UnavailableError("this worker records no pictures")
+            case protocol.ReleaseArgs(session_id):
+                self._sessions.release(session_id)
+            case protocol.StatusArgs():
+                result = asdict(self._status())
+            case protocol.CountsArgs():
+                result = self._counts()
+        return result
+
+    def _status(self) -> VideoStatus:
+        return VideoStatus(
+            worker=self._config.name,
+            boot_id=self.boot_id,
+            sessions=self._sessions.ids,
+            sources=self._forwarder.source_meters(),
+            views=self._forwarder.view_meters(),
+        )
+
+    def _counts(self) -> dict[str, int]:
+        """What was counted since the start, and what is there now."""
+        transport = self._port.counts.as_dict()
+        return {
+            **self.counts.as_dict(),
+            **self._sessions.sound_counts.as_dict(),
+            **{f"webrtc_{kind}": value for kind, value in transport.items()},
+            **{f"now_{kind}": value for kind, value in self._sessions.numbers().items()},
+        }
+
+    # Time and news -------------------------------------------------------------------------------------------
+
+    async def _pulse(self) -> None:
+        loop = asyncio.get_running_loop()
+        due, ticks = loop.time(), 0
+        while True:
+            # A late tick is not made up for by several at once.
+            due = max(due + _TICK_S, loop.time())
+            await asyncio.sleep(due - loop.time())
+            ticks += 1
+            try:
+                self._tick(ticks)
+            except Exception:  # one source's trouble must not stop the clock of all
+                log.exception("video_tick_failed")
+
+    def _tick(self, ticks: int) -> None:
+        self._forwarder.tick()
+        if ticks % _LOOK_EVERY == 0:
+            self._sessions.end_failed()
+        if ticks % _MEASURE_EVERY == 0:
+            status = self._status()
+            if status.sources:
+                self._tell(Measured(status))
+
+    def _tell(self, event: Event) -> None:
+        if self._control is not None:
+            message: Message = protocol.WORDS.event(event)
+            self._control.tell(message)
+
+
+async def _at_once(result: object) -> object:
+    return result
+
+
+async def run_video_worker(config: VideoWorkerConfig) -> None:
+    """Run a worker until cancelled, as the whole of its process."""
+    async with VideoWorker(config):
+        await asyncio.Event().wait()
