@@ -69,6 +69,18 @@ class Numbers:
             newest_of(tl0, TL0_MASK),
         )
 
+    def tiled(self, times: int) -> "Numbers":
+        """The same packets for so many views, one view after the other."""
+        return Numbers(
+            np.tile(self.picture, times),
+            np.tile(self.picture_at, times),
+            np.tile(self.is_wide, times),
+            np.tile(self.tl0, times),
+            np.tile(self.tl0_at, times),
+            self.newest,
+            self.newest_tl0,
+        )
+
     def write(
         self,
         slots: NDArray[np.uint8],

@@ -1,0 +1,322 @@
+"""One layer's packets to many views: copied, rewritten, sealed and sent, many packets a step.
+
+Python and numpy cost by the call, so nothing is done per packet but libsrtp's own work, and nothing per view but its
+counters: a *cohort* is the views of a layer whose packets have the same lengths, and a chunk of a cohort that fits the processor's cache
+is copied and rewritten by single array operations over (views × packets). What is sealed leaves at once, packets of
+equal length as one message that the kernel takes apart (UDP_SEGMENT); only the last of such a message may be shorter.
+
+libsrtp writes each new length into the iovec of the packet. A packet it refuses is still in the clear: it is taken out of
+its message and wiped.
+"""
+
+import errno
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridges.transport.batch import (
+    ADDRESS_SIZE,
+    IOV,
+    LONGEST_MESSAGE,
+    MESSAGE,
+    SEGMENT_CONTROL_SIZE,
+    SEGMENTS_LIMIT,
+    VIDEO_STRIDE,
+    segment_control,
+    send_messages,
+)
+from bridges.transport.sealing import RTP_HEADER, Handle, lengths_at, seal_rtp, slots_at
+from bridges.video.cache import HEADER
+from bridges.video.codecs.numbers import Numbers
+from bridges.video.counts import VideoCounts
+from bridges.video.table import ViewTable
+
+ROWS = 192
+"""Packets of a chunk: 288 KiB, which a core's second-level cache holds."""
+_LONGEST_SEGMENT = 1472
+"""Longer packets are fragments on an Ethernet, and the kernel takes no such message apart."""
+_FULL = (errno.EAGAIN, errno.ENOBUFS)
+_NOT_SEGMENTED = (errno.EINVAL, errno.EMSGSIZE, errno.EIO, errno.EOPNOTSUPP)
+
+
+@dataclass(slots=True)
+class Load:
+    """What is to be sent: K packets as they stand in the cache, with the numbers of the layer or, for a single view, its
+    own. `sizes` are those of the payloads."""
+
+    packets: NDArray[np.uint8]
+    sizes: NDArray[np.int64]
+    markers: NDArray[np.uint32]
+    sequences: NDArray[np.uint16]
+    timestamps: NDArray[np.uint32]
+    numbers: Numbers | None = None
+
+    def part(self, begin: int, end: int) -> "Load":
+        lines = slice(begin, end)
+        return Load(
+            self.packets[lines],
+            self.sizes[lines],
+            self.markers[lines],
+            self.sequences[lines],
+            self.timestamps[lines],
+            None if self.numbers is None else self.numbers.part(lines),
+        )
+
+
+@dataclass(slots=True)
+class Cohort:
+    """Views that get the same packets in the same lengths by the same socket: an entry a view in every array. `rows` is
+    where the table has them. The `…_add` are added to the load's numbers; `types` are payload types in their place
+    in the first word; `send_time` and `transport` the heads of extension elements in theirs, 0 for not agreed."""
+
+    fd: int
+    tag: int
+    extends: bool
+    rows: NDArray[np.intp]
+    handles: list[Handle | None]
+    sequence_add: NDArray[np.uint32]
+    timestamp_add: NDArray[np.uint32]
+    types: NDArray[np.uint32]
+    ssrcs: NDArray[np.uint32]
+    send_time: NDArray[np.uint32]
+    transport: NDArray[np.uint32]
+    picture_shift: NDArray[np.int32]
+    tl0_shift: NDArray[np.int32]
+
+    @property
+    def counts_transport(self) -> bool:
+        return self.extends and bool(self.transport.any())
+
+
+@dataclass(slots=True)
+class _Plan:
+    """Which packets form a message: the first of each, how many, and the length its cmsg says (0: none)."""
+
+    starts: NDArray[np.uint64]
+    counts: NDArray[np.uint64]
+    segments: list[int]
+
+
+class _Layout:
+    """Packets with or without the extension block: where they begin in a slot, and the pointers to that."""
+
+    def __init__(self, slab: NDArray[np.uint8], skipped: int) -> None:
+        self.word = skipped // 4
+        self.overhead = HEADER - skipped
+        base = slab.ctypes.data + skipped
+        self.iov = np.zeros(ROWS, IOV)
+        self.iov["base"] = base + np.arange(ROWS) * VIDEO_STRIDE
+        self.sizes = self.iov["size"]
+        self.slots = slots_at(base, VIDEO_STRIDE, ROWS)
+        self.lengths: list[Any] = lengths_at(self.iov.ctypes.data + 8, IOV.itemsize, ROWS)
+
+
+class Fanout:
+    """The arena of outgoing packets and the messages over it. One for all cohorts, used by one of them at a time."""
+
+    def __init__(self, table: ViewTable, counts: VideoCounts) -> None:
+        self._table = table
+        self._counts = counts
+        self._slab = np.zeros((ROWS, VIDEO_STRIDE), np.uint8)
+        self._words = self._slab.view(">u4")
+        self._extended = _Layout(self._slab, 0)
+        self._bare = _Layout(self._slab, HEADER - RTP_HEADER)
+        self._messages = np.zeros(ROWS, MESSAGE)
+        self._messages["name_size"] = ADDRESS_SIZE
+        self._control = np.zeros((ROWS, SEGMENT_CONTROL_SIZE), np.uint8)
+        self._unsegmented: set[int] = set()
+        """Sockets whose device takes no segmentation."""
+
+    def send(self, cohort: Cohort, load: Load, now: float) -> None:
+        """Send all packets of the load to all views of the cohort."""
+        count = len(load.sizes)
+        if count > ROWS:
+            for begin in range(0, count, ROWS):
+                self.send(cohort, load.part(begin, min(begin + ROWS, count)), now)
+            return
+        layout = self._extended if cohort.extends else self._bare
+        lengths = load.sizes + layout.overhead
+        plan = self._plan(
+            (lengths + cohort.tag).tolist(), segment=cohort.fd not in self._unsegmented
+        )
+        heads = load.markers | np.uint32(0x90000000 if cohort.extends else 0x80000000)
+        step = max(1, ROWS // count)
+        for begin in range(0, len(cohort.rows), step):
+            views = slice(begin, min(begin + step, len(cohort.rows)))
+            self._write(cohort, views, load, layout, lengths, heads, now)
+            if self._seal(cohort, views, layout, count):
+                self._send(cohort, views, layout, plan, count)
+        rows = cohort.rows
+        self._table.packets[rows] += count
+        self._table.octets[rows] += int(load.sizes.sum())
+        self._counts.sent += count * len(rows)
+
+    def _write(
+        self,
+        cohort: Cohort,
+        views: slice,
+        load: Load,
+        layout: _Layout,
+        lengths: NDArray[np.int64],
+        heads: NDArray[np.uint32],
+        now: float,
+    ) -> None:
+        """Copy the packets for each view of the chunk and write what is the view's own."""
+        across = views.stop - views.start
+        count = len(lengths)
+        used = across * count
+        width = load.packets.shape[1]
+        self._slab[:used].reshape(across, count, VIDEO_STRIDE)[:, :, :width] = load.packets
+        words = self._words[:used].reshape(across, count, VIDEO_STRIDE // 4)
+        at = layout.word
+        sequences = (load.sequences + cohort.sequence_add[views, None]) & 0xFFFF
+        words[:, :, at] = heads | cohort.types[views, None] | sequences
+        words[:, :, at + 1] = load.timestamps + cohort.timestamp_add[views, None]
+        words[:, :, at + 2] = cohort.ssrcs[views, None]
+        if cohort.extends:
+            self._write_extensions(words, cohort, views, load, now)
+        layout.sizes[:used].reshape(across, count)[:] = lengths
+        if load.numbers is not None and (
+            cohort.picture_shift[views].any() or cohort.tl0_shift[views].any()
+        ):
+            tiled = load.numbers.tiled(across)
+            tiled.write(
+                self._slab[:used],
+                np.full(used, HEADER, np.intp),
+                np.repeat(cohort.picture_shift[views], count),
+                np.repeat(cohort.tl0_shift[views], count),
+            )
+
+    def _write_extensions(
+        self, words: NDArray[Any], cohort: Cohort, views: slice, load: Load, now: float
+    ) -> None:
+        """abs-send-time (24 bits of seconds, 18 of them a fraction) and the transport-wide sequence number; a view
+        that did not agree to one gets padding in its place (RFC 8285 §4.2)."""
+        send_time = cohort.send_time[views]
+        stamp = int(now * (1 << 18)) & 0xFFFFFF
+        words[:, :, 4] = np.where(send_time, send_time | stamp, 0)[:, None]
+        transport = cohort.transport[views]
+        if not transport.any():
+            words[:, :, 5] = 0
+            return
+        rows = cohort.rows[views]
+        count = len(load.sizes)
+        numbers = self._table.take_transport_numbers(rows, load.sizes + HEADER + cohort.tag, now)
+        words[:, :, 5] = np.where(
+            transport[:, None], transport[:, None] | (numbers << 8), 0
+        ).reshape(len(rows), count)
+
+    def _seal(self, cohort: Cohort, views: slice, layout: _Layout, count: int) -> bool:
+        """False: libsrtp refused something, and what it took was sent by itself, message by message."""
+        handles = cohort.handles[views]
+        if handles[0] is None:
+            return True
+        each = chain.from_iterable(map(repeat, handles, repeat(count)))
+        refused = list(map(seal_rtp, each, layout.slots, layout.lengths))
+        if not any(refused):
+            return True
+        bad = np.flatnonzero(refused)
+        self._slab[bad] = 0
+        self._counts.unsealed += len(bad)
+        self._send_singly(cohort, views, layout, np.flatnonzero(np.array(refused) == 0), count)
+        return False
+
+    def _plan(self, lengths: list[int], *, segment: bool) -> _Plan:
+        """Packets of one length in a row, with at most one shorter at the end, are one message."""
+        starts: list[int] = []
+        counts: list[int] = []
+        segments: list[int] = []
+        at, total = 0, len(lengths)
+        while at < total:
+            length = lengths[at]
+            end = at + 1
+            if segment and length <= _LONGEST_SEGMENT:
+                limit = at + min(SEGMENTS_LIMIT, LONGEST_MESSAGE // length)
+                while end < total and end < limit and lengths[end] == length:
+                    end += 1
+                if end < total and end < limit and lengths[end] < length:
+                    end += 1
+            starts.append(at)
+            counts.append(end - at)
+            segments.append(length if end - at > 1 else 0)
+            at = end
+        for index, length in enumerate(segments):
+            if length:
+                self._control[index] = np.frombuffer(segment_control(length), np.uint8)
+        return _Plan(np.array(starts, np.uint64), np.array(counts, np.uint64), segments)
+
+    def _send(self, cohort: Cohort, views: slice, layout: _Layout, plan: _Plan, count: int) -> None:
+        across = views.stop - views.start
+        each = len(plan.segments)
+        total = across * each
+        messages = self._messages[:total]
+        grid = messages.reshape(across, each)
+        grid["name"] = self._table.names[cohort.rows[views], None]
+        firsts = np.arange(0, across * count, count, dtype=np.uint64)[:, None] + plan.starts
+        grid["iov"] = firsts * IOV.itemsize + layout.iov.ctypes.data
+        grid["iov_count"] = plan.counts
+        segmented = np.array(plan.segments) > 0
+        grid["control"] = self._control.ctypes.data + np.arange(each) * SEGMENT_CONTROL_SIZE
+        grid["control_size"] = np.where(segmented, SEGMENT_CONTROL_SIZE, 0)
+        self._send_all(cohort, views, messages, np.arange(total) // each)
+
+    def _send_all(
+        self, cohort: Cohort, views: slice, messages: NDArray[np.void], owners: NDArray[np.intp]
+    ) -> None:
+        """Every message, or as many as the socket takes; `owners` are the views of the chunk they go to."""
+        row, total = 0, len(messages)
+        while row < total:
+            done, error = send_messages(cohort.fd, messages, row, total)
+            if not error:
+                row += done
+                continue
+            packets = int(messages["iov_count"][row])
+            if error in _FULL:
+                # What is left is lost for these views, and asked for again by those that miss it.
+                left = messages["iov_count"][row:].astype(np.int64)
+                self._counts.unsent += int(left.sum())
+                np.add.at(self._table.unsent, cohort.rows[views][owners[row:]], left)
+                return
+            if error in _NOT_SEGMENTED and packets > 1:
+                if error == errno.EIO:
+                    self._unsegmented.add(cohort.fd)
+                self._counts.unsegmented += 1
+                self._send_apart(cohort.fd, messages[row])
+            else:
+                self._counts.unsent += packets
+            row += 1
+
+    def _send_singly(
+        self,
+        cohort: Cohort,
+        views: slice,
+        layout: _Layout,
+        sealed: NDArray[np.intp],
+        count: int,
+    ) -> None:
+        """Only those packets of the chunk, a message each."""
+        messages = self._messages[: len(sealed)]
+        messages["name"] = self._table.names[cohort.rows[views][sealed // count]]
+        messages["iov"] = layout.iov.ctypes.data + sealed * IOV.itemsize
+        messages["iov_count"] = 1
+        messages["control_size"] = 0
+        self._send_all(cohort, views, messages, sealed // count)
+
+    def _send_apart(self, fd: int, message: np.void) -> None:
+        """The packets of a message one by one: its path is narrower than they are, or takes no segmentation."""
+        count = int(message["iov_count"])
+        apart = np.zeros(count, MESSAGE)
+        for name in ("name", "name_size"):
+            apart[name] = message[name]
+        apart["iov"] = int(message["iov"]) + np.arange(count) * IOV.itemsize
+        apart["iov_count"] = 1
+        row = 0
+        while row < count:
+            done, error = send_messages(fd, apart, row, count)
+            if error:
+                self._counts.unsent += 1
+                row += 1
+            row += done
