@@ -225,7 +225,7 @@ class Core:
         self, leg_id: str, cause: Cause, detail: str | None, *, also: Also | None = None
     ) -> None:
         """Tell the core that the leg is over; `also` is written with it."""
-        metrics.LEGS_ENDED.labels(cause.value).inc()
+        metrics.series(metrics.LEGS_ENDED, cause.value).inc()
         await self.tell("leg_ended", lambda: self.calls.leg_ended(leg_id, cause, detail, also=also))
 
 

@@ -46,7 +46,7 @@ class Doorman:
         status, asks, answers = wanted
         if self._authenticator.has_credentials(request, answers) or judge(request):
             return None
-        metrics.CHALLENGED.labels(request.method).inc()
+        metrics.series(metrics.CHALLENGED, request.method).inc()
         headers = [(asks, text) for text in self._authenticator.challenges(request, source)]
         return request.response(status, to_tag=self._tag(request), headers=headers)
 

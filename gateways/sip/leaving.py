@@ -50,7 +50,7 @@ class Leaving:
             return
         await self._core.release(self._leg.id)
         if self._told:
-            metrics.LEGS_ENDED.labels(self._cause.value).inc()
+            metrics.series(metrics.LEGS_ENDED, self._cause.value).inc()
         else:
             await self._core.tell_ended(self._leg.id, self._cause, self._detail)
 

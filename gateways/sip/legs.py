@@ -216,15 +216,18 @@ class Leg:
 
     async def write(self, page: Page) -> None:
         """Have the page on record."""
-        await self.core.ledger.put(replace(page, seat=self._seat))
+        await self.core.ledger.put(self._seated(page))
 
     async def writing(self, page: Page) -> Also:
         """The page as a part of a step of the core."""
-        return await self.core.ledger.putting(replace(page, seat=self._seat))
+        return await self.core.ledger.putting(self._seated(page))
 
     def write_later(self, page: Page) -> None:
         """Have the page on record soon: see `Ledger.put_later`."""
-        self.core.ledger.put_later(replace(page, seat=self._seat))
+        self.core.ledger.put_later(self._seated(page))
+
+    def _seated(self, page: Page) -> Page:
+        return page if self._seat is None else replace(page, seat=self._seat)
 
     @property
     def terms(self) -> Terms:

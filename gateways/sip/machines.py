@@ -281,7 +281,9 @@ class ServerTransaction(Machine):
         self._stop("trying")
         self._last = bytes(response)
         if response.is_final:
-            metrics.RESPONSES.labels(method_label(self.request.method), str(response.status)).inc()
+            metrics.series(
+                metrics.RESPONSES, method_label(self.request.method), str(response.status)
+            ).inc()
             self._enter_final(response)
         else:
             self.state = State.PROCEEDING

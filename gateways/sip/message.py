@@ -9,7 +9,6 @@ asks for them, and kept.
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import TypeVar
 
@@ -196,7 +195,12 @@ class Request(Message):
         ours = {"received": host} | ({"rport": str(port)} if "rport" in via.parameters else {})
         stamped = ";".join([head, *kept, *(f"{name}={value}" for name, value in ours.items())])
         self.headers.setlist("Via", [", ".join([stamped, *others]), *values[1:]])
-        self.top_via = replace(via, parameters=parameters_of({**via.parameters, **ours}))
+        self.top_via = Via(
+            transport=via.transport,
+            host=via.host,
+            port=via.port,
+            parameters=parameters_of({**via.parameters, **ours}),
+        )
 
     def response(
         self,

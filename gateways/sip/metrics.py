@@ -1,6 +1,15 @@
 """Counters of the SIP edge. Sources are never label values: an attacker could make millions of them."""
 
+from functools import lru_cache
+
 from prometheus_client import Counter, Gauge
+
+
+@lru_cache(maxsize=512)
+def series(counter: Counter, *labels: str) -> Counter:
+    """The series of these labels, found faster than the library does; for what is counted at every message."""
+    return counter.labels(*labels)
+
 
 REQUESTS = Counter("commhub_sip_requests_total", "Requests received", ["method"])
 RESPONSES = Counter("commhub_sip_responses_total", "Final responses sent", ["method", "status"])

@@ -6,7 +6,6 @@ of our own are given none at all.
 """
 
 from dataclasses import replace
-from weakref import WeakKeyDictionary
 
 from gateways.sip.dialogs import Dialog
 from gateways.sip.legs import Leg, Responded
@@ -20,7 +19,7 @@ class Proof:
 
     def __init__(self, leg: Leg) -> None:
         self._leg = leg
-        self._answers: WeakKeyDictionary[ClientTransaction, int] = WeakKeyDictionary()
+        self._answers: dict[ClientTransaction, int] = {}
 
     def again(self, event: Responded, dialog: Dialog) -> tuple[Dialog, Request] | None:
         """The challenged request with credentials, and the dialog after it; None where there was no challenge, or

@@ -92,7 +92,7 @@ class TransactionLayer:
 
     def receive_request(self, request: Request, source: Hop) -> None:
         """Match a checked and stamped request, or make a transaction of it."""
-        metrics.REQUESTS.labels(method_label(request.method)).inc()
+        metrics.series(metrics.REQUESTS, method_label(request.method)).inc()
         if request.method == "ACK":
             self._receive_ack(request, source)
             return

@@ -163,10 +163,10 @@ class Ringing:
             )
 
     async def _ring(self, chosen: Sequence[SipBinding]) -> None:
-        invites = await asyncio.gather(
-            *(self._addressed(self._request(one), hop_of_binding(one)) for one in chosen)
-        )
-        await self._send_all(invites)
+        addressing = [self._addressed(self._request(one), hop_of_binding(one)) for one in chosen]
+        # Most people have one phone, and nothing is gained by a task of its own for it.
+        alone = len(addressing) == 1
+        await self._send_all([await addressing[0]] if alone else await asyncio.gather(*addressing))
 
     async def _send_all(self, invites: Sequence[StoredInvite]) -> None:
         self._invites += invites

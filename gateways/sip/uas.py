@@ -273,7 +273,7 @@ class Offered:
     async def _refuse(self, cause: Cause) -> None:
         """The core does not want the call: it never was a leg."""
         self._transaction.refuse(status_of(cause))
-        metrics.LEGS_ENDED.labels(cause.value).inc()
+        metrics.series(metrics.LEGS_ENDED, cause.value).inc()
         await self._leave()
 
     async def _end(self, status: int, cause: Cause, detail: str | None) -> None:

@@ -102,7 +102,7 @@ def test_one_failing_timer_does_not_take_its_neighbours_with_it(loop, wheel):
 def test_a_timer_may_cancel_its_neighbour(loop, wheel):
     fired = []
     timers = []
-    wheel.call_later(1, lambda: timers[0].cancel())
+    wheel.call_later(1, lambda: [timer.cancel() for timer in timers])
     timers.append(wheel.call_later(1, lambda: fired.append("never")))
     loop.advance(2)
     assert fired == []
