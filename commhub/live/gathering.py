@@ -44,7 +44,7 @@ class Gathered:
             self.timelines[fact.incident_id] = min(earliest, fact.at)
         match fact:
             case FloorMoved():
-                self.floor.append((fact.group, _floor_json(fact)))
+                self.floor.append((fact.group, floor_json(fact)))
             case ServiceMoved():
                 self.services[fact.service] = fact
             case LineAlarm():
@@ -91,7 +91,8 @@ def _alarm_json(fact: LineAlarm) -> str:
     )
 
 
-def _floor_json(fact: FloorMoved) -> str:
+def floor_json(fact: FloorMoved) -> str:
+    """Who has the floor of a group, as JSON text."""
     return json.dumps(
         {
             "group": fact.group,

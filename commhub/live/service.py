@@ -1,8 +1,10 @@
 """Keep the one model true: gather facts, render what they touched, and wake the desks.
 
-State is rendered at most every 100 ms, all that is dirty in one read transaction; events go at once. The bus may
+State is rendered at most every 200 ms, all that is dirty in one read transaction; events go at once. The bus may
 lose a message and knows nothing of other processes, so the whole state is compared with the store now and
 then, and a bus that did lose something ends the epoch: every desk then gets the whole state again.
+
+While no desk looks, nothing is rendered: only what no row holds is noted, and the first desk begins a new epoch.
 """
 
 import asyncio
@@ -14,11 +16,11 @@ from datetime import datetime
 
 import structlog
 
-from commhub.domain.facts import Fact, ServiceMoved
+from commhub.domain.facts import Fact, FloorMoved, ServiceMoved
 from commhub.kit.bus import Bus, Subscription
 from commhub.kit.clock import Clock
 from commhub.kit.supervise import Doorbell, run_forever
-from commhub.live.gathering import Gathered
+from commhub.live.gathering import Gathered, floor_json
 from commhub.live.model import Collection, Frame, Model
 from commhub.live.rendering import Objects, Renderer, entry_json, service_json
 from commhub.ports.store import Store
@@ -40,12 +42,14 @@ class LostFactsError(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveConfig:
     """Seconds. `state_every_s` and `events_every_s` are the shortest time between two frames of the kind;
-    `patience_s` is how long a desk may stay behind; `ask_again_s` is how often its credentials are checked."""
+    `patience_s` is how long a desk may stay behind; nothing is rendered any more when no desk has looked for
+    `idle_after_s`; `ask_again_s` is how often its credentials are checked."""
 
-    state_every_s: float = 0.1
+    state_every_s: float = 0.2
     events_every_s: float = 0.02
     compare_every_s: float = 15.0
     patience_s: float = 5.0
+    idle_after_s: float = 30.0
     hello_within_s: float = 10.0
     ask_again_s: float = 30.0
     log_size: int = 8192
@@ -89,6 +93,9 @@ class LiveService:
         self._news = asyncio.Event()
         self._is_loaded = asyncio.Event()
         self._told: OrderedDict[str, int] = OrderedDict()
+        self._wanted = asyncio.Event()
+        self._asked = 0
+        self._listening = 0
 
     async def run(self) -> None:
         """Follow the hub until cancelled. A failure is logged, and a new epoch begins."""
@@ -98,6 +105,8 @@ class LiveService:
 
     async def first(self, epoch: str | None, seq: int) -> Frame:
         """What a desk that had `seq` of `epoch` needs: the changes since, or the whole state."""
+        self._asked += 1
+        self._wanted.set()
         await self._is_loaded.wait()
         return self._model.since(epoch, seq) or self._model.snapshot()
 
@@ -107,26 +116,66 @@ class LiveService:
 
     async def after(self, frame: Frame) -> Frame | None:
         """Wait for changes after `frame`. None: they are gone from the log, the desk is too far behind."""
-        while True:
-            news = self._news
-            if frame.epoch != self._model.epoch:
-                return self._model.snapshot()
-            if frame.to < self._model.seq:
-                return self._model.since(frame.epoch, frame.to)
-            await news.wait()
+        self._asked += 1
+        self._listening += 1
+        try:
+            while True:
+                news = self._news
+                if frame.epoch != self._model.epoch:
+                    return self._model.snapshot()
+                if frame.to < self._model.seq:
+                    return self._model.since(frame.epoch, frame.to)
+                await news.wait()
+        finally:
+            self._listening -= 1
 
     # --- following the hub ---------------------------------------------------------------------------
 
     async def _follow(self) -> None:
         with self._bus.subscribe(FACTS) as facts:
-            self._gathered = Gathered()
-            self._told.clear()
-            await self._begin()
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._gather(facts), name="live-gather")
-                tasks.create_task(self._tell_events(facts), name="live-events")
-                tasks.create_task(self._render_state(), name="live-state")
-                tasks.create_task(self._compare(), name="live-compare")
+            while True:
+                await self._doze(facts)
+                await self._serve(facts)
+
+    async def _doze(self, facts: Subscription[Fact]) -> None:
+        """Wait for a desk. What no row holds is noted meanwhile."""
+        async with asyncio.TaskGroup() as tasks:
+            hearing = tasks.create_task(self._hear(facts), name="live-doze")
+            await self._wanted.wait()
+            hearing.cancel()
+
+    async def _hear(self, facts: Subscription[Fact]) -> None:
+        async for fact in facts:
+            if isinstance(fact, FloorMoved):
+                self._model.put(Collection.FLOORS, fact.group, floor_json(fact))
+            elif isinstance(fact, ServiceMoved):
+                self._put_service(fact)
+
+    async def _serve(self, facts: Subscription[Fact]) -> None:
+        """Begin an epoch and go on until no desk looks any more."""
+        self._gathered = Gathered()
+        self._told.clear()
+        lost = facts.dropped
+        await self._begin()
+        async with asyncio.TaskGroup() as tasks:
+            jobs = [
+                tasks.create_task(self._gather(facts), name="live-gather"),
+                tasks.create_task(self._tell_events(facts, lost), name="live-events"),
+                tasks.create_task(self._render_state(), name="live-state"),
+                tasks.create_task(self._compare(), name="live-compare"),
+            ]
+            await self._until_alone()
+            for job in jobs:
+                job.cancel()
+
+    async def _until_alone(self) -> None:
+        while True:
+            asked = self._asked
+            await asyncio.sleep(self.config.idle_after_s)
+            if asked == self._asked and not self._listening:
+                self._wanted.clear()
+                self._is_loaded.clear()
+                return
 
     async def _begin(self) -> None:
         state = await self._render_everything()
@@ -150,11 +199,11 @@ class LiveService:
             if self._gathered.has_state:
                 self._state_bell.ring()
 
-    async def _tell_events(self, facts: Subscription[Fact]) -> None:
+    async def _tell_events(self, facts: Subscription[Fact], lost: int) -> None:
         while True:
             await self._event_bell.wait(self.config.compare_every_s)
-            if facts.dropped:
-                raise LostFactsError(f"{facts.dropped} facts were lost")
+            if facts.dropped > lost:
+                raise LostFactsError(f"{facts.dropped - lost} facts were lost")
             alarms = self._gathered.take_alarms()
             for value in alarms:
                 self._model.event("alarm", value)

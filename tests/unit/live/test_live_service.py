@@ -436,3 +436,51 @@ async def test_after_any_story_every_desk_shows_what_the_store_holds(
             await eventually(lambda: desk.state == fresh.state == late.state, within_s=10)
         assert joined is not None
         joined.cancel()
+
+
+class CountedReads:
+    """A store that counts its readers."""
+
+    def __init__(self, store) -> None:
+        self._store = store
+        self.reads = 0
+
+    def read(self):
+        self.reads += 1
+        return self._store.read()
+
+
+async def test_while_no_desk_looks_nothing_is_rendered_and_the_next_one_misses_nothing(
+    store, bus, clock, town
+):
+    counted = CountedReads(store)
+    service = LiveService(counted, bus, clock, config=replace(QUICK, idle_after_s=0))
+    task = asyncio.create_task(service.run())
+    with bus.subscribe() as facts:
+        for _ in range(20):
+            call, _ = await town.start_call()
+        async with store.begin() as uow:
+            uow.record(FloorMoved(at=clock.now(), group="g", event="taken", talker="r12"))
+        for _ in range(21):
+            await facts.get()
+    frame = json.loads((await service.first(None, 0)).text)
+    assert counted.reads == 1
+    assert len(frame["state"]["calls"]) == 20
+    assert call.id in frame["state"]["calls"]
+    await eventually(lambda: not service._is_loaded.is_set())
+    reads = counted.reads
+    _, leg = await town.start_call()
+    await town.move_leg(leg, LegState.RINGING)
+    desk = Desk(service)
+    following = asyncio.create_task(desk.follow())
+    await eventually(lambda: desk.frames)
+    assert counted.reads == reads + 1
+    assert len(desk.state["calls"]) == 21
+    assert desk.state["floors"]["g"]["talker"] == "r12"
+    # Whoever looks keeps it awake, however quiet the hub is.
+    await town.move_leg(leg, LegState.CONNECTED)
+    await eventually(lambda: desk.state["calls"][leg.call_id]["legs"][0]["state"] == "connected")
+    assert desk.frames.count("snapshot") == 1
+    for one in (following, task):
+        one.cancel()
+    await asyncio.gather(following, task, return_exceptions=True)
