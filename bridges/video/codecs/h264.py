@@ -6,7 +6,10 @@ whose first macroblock is the first of the picture (the first bit of its header)
 
 import base64
 import binascii
+from collections.abc import Sequence
 from functools import lru_cache
+
+from aiortc.codecs.h264 import H264PayloadDescriptor
 
 from bridges.video.codecs.bits import Bits, ShortError
 from bridges.video.codecs.picture import MALFORMED, Picture
@@ -84,6 +87,25 @@ def _inspect_aggregate(payload: memoryview, size: int) -> Picture:
     if at == 1:
         return MALFORMED
     return Picture(start, False, key, width, height, discardable=discardable and not key)
+
+
+def assemble(payloads: Sequence[bytes]) -> bytes | None:
+    """The access unit (Annex B) of one picture's payloads, complete and in order; None where they do not make one."""
+    parts = []
+    is_open = False
+    for payload in payloads:
+        try:
+            _, part = H264PayloadDescriptor.parse(payload)
+        except (ValueError, IndexError):
+            return None
+        if payload[0] & 0x1F == _FU_A:
+            if bool(payload[1] & 0x80) == is_open:
+                return None
+            is_open = not payload[1] & 0x40
+        elif is_open:
+            return None
+        parts.append(part)
+    return None if is_open else b"".join(parts) or None
 
 
 def unit_kinds(payload: memoryview) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """A view's stream over any schedule of switches, losses, reorderings and packets left out."""
 
+import itertools
 import random
 from dataclasses import dataclass, field
 
@@ -192,7 +193,7 @@ def check_sequences(viewer: Viewer, missing: set[tuple[int, int]]) -> None:
 def check_times(viewer: Viewer, moments: dict[int, float]) -> None:
     """In sequence order: time never goes back, and never runs ahead of the time that passed."""
     numbers = sorted(viewer.got)
-    for before, after in zip(numbers, numbers[1:], strict=False):
+    for before, after in itertools.pairwise(numbers):
         step = signed(viewer.times[after] - viewer.times[before])
         assert step >= 0
         assert step <= round((moments[119] - moments[0]) * CLOCK_RATE)
@@ -205,7 +206,7 @@ def check_times(viewer: Viewer, moments: dict[int, float]) -> None:
 def check_pictures(viewer: Viewer) -> None:
     """In sequence order: a picture's packets share a number, the next has the next; over lost packets it is not behind."""
     numbers = sorted(viewer.got)
-    for before, after in zip(numbers, numbers[1:], strict=False):
+    for before, after in itertools.pairwise(numbers):
         (origin, old), (other, new) = viewer.got[before], viewer.got[after]
         mask = 0x7F if min(origin % 3, other % 3) == 0 else 0x7FFF
         step = viewer.pictures[after] - viewer.pictures[before] & mask
