@@ -10,9 +10,11 @@ from bridges.audio.legs import NONE, LegTable
 from bridges.audio.sources import CROWDED, SharedSources
 
 NEW_SOURCE = 3
-"""Packets in a row from an address that the SDP did not name."""
+"""Packets in a row from an address that the SDP did not name, or from another port of the locked one."""
 NEW_SSRC = 2
 """Packets in a row with another SSRC from the locked address."""
+MOVES_AFTER_TICKS = 10
+"""So long the locked source must have been silent before its stream may go on from another port."""
 _MAX_CANDIDATES = 8
 
 
@@ -105,14 +107,14 @@ class LegSources:
         waiting = np.flatnonzero(self._unlearnt() & (legs.expected >> 16 == key >> 16))
         return int(waiting[0]) if len(waiting) == 1 else None
 
-    def judge(self, row: int, key: int, ssrc: int, sequence: int) -> Verdict:
+    def judge(self, row: int, key: int, ssrc: int, sequence: int, tick: int) -> Verdict:
         """Whether a packet's source may speak for the leg; learns and locks."""
         legs = self._legs
         if not legs.connected[row]:
             return Verdict.STRANGER
         if legs.locked[row] and key == legs.source[row] and ssrc == legs.ssrc[row]:
             return Verdict.KNOWN
-        needed = self._probation_of(row, key)
+        needed = self._probation_of(row, key, ssrc, tick)
         if needed is None:
             return Verdict.STRANGER
         if needed and not self._probation.passed(row, key, ssrc, sequence, needed):
@@ -120,15 +122,26 @@ class LegSources:
         self._lock(row, key, ssrc)
         return Verdict.LOCKED
 
-    def _probation_of(self, row: int, key: int) -> int | None:
+    def _probation_of(self, row: int, key: int, ssrc: int, tick: int) -> int | None:
         """How many packets in a row must speak for a source before the leg is locked to it; None: never."""
         legs = self._legs
         if legs.locked[row]:
-            return NEW_SSRC if key == legs.source[row] else None
+            if key == legs.source[row]:
+                return NEW_SSRC
+            return NEW_SOURCE if self._has_moved(row, key, ssrc, tick) else None
         expected = int(legs.expected[row])
         if key == expected:
             return 0
         return None if legs.near[row] and key >> 16 != expected >> 16 else NEW_SOURCE
+
+    def _has_moved(self, row: int, key: int, ssrc: int, tick: int) -> bool:
+        """Whether a NAT may have given the leg's stream another port: the old one is silent, and from the same host
+        comes, to the leg's own socket, the SSRC that nobody knows who does not see the stream."""
+        legs = self._legs
+        same_host = key >> 16 == int(legs.source[row]) >> 16
+        silent = tick - int(legs.heard_at[row]) >= MOVES_AFTER_TICKS
+        own = legs.own_fd[row] != NONE
+        return bool(own and same_host and silent and ssrc == legs.ssrc[row])
 
     def _lock(self, row: int, key: int, ssrc: int) -> None:
         legs = self._legs

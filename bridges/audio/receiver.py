@@ -207,7 +207,7 @@ class Receiver:
         if rtcp.is_rtcp(int(arena.data[i, 1])):
             self._report(found, key, arena.data[i, : min(size, AUDIO_STRIDE)].tobytes(), i)
             return
-        if found is None or not self._admit(found, key, ssrc, sequence):
+        if found is None or not self._admit(found, key, ssrc, sequence, tick):
             self._counts.strangers += 1
             return
         packet = arena.data[i, : min(size, AUDIO_STRIDE)].tobytes()
@@ -310,9 +310,9 @@ class Receiver:
         if event.digit is not None and leg_id is not None:
             out.append(DtmfReceived(leg_id, event.digit))
 
-    def _admit(self, row: int, key: int, ssrc: int, sequence: int) -> bool:
+    def _admit(self, row: int, key: int, ssrc: int, sequence: int, tick: int) -> bool:
         """Whether the packet's source may speak for the leg; learns and locks."""
-        verdict = self.sources.judge(row, key, ssrc, sequence)
+        verdict = self.sources.judge(row, key, ssrc, sequence, tick)
         if verdict is Verdict.LOCKED:
             if ssrc == self._legs.out_ssrc[row]:
                 self._reports.collide(row, key)

@@ -11,6 +11,7 @@ import socket
 import struct
 import tempfile
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,8 @@ from fakes.waiting import eventually
 MODULES = Path("/usr/lib/baresip/modules")
 _CONFIG = """\
 poll_method epoll
-sip_listen 127.0.0.1:{sip_port}
-net_interface 127.0.0.1
+sip_listen {address}:{sip_port}
+net_interface {address}
 call_local_timeout 120
 call_max_calls 4
 audio_player aubridge,nowhere
@@ -50,9 +51,33 @@ ctrl_tcp_listen 127.0.0.1:{control}
 """
 _WAV_HEADER = 44
 _ACCOUNT = (
-    "<sip:{user}@127.0.0.1:{hub};transport={transport}>;auth_pass={password};answermode={answer};regint=60;"
+    "<sip:{user}@{hub};transport={transport}>;auth_pass={password};answermode={answer};regint=60;"
     "audio_codecs={codecs};dtmfmode=rtpevent{more}\n"
 )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a phone runs: its address, the hub's as it knows it, and its ports (None: any). `host` is one behind a NAT
+    (`fakes.nat`); None: beside the test."""
+
+    address: str = "127.0.0.1"
+    hub: str = "127.0.0.1"
+    sip_port: int | None = None
+    rtp_port: int | None = None
+    host: object = None
+
+    def command(self, *words):
+        return self.host.command(*words) if self.host else words
+
+    def connect(self, port):
+        """A connection to a port that the phone listens at. Raises OSError."""
+        if self.host:
+            return self.host.connect(port)
+        return socket.create_connection(("127.0.0.1", port), timeout=2)
+
+
+HERE = Place()
 
 
 class Baresip:
@@ -146,17 +171,18 @@ async def baresip(
     transport="udp",
     authority=None,
     proxy=None,
+    place=HERE,
 ):
     """A phone that registers at once; wait with `until_registered()`. `codecs` as its accounts write them
     («opus/48000/2», «G722/16000»); `encryption` is srtp (keys beside RTP/AVP) or srtp-mand (RTP/SAVP). Over
     `transport` udp, tcp or tls, where it believes the certificate `authority`; `proxy` is the URI of one that
-    everything goes through."""
+    everything goes through; `place` is where it runs."""
     more = f";mediaenc={encryption}" if encryption else ""
     more += f';outbound="{proxy}"' if proxy else ""
     account = _ACCOUNT.format(
         user=user,
         password=password,
-        hub=hub_port,
+        hub=f"{place.hub}:{hub_port}",
         answer=answer,
         codecs=codecs,
         transport=transport,
@@ -164,27 +190,28 @@ async def baresip(
     )
     extra = f"sip_cafile {authority}\n" if authority else ""
     with tempfile.TemporaryDirectory() as folder:
-        phone = await _start_somewhere(Path(folder), account, tone, extra)
+        phone = await _start_somewhere(Path(folder), account, tone, extra, place)
         try:
             yield phone
         finally:
             await phone.close()
 
 
-async def _start_somewhere(home, account, tone, extra=""):
+async def _start_somewhere(home, account, tone, extra="", place=HERE):
     for _ in range(5):
         try:
-            return await _start(home, account, tone, extra)
+            return await _start(home, account, tone, extra, place)
         except _PortTakenError:
             continue
     raise AssertionError((home / "output").read_text())
 
 
-async def _start(home, account, tone, extra):
-    control, rtp = free_port(), free_port(socket.SOCK_DGRAM) & ~1
+async def _start(home, account, tone, extra, place):
+    control, rtp = free_port(), place.rtp_port or free_port(socket.SOCK_DGRAM) & ~1
     (home / "config").write_text(
         _CONFIG.format(
-            sip_port=_free_for_both(),
+            address=place.address,
+            sip_port=place.sip_port or _free_for_both(),
             tone=tone,
             heard=home,
             rtp_low=rtp,
@@ -198,7 +225,7 @@ async def _start(home, account, tone, extra):
     (home / "contacts").write_text("")
     with (home / "output").open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *(program("baresip", "baresip-core"), "-4", "-f", str(home), "-v"),
+            *place.command(program("baresip", "baresip-core"), "-4", "-f", str(home), "-v"),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -208,7 +235,7 @@ async def _start(home, account, tone, extra):
         if process.returncode is not None:
             raise _PortTakenError
         with suppress(OSError):
-            return await asyncio.open_connection("127.0.0.1", control)
+            return await asyncio.open_connection(sock=place.connect(control))
 
     try:
         return Baresip(home, process, *await eventually(connect))

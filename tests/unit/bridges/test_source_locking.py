@@ -106,6 +106,33 @@ def test_a_far_leg_learns_another_host_and_then_keeps_it(bench):
     true.close(), late.close()
 
 
+def from_another_port(phone, tone, *, ssrc=None):
+    """The stream of a phone as it goes on behind a NAT that gave it another port."""
+    moved = Phone(tone)
+    moved.goal, moved.ssrc = phone.goal, phone.ssrc if ssrc is None else ssrc
+    return moved
+
+
+def test_a_stream_whose_nat_gave_it_another_port_goes_on_and_is_answered_there(bench):
+    one, two = bench.add("one", Phone(400), near=False), bench.add("two", Phone(700))
+    bench.run(10)
+    bench.phones["one"] = moved = from_another_port(one, 1100)
+    bench.run(SECOND + 30)
+    assert two.hears(1100)
+    assert moved.hears(700)
+    one.close()
+
+
+def test_another_stream_of_the_same_host_is_never_taken_for_one_that_fell_silent(bench):
+    one, two = bench.add("one", Phone(400), near=False), bench.add("two", Phone(700))
+    bench.run(10)
+    bench.phones["one"] = other = from_another_port(one, 1100, ssrc=one.ssrc + 1)
+    bench.run(SECOND + 30)
+    assert two.lacks(1100)
+    assert other.heard == 0
+    one.close()
+
+
 def test_a_re_invite_with_another_address_moves_the_leg(bench, pair):
     one, two = pair
     bench.run(10)
