@@ -10,3 +10,8 @@ RETURNS = Counter(
     "Legs whose audio was lost, and whether their browser came back",
     ["outcome"],
 )
+REFUSED_TOKENS = Counter(
+    "commhub_webrtc_refused_tokens_total",
+    "Tokens that let nobody in: forged or expired, or for something else",
+    ["why"],
+)
