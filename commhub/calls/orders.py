@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from commhub.calls.shapes import hold_prompt
+from commhub.domain.account import Principal
 from commhub.domain.call import Call, Cause, Leg
 from commhub.domain.errors import DomainError, InvalidError, UnavailableError
 from commhub.domain.people import Endpoint, Scheme
@@ -77,6 +78,7 @@ class Orderly:
         for leg in orders.shape:
             if shape_of(leg) != PLAIN:
                 await _attempt("shape", leg, self.media.shape(leg.id, shape_of(leg)))
+        await self._hold(orders)
         for leg in orders.answer:
             await _attempt("answer", leg, self._driver(leg).answer(leg.id))
         for call_id, on, per_leg in orders.record:
@@ -174,3 +176,12 @@ async def _attempt(what: str, leg: Leg | None, work: Awaitable[None]) -> None:
     except DomainError as error:
         leg_id = leg.id if leg else None
         log.warning("call_order_failed", order=what, leg_id=leg_id, reason=str(error))
+
+
+def own_desk(endpoint: Endpoint, principal: Principal) -> Endpoint:
+    """`desk:me` is the desk of whoever asks."""
+    if endpoint.scheme is not Scheme.DESK or endpoint.name != "me":
+        return endpoint
+    if principal.kind != "user":
+        raise InvalidError("a key has no desk; name the account whose desk is to ring")
+    return Endpoint(Scheme.DESK, principal.name)

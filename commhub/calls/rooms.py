@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from commhub.calls import moves, told
 from commhub.calls.control import MAX_LEGS, ConferenceControl, LegWish
-from commhub.calls.orders import Orderly, Orders
+from commhub.calls.orders import Orderly, Orders, own_desk
 from commhub.domain.account import Principal
 from commhub.domain.call import TALKING, Call, Cause, Direction, Leg, LegState
 from commhub.domain.errors import InvalidError, NotFoundError
@@ -18,7 +18,7 @@ from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
 from commhub.ports.inside import DialledRooms
 from commhub.ports.inward import CallsIn, IncomingAccepted, IncomingCall, IncomingRefused
-from commhub.ports.store import Store, UnitOfWork
+from commhub.ports.store import Also, Store, UnitOfWork
 
 
 class RoomSoundService:
@@ -44,8 +44,11 @@ class RoomSoundService:
 
     # --- somebody dials ----------------------------------------------------------------------------------
 
-    async def offered(self, incoming: IncomingCall) -> IncomingAccepted | IncomingRefused | None:
-        """The answer to a caller of a room's number; None when it is none, or the leg is known already."""
+    async def offered(
+        self, incoming: IncomingCall, also: Also | None
+    ) -> IncomingAccepted | IncomingRefused | None:
+        """The answer to a caller of a room's number; None when it is none, or the leg is known already. `also` as in
+        `ports.inward.CallsIn`."""
         if self._rooms is None or not self._rooms.may_be_room(incoming.called):
             return None
         async with self._store.begin() as uow:
@@ -68,11 +71,17 @@ class RoomSoundService:
                 held=entrance.held,
             )
             await self._add(uow, call, leg, f"phone:{incoming.caller.name}")
+            if also is not None:
+                await also(uow)
         # Posted to its driver, which answers as soon as it has heard that the leg was accepted.
         await self._orderly.carry_out(Orders(answer=[leg]))
         return IncomingAccepted(call_id=call.id)
 
     # --- ports.inside.RoomSound --------------------------------------------------------------------------
+
+    def address(self, text: str, by: Principal) -> Endpoint:
+        """See `ports.inside.RoomSound`."""
+        return own_desk(self._orderly.endpoint(text), by)
 
     async def open(self, uow: UnitOfWork, room: Room, actor: str) -> Call:
         """A call without legs yet; the room's own fact tells of it."""

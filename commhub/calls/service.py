@@ -14,7 +14,7 @@ import structlog
 
 from commhub.calls import duty_moves, moves, told
 from commhub.calls.control import MAX_LEGS, ConferenceControl
-from commhub.calls.orders import Orderly, Orders
+from commhub.calls.orders import Orderly, Orders, own_desk
 from commhub.calls.rooms import RoomSoundService
 from commhub.calls.transfers import Transfers
 from commhub.domain.account import Principal
@@ -213,7 +213,7 @@ class CallService:
         outside = await self._orderly.outside(incoming.called, incoming.caller)
         is_emergency = outside is not None and outside.emergency
         if not is_emergency and self._lines.dialled(incoming.called) is None:
-            into_room = await self.rooms.offered(incoming)
+            into_room = await self.rooms.offered(incoming, also)
             if into_room is not None:
                 return into_room
         async with self._store.begin() as uow:
@@ -336,7 +336,7 @@ class CallService:
     # --- inside ------------------------------------------------------------------------------------------
 
     def _endpoints(self, texts: Sequence[str], principal: Principal) -> Sequence[Endpoint]:
-        endpoints = [_own_desk(self._orderly.endpoint(text), principal) for text in texts]
+        endpoints = [own_desk(self._orderly.endpoint(text), principal) for text in texts]
         if not endpoints:
             raise InvalidError("a call needs at least one leg, for example sip:1001")
         if len(endpoints) > MAX_LEGS:
@@ -385,12 +385,3 @@ async def _with(uow: UnitOfWork, also: Also | None) -> None:
     """Write what an edge keeps of its leg, in the same transaction."""
     if also is not None:
         await also(uow)
-
-
-def _own_desk(endpoint: Endpoint, principal: Principal) -> Endpoint:
-    """`desk:me` is the desk of whoever asks."""
-    if endpoint.scheme is not Scheme.DESK or endpoint.name != "me":
-        return endpoint
-    if principal.kind != "user":
-        raise InvalidError("a key has no desk; name the account whose desk is to ring")
-    return Endpoint(Scheme.DESK, principal.name)

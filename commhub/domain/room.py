@@ -5,7 +5,6 @@ over all comings and goings; what of the outside carries it at a moment is a leg
 picture engine. Legal moves are the tables below, as for incidents and legs.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -297,13 +296,3 @@ def must_wait(room: Room, one: Participant) -> bool:
 def kind_of(endpoint: Endpoint) -> ParticipantKind:
     """What somebody at this address is in a room."""
     return _KINDS.get(endpoint.scheme, ParticipantKind.TIER)
-
-
-def next_host(participants: Sequence[Participant]) -> Participant | None:
-    """Who takes the room when its last host has gone: the user who came first."""
-    there = [
-        one
-        for one in participants
-        if one.state is ParticipantState.JOINED and one.kind is ParticipantKind.USER
-    ]
-    return min(there, key=lambda one: (one.first_joined_at or one.created_at, one.id), default=None)

@@ -155,6 +155,10 @@ class RoomSound(Protocol):
     """The calls that carry the sound of rooms (calls). All but `open` begin transactions of their own; done twice is done
     once, and a leg or call that is over is fine."""
 
+    def address(self, text: str, by: Principal) -> Endpoint:
+        """Read an address that can be called from here; `desk:me` is the desk of who asks. Raises InvalidError."""
+        ...
+
     async def open(self, uow: UnitOfWork, room: Room, actor: str) -> Call:
         """A call for the room, in the caller's transaction; it lives until `close`."""
         ...

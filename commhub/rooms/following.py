@@ -1,0 +1,155 @@
+"""What follows in rooms by itself: who is there by the calls' legs, cameras nobody watches, incidents that were closed.
+
+Facts on the bus say that something may have changed; what is, is read from the rows. The bus may lose a fact, and other
+processes have buses of their own, so everything is compared now and then, and at the start of a process.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+
+from commhub.domain.errors import DomainError, NotFoundError
+from commhub.domain.facts import CallEnded, Fact, LegMoved, LegTransferred, StageMoved
+from commhub.domain.room import Room, RoomMode, Session, SessionRight, Source, SourceState
+from commhub.domain.room_facts import RoomEndProposed
+from commhub.kit.bus import Bus, Subscription
+from commhub.kit.clock import Clock
+from commhub.kit.supervise import Doorbell, run_forever
+from commhub.ports.store import Store, UnitOfWork
+from commhub.ports.video import SPEAKER
+from commhub.rooms import moves
+from commhub.rooms.config import RoomConfig
+from commhub.rooms.metrics import CAMERAS_STOPPED
+from commhub.rooms.orders import Orderly, Orders
+
+log = structlog.get_logger(__name__)
+
+_FACTS = 4096
+_SENDING = frozenset({SourceState.LIVE, SourceState.STARTING})
+
+
+class RoomFollower:
+    """Follows the hub until cancelled."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        bus: Bus[Fact],
+        orderly: Orderly,
+        config: RoomConfig,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._bus = bus
+        self._orderly = orderly
+        self._config = config
+        self._bell = Doorbell()
+        self._calls: set[str] = set()
+
+    async def run(self) -> None:
+        await run_forever("rooms", self._follow)
+
+    async def _follow(self) -> None:
+        with self._bus.subscribe(_FACTS) as facts:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._listen(facts), name="rooms-listen")
+                while True:
+                    await self._bell.wait(self._config.compare_every_s)
+                    calls, self._calls = self._calls, set()
+                    for call_id in calls:
+                        await self.follow_call(call_id)
+                    if not calls:
+                        await self.compare()
+
+    async def _listen(self, facts: Subscription[Fact]) -> None:
+        async for fact in facts:
+            if isinstance(fact, LegMoved | CallEnded):
+                self._calls.add(fact.call_id)
+            elif isinstance(fact, LegTransferred):
+                self._calls |= {fact.from_call, fact.to_call}
+            elif not isinstance(fact, StageMoved):
+                continue
+            self._bell.ring()
+
+    # --- one call, and all rooms -------------------------------------------------------------------------
+
+    async def follow_call(self, call_id: str) -> None:
+        """A leg of the call moved: have the room it belongs to, if any, say who is there."""
+        async with self._store.read() as uow:
+            try:
+                room_id = (await uow.calls.get(call_id)).room_id
+            except NotFoundError:
+                return
+        if room_id is not None:
+            await self._one(room_id)
+
+    async def compare(self) -> None:
+        """Everything of all open rooms of this hub."""
+        async with self._store.read() as uow:
+            rooms = await uow.rooms.open_here()
+        for room in rooms:
+            await self._one(room.id)
+
+    async def _one(self, room_id: str) -> None:
+        orders = Orders()
+        try:
+            async with self._store.begin() as uow:
+                room = await uow.rooms.get(room_id)
+                if room.is_open:
+                    await moves.settle(uow, room, self._clock.now(), orders)
+                    await self._propose_end(uow, room)
+                    await self._stop_idle(uow, room, orders)
+        except DomainError as error:
+            log.warning("room_not_followed", room_id=room_id, code=error.code, reason=str(error))
+            return
+        await self._orderly.carry_out(orders)
+
+    async def _propose_end(self, uow: UnitOfWork, room: Room) -> None:
+        """Its incident is over: say so once. Ended it is by people, who may not be done talking."""
+        if room.incident_id is None:
+            return
+        incident = await uow.incidents.get(room.incident_id)
+        proposed = room.end_proposed_at is not None
+        if incident.is_open and proposed:
+            await uow.rooms.update(replace(room, end_proposed_at=None))
+        elif not incident.is_open and not proposed:
+            now = self._clock.now()
+            await uow.rooms.update(replace(room, end_proposed_at=now))
+            uow.record(
+                RoomEndProposed(
+                    at=now, incident_id=room.incident_id, room_id=room.id, name=room.name
+                )
+            )
+
+    async def _stop_idle(self, uow: UnitOfWork, room: Room, orders: Orders) -> None:
+        """A camera that nobody watches stops sending; whoever watches next starts it again."""
+        now = self._clock.now()
+        cameras = [
+            source
+            for source in await uow.rooms.sources_of(room.id)
+            if source.device is not None and source.state in _SENDING
+        ]
+        if not cameras:
+            return
+        sessions = await uow.rooms.sessions_of(room.id)
+        for source in cameras:
+            since = source.wanted_at or source.created_at
+            if _is_watched(room, source, sessions) or now - since < self._config.idle_for:
+                continue
+            await moves.shift(uow, room, source, SourceState.IDLE, now, "system", "unwatched")
+            for session in sessions:
+                if session.right is SessionRight.PUBLISH and session.source_id == source.id:
+                    await moves.close_session(uow, room, session, "unwatched", now, orders)
+                    orders.release.append(session.id)
+            orders.stop.append(source)
+            CAMERAS_STOPPED.inc()
+
+
+def _is_watched(room: Room, source: Source, sessions: Sequence[Session]) -> bool:
+    if room.recording or room.spotlight == source.id:
+        return True
+    shown = {source.id, SPEAKER} if room.mode is RoomMode.MEETING else {source.id}
+    return any(one.right is SessionRight.VIEW and one.source_id in shown for one in sessions)
