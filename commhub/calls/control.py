@@ -116,6 +116,23 @@ class ConferenceControl:
         )
         return shaped
 
+    async def press_keys(self, call_id: str, leg_id: str, digits: str, principal: Principal) -> Leg:
+        """Press keys for a leg's far end (an answering machine, a door). On record is that keys were pressed and how
+        many, not which: they may be a secret. Raises NotFoundError, ConflictError for a leg that is not connected,
+        InvalidError for a radio group or what is no key."""
+        async with self._store.begin() as uow:
+            call = await moves.live_call(uow, call_id)
+            leg = await moves.leg_of(uow, call_id, leg_id)
+            _check_talking(leg)
+            if leg.endpoint.scheme is Scheme.RADIO:
+                raise InvalidError("a radio group hears no keys")
+            detail = f"{leg.endpoint} keys={len(digits)}"
+            await uow.audit.append(
+                self._clock.now(), principal.actor, "call.press_keys", call.id, "ok", detail
+            )
+        await self._orderly.media.send_digits(leg_id, digits)
+        return leg
+
     async def move_leg(self, call_id: str, leg_id: str, to: str, principal: Principal) -> Leg:
         """Take a leg into another live call, without ringing it again. It keeps mute and gain; hold, listening and
         whispers were about the call it leaves. Raises ConflictError for a leg that has not begun to ring or ended."""

@@ -57,6 +57,12 @@ class LegChange(Body):
     key: bool | None = None
 
 
+class Keys(Body):
+    """Keys of a telephone, in the order they are pressed."""
+
+    digits: str = Field(min_length=1, max_length=64, pattern=r"^[0-9*#A-Da-d]+$")
+
+
 class LegTransfer(Body):
     """`to` is the call the leg goes to."""
 
@@ -163,6 +169,23 @@ def build_router(service: CallService, store: Store) -> APIRouter:
             require(principal, Permission.INTERVENE)
         leg = await service.control.change_leg(call_id, leg_id, wish, principal)
         return LegView.model_validate(leg)
+
+    @router.post(
+        "/{call_id}/legs/{leg_id}/keys",
+        status_code=202,
+        response_model=LegView,
+        dependencies=[needs(Permission.CALL)],
+    )
+    async def press_keys(
+        call_id: str, leg_id: str, body: Keys, principal: CurrentPrincipal, key: IdempotencyKey
+    ) -> Response:
+        """Press keys for the far end of a leg, after those that are still under way."""
+
+        async def produce() -> LegView:
+            leg = await service.control.press_keys(call_id, leg_id, body.digits, principal)
+            return LegView.model_validate(leg)
+
+        return await key.run_after(store, body, produce, status=202)
 
     @router.post("/{call_id}/legs/{leg_id}/move", dependencies=[needs(Permission.CALL)])
     async def move_leg(

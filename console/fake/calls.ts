@@ -206,6 +206,7 @@ export class FakeCalls {
       created_at: isoNow(),
       created_by: endpoint,
       incident_id: null,
+      room_id: null,
       title: null,
       line,
       recording: false,
@@ -290,6 +291,15 @@ export class FakeCalls {
     const call = this.hub.state.calls[id]
     if (!call) throw new Refusal(404, 'not-found', 'there is no such call')
     return call
+  }
+
+  /** A leg that takes keys: what is pressed there nobody keeps. */
+  talking(id: string, legId: string): LegView {
+    const leg = this.leg(id, legId)
+    if (leg.state !== 'connected' && leg.state !== 'held') {
+      throw new Refusal(409, 'conflict', `the leg is ${leg.state}`)
+    }
+    return leg
   }
 
   private leg(id: string, legId: string): LegView {

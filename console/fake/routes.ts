@@ -220,6 +220,11 @@ export class FakeRoutes {
       ],
       [
         'POST',
+        /^\/calls\/([^/]+)\/legs\/([^/]+)\/keys$/,
+        (_, id = '', leg = '') => ok(calls.talking(id, leg)),
+      ],
+      [
+        'POST',
         /^\/calls\/([^/]+)\/legs\/([^/]+)\/move$/,
         ({ body }, id = '', leg = '') => ok(calls.transfer(id, leg, (body as { to: string }).to)),
       ],

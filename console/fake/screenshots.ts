@@ -58,6 +58,14 @@ async function control(page: Page): Promise<void> {
   await page.waitForTimeout(400)
 }
 
+/** A voice menu is answered: the keypad of a leg is open, three keys were pressed. */
+async function keypad(page: Page): Promise<void> {
+  await desk(page)
+  await page.locator('.leg', { hasText: '孙磊' }).locator('.dial').click()
+  await page.keyboard.type('12#')
+  await page.locator('.pad output', { hasText: '12#' }).waitFor()
+}
+
 async function incident(page: Page): Promise<void> {
   await desk(page)
   await page.locator('.call .number').first().click()
@@ -97,6 +105,8 @@ const SHOTS: Shot[] = [
   { name: 'incident-light-en', size: [1920, 1080], theme: 'light', locale: 'en', scene: incident },
   { name: 'duty', size: [1920, 1080], scene: duty },
   { name: 'duty-en', size: [1366, 768], theme: 'light', locale: 'en', scene: duty },
+  { name: 'keypad', size: [1920, 1080], scene: keypad },
+  { name: 'keypad-en', size: [1366, 768], theme: 'light', locale: 'en', scene: keypad },
   { name: 'call-control', size: [1920, 1080], scene: control },
   { name: 'call-control-en', size: [1366, 768], theme: 'light', locale: 'en', scene: control },
   {

@@ -52,6 +52,9 @@ class RememberingMedia:
     async def play(self, playback):
         self.orders.append(("play", playback))
 
+    async def send_digits(self, leg_id, digits):
+        self.orders.append(("send_digits", leg_id, digits))
+
     async def stop_playing(self, playback_id):
         self.orders.append(("stop_playing", playback_id))
 

@@ -119,6 +119,7 @@ export interface paths {
   '/calls/{id}': { get: Read<CallView, never, Id>; delete: Drop<Id> }
   '/calls/{id}/legs': { post: Send<NewLeg, LegView, Id> }
   '/calls/{call}/legs/{leg}': { patch: Send<LegChange, LegView, LegPath>; delete: Drop<LegPath> }
+  '/calls/{call}/legs/{leg}/keys': { post: Send<{ digits: string }, LegView, LegPath> }
   '/calls/{call}/legs/{leg}/move': { post: Send<{ to: string }, LegView, LegPath> }
   '/calls/{id}/merge': { post: Send<{ into: string }, CallView, Id> }
   '/calls/floors/{group}': { post: Send<FloorCommand, null, { group: string }> }

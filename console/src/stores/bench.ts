@@ -74,6 +74,12 @@ export const useBench = defineStore('bench', () => {
     await ask(api.POST('/calls/{call}/legs/{leg}/move', { params: { path }, body: { to } }))
   }
 
+  /** Press keys for whoever is at the far end of a leg: a voice menu, a door. */
+  async function pressKeys(leg: LegView, digits: string): Promise<void> {
+    const path = { call: leg.call_id, leg: leg.id }
+    await ask(api.POST('/calls/{call}/legs/{leg}/keys', { params: { path }, body: { digits } }))
+  }
+
   /** Bring everybody of one call into another. */
   async function merge(id: string, into: string): Promise<void> {
     await ask(api.POST('/calls/{id}/merge', { params: { path: { id } }, body: { into } }))
@@ -100,6 +106,7 @@ export const useBench = defineStore('bench', () => {
     change,
     hangUp,
     moveLeg,
+    pressKeys,
     merge,
     record,
     commandFloor,

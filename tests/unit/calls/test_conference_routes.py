@@ -94,3 +94,47 @@ async def test_who_may_not_intervene_is_told_so(client, calls, media, key):
     ):
         assert answer.status_code == 403
     assert media.orders == []
+
+
+async def test_keys_are_pressed_once_and_which_they_were_is_not_written_down(
+    client, calls, media, store
+):
+    call, legs = await talking(calls, "sip:1001", "sip:1002")
+    leg = legs["sip:1001"].id
+    path, key = f"calls/{call.id}/legs/{leg}/keys", {"Idempotency-Key": "one-press"}
+    for _ in range(2):
+        answer = await client.post(path, json={"digits": "4711#"}, headers=key)
+        assert (answer.status_code, answer.json()["id"]) == (202, leg)
+
+    assert [order for order in media.orders if order[0] == "send_digits"] == [
+        ("send_digits", leg, "4711#")
+    ]
+    async with store.read() as uow:
+        rows = [row for row in await uow.audit.list(None, 10) if row.action == "call.press_keys"]
+    assert [(row.subject, row.detail) for row in rows] == [(call.id, "sip:1001 keys=5")]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "digits", "status"),
+    [
+        ("sip:1001", "", 422),
+        ("sip:1001", "12x", 422),
+        ("sip:1001", "1" * 65, 422),
+        ("radio:patrol-1", "5", 422),
+    ],
+)
+async def test_what_is_no_key_or_hears_none_is_refused(
+    client, calls, media, endpoint, digits, status
+):
+    call, legs = await talking(calls, endpoint, "sip:1002")
+    path = f"calls/{call.id}/legs/{legs[endpoint].id}/keys"
+
+    assert (await client.post(path, json={"digits": digits})).status_code == status
+    assert not [order for order in media.orders if order[0] == "send_digits"]
+
+
+async def test_a_leg_that_only_rings_takes_no_keys(client, calls):
+    state = await calls.place(CallRequest(legs=["sip:1001", "sip:1002"]), DESK)
+    path = f"calls/{state.call.id}/legs/{state.legs[0].id}/keys"
+
+    assert (await client.post(path, json={"digits": "1"})).status_code == 409
