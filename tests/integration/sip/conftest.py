@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from fakes.desk import RecordingCalls, RecordingPresence
 from fakes.media import FakeMedia
+from fakes.waiting import eventually
 from fakes.web import someone
 
 from commhub.calls.service import CallRequest, CallService
@@ -86,6 +87,14 @@ class Edge:
     async def rows(self):
         async with self.store.read() as uow:
             return list(await uow.sip.dialogs())
+
+    async def until_forgotten(self):
+        """Until nothing of any leg is written down; that a leg has ended is written when there is time for it."""
+
+        async def is_forgotten():
+            return not await self.rows()
+
+        await eventually(is_forgotten)
 
     async def bindings(self, name):
         async with self.store.read() as uow:

@@ -25,7 +25,7 @@ async def test_it_registers_answers_and_is_hung_up_by_the_desk(edge):
         await phone.until("CALL_CLOSED")
 
     await eventually(lambda: edge.gateway.legs == 0)
-    assert edge.calls.end_of(leg) == (Cause.DESK, None)
+    assert edge.calls.told("ended", leg) == []
 
 
 async def test_it_dials_holds_resumes_and_hangs_up(edge):

@@ -49,7 +49,7 @@ async def test_it_registers_is_called_and_hung_up_by_the_desk(edge, certificate,
 
     assert binding.transport == transport.upper()
     await eventually(lambda: edge.gateway.legs == 0)
-    assert edge.calls.end_of(leg) == (Cause.DESK, None)
+    assert edge.calls.told("ended", leg) == []
 
 
 @each

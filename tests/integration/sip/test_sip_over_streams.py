@@ -48,7 +48,7 @@ async def test_it_registers_is_called_and_hung_up(edge, certificate, transport):
     assert binding.transport == transport.upper()
     assert row.state["dialog"]["transport"] == transport.upper()
     await eventually(lambda: edge.gateway.legs == 0)
-    assert edge.calls.end_of(leg) == (Cause.DESK, None)
+    assert edge.calls.told("ended", leg) == []
 
 
 @both
@@ -86,9 +86,9 @@ async def test_after_a_restart_the_desk_hangs_up_over_a_new_connection(
         await edge.gateway.hang_up(leg, Cause.DESK)
         await peer.until("CALL_CLOSED")
 
-    assert edge.calls.end_of(leg) == (Cause.DESK, None)
+    assert edge.calls.told("ended", leg) == []
     await eventually(lambda: edge.gateway.legs == 0)
-    assert await edge.rows() == []
+    await edge.until_forgotten()
 
 
 @both

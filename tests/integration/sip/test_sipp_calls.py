@@ -48,12 +48,12 @@ async def test_a_called_phone_rings_answers_and_is_hung_up_by_the_desk(edge):
         await edge.gateway.hang_up(leg, Cause.DESK)
         await peer.finish()
 
-    assert edge.calls.states(leg) == ["ringing", "connected", "ended"]
+    assert edge.calls.states(leg) == ["ringing", "connected"]
     assert edge.calls.told("connected", leg) == [("connected", leg, "PCMA")]
-    assert edge.calls.end_of(leg) == (Cause.DESK, None)
+    assert edge.calls.told("ended", leg) == []
     assert edge.media.released == [leg]
     await eventually(lambda: edge.gateway.legs == 0)
-    assert await edge.rows() == []
+    await edge.until_forgotten()
 
 
 async def test_the_engine_is_told_the_phones_address_and_codec(edge):
@@ -77,7 +77,7 @@ async def test_a_phone_hangs_up(edge):
     await eventually(lambda: edge.calls.end_of(leg))
     assert edge.calls.end_of(leg) == (Cause.HUNG_UP, None)
     await eventually(lambda: edge.gateway.legs == 0)
-    assert await edge.rows() == []
+    await edge.until_forgotten()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ async def test_nobody_answers_and_the_phone_stops_ringing(edge):
 
     assert edge.calls.end_of(leg) == (Cause.NO_ANSWER, "nobody answered in time")
     await eventually(lambda: edge.gateway.legs == 0)
-    assert await edge.rows() == []
+    await edge.until_forgotten()
 
 
 async def test_an_answer_that_crosses_our_cancel_is_acknowledged_and_hung_up(edge):
@@ -171,7 +171,7 @@ async def test_the_desk_hangs_up_a_caller(edge):
         await peer.finish()
 
     await eventually(lambda: edge.gateway.legs == 0)
-    assert await edge.rows() == []
+    await edge.until_forgotten()
 
 
 async def test_our_answer_comes_again_until_it_is_acknowledged(edge):
@@ -192,7 +192,7 @@ async def test_a_caller_gives_up_while_it_rings(edge):
     await eventually(lambda: edge.calls.end_of(call.leg_id))
     assert edge.calls.end_of(call.leg_id)[0] is Cause.CANCELLED
     await eventually(lambda: edge.gateway.legs == 0)
-    assert await edge.rows() == []
+    await edge.until_forgotten()
 
 
 async def test_a_call_nobody_here_takes_is_refused(edge):
@@ -240,9 +240,9 @@ async def test_after_a_restart_the_desk_still_hangs_up(edge):
         await edge.gateway.hang_up(leg, Cause.DESK)
         await peer.finish()
 
-    assert edge.calls.end_of(leg) == (Cause.DESK, None)
+    assert edge.calls.told("ended", leg) == []
     await eventually(lambda: edge.gateway.legs == 0)
-    assert await edge.rows() == []
+    await edge.until_forgotten()
 
 
 async def test_after_a_restart_the_phone_still_hangs_up(edge):
@@ -266,8 +266,8 @@ async def test_after_a_restart_a_phone_that_was_ringing_is_answered(edge):
         await edge.gateway.hang_up(leg, Cause.DESK)
         await peer.finish()
 
-    assert edge.calls.states(leg) == ["ringing", "connected", "ended"]
-    assert await edge.rows() == []
+    assert edge.calls.states(leg) == ["ringing", "connected"]
+    await edge.until_forgotten()
 
 
 async def test_after_a_restart_a_caller_who_hears_ringing_is_answered(edge):
@@ -281,7 +281,7 @@ async def test_after_a_restart_a_caller_who_hears_ringing_is_answered(edge):
         await peer.finish()
 
     await eventually(lambda: edge.gateway.legs == 0)
-    assert await edge.rows() == []
+    await edge.until_forgotten()
 
 
 async def test_after_a_restart_a_caller_who_hears_ringing_gives_up(edge):
@@ -292,7 +292,7 @@ async def test_after_a_restart_a_caller_who_hears_ringing_gives_up(edge):
 
     await eventually(lambda: edge.calls.end_of(call.leg_id))
     assert edge.calls.end_of(call.leg_id)[0] is Cause.CANCELLED
-    assert await edge.rows() == []
+    await edge.until_forgotten()
 
 
 async def test_after_a_restart_a_phone_that_was_ringing_rings_until_the_desk_gives_up(edge):
@@ -306,7 +306,7 @@ async def test_after_a_restart_a_phone_that_was_ringing_rings_until_the_desk_giv
 
     assert edge.calls.end_of(leg)[0] is Cause.DESK
     await eventually(lambda: edge.gateway.legs == 0)
-    assert await edge.rows() == []
+    await edge.until_forgotten()
 
 
 async def test_after_a_restart_an_answer_that_crosses_our_cancel_is_hung_up(edge):

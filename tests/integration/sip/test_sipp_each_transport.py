@@ -70,9 +70,7 @@ async def test_it_asks_what_the_hub_can_and_is_told_what_it_cannot(edge, talks, 
 
 
 @each
-@pytest.mark.parametrize(
-    "scenario", ["call", "call_update", "call_hold_resume", "call_acknowledged_late"]
-)
+@pytest.mark.parametrize("scenario", ["call", "call_update", "call_hold_resume"])
 async def test_it_calls_and_hangs_up(edge, talks, scenario, transport):
     async with talks(scenario, transport) as peer:
         leg = await answered(edge)

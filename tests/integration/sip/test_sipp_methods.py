@@ -13,7 +13,7 @@ from gateways.sip.core import Inward
 async def ended(edge, leg):
     await eventually(lambda: edge.calls.end_of(leg), within_s=10)
     await eventually(lambda: edge.gateway.legs == 0, within_s=10)
-    assert await edge.rows() == []
+    await edge.until_forgotten()
     return edge.calls.end_of(leg)
 
 
