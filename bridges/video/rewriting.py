@@ -51,6 +51,45 @@ class Rewritten:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """What a view adds to the numbers of its layer, from the extended number `first` on."""
+
+    first: int
+    sequence_add: int
+    timestamp_add: int
+    picture_shift: int
+    tl0_shift: int
+
+
+@dataclass(slots=True)
+class Passed:
+    """How far a layer was passed on: its highest extended number, newest timestamp and when that came, picture numbers."""
+
+    last: int = -1
+    newest: int = 0
+    at: float = 0.0
+    picture: int = -1
+    tl0: int = -1
+
+    def leaps(self, run: Run, now: float) -> bool:
+        """Whether the run's time cannot be true: then each view begins a stretch of its own."""
+        if self.last < 0 or run.last <= self.last:
+            return False
+        advance = signed(run.newest - self.newest)
+        elapsed = round((now - self.at) * CLOCK_RATE)
+        return advance < -BACK_LIMIT or advance > elapsed + AHEAD_LIMIT
+
+    def note(self, run: Run, now: float, *, leapt: bool = False) -> None:
+        if run.last <= self.last:
+            return
+        if leapt or self.last < 0 or signed(run.newest - self.newest) > 0:
+            self.newest, self.at = run.newest, now
+        self.last = run.last
+        if run.numbers is not None:
+            self.picture, self.tl0 = run.numbers.newest, run.numbers.newest_tl0
+
+
 class Rewriter:
     """The stream of one view. Nothing passes before the first `switch`."""
 
@@ -133,6 +172,28 @@ class Rewriter:
         return Rewritten(
             run.sequences + self._sequence_add, run.timestamps + self._timestamp_add, stretch
         )
+
+    @property
+    def steady(self) -> Steady:
+        """What is added to every packet from now on, for who writes many views at once."""
+        stretch = self._stretch
+        return Steady(
+            max(stretch.first, stretch.replay_until + 1),
+            stretch.shift & 0xFFFF,
+            stretch.timestamp_shift & 0xFFFFFFFF,
+            stretch.picture_shift,
+            stretch.tl0_shift,
+        )
+
+    def follow(self, passed: Passed) -> None:
+        """What was written by `steady` since the last time: as if each run of it had been taken."""
+        if passed.last > self._highest:
+            self._highest = passed.last
+            self._next = passed.last + self._stretch.shift + 1
+            self._note(passed.picture, passed.tl0)
+        if signed(passed.newest - self._newest) > 0:
+            self._timestamp = self._stretch.timestamp(passed.newest)
+            self._newest, self._at = passed.newest, passed.at
 
     def find(self, sequence: int) -> Sent | None:
         """Which packet we sent under that number, or None: never sent, or too long ago."""

@@ -1,0 +1,63 @@
+"""How fast a view that is behind may catch up: a bucket of bytes, filled at a multiple of what its path carries.
+
+A newcomer gets the key frame and what followed it faster than it was made, but not as one burst: a thin path would lose the
+half of it. All that catch up at once share what the processor can spare beside the live pictures (`Share`).
+"""
+
+from dataclasses import dataclass
+
+_REPLAY_BPS = 24e6
+"""For a path of which nothing is known: six times 1080p, so that a key frame takes 40 ms."""
+_ESTIMATED = 1.5
+"""Of what a path is known to carry: its queue empties again between key frames."""
+_SLOWEST_BPS = 300e3
+_BURST_BYTES = 48_000
+_SHARE_PER_S = 120_000
+"""Packets a second for all who catch up: about a third of a core."""
+_SHARE_BURST = 4_000
+
+
+@dataclass(slots=True)
+class Pace:
+    """The bucket of one view. `estimate_bps`: what its path carries, None while unknown."""
+
+    estimate_bps: float | None = None
+    _bytes: float = _BURST_BYTES
+    _at: float = 0.0
+
+    @property
+    def rate_bps(self) -> float:
+        if self.estimate_bps is None:
+            return _REPLAY_BPS
+        return min(_REPLAY_BPS, max(_SLOWEST_BPS, _ESTIMATED * self.estimate_bps))
+
+    def allowance(self, now: float) -> int:
+        """Bytes that may go now."""
+        if self._at:
+            self._bytes = min(_BURST_BYTES, self._bytes + (now - self._at) * self.rate_bps / 8)
+        self._at = now
+        return int(self._bytes)
+
+    def spend(self, used: int) -> None:
+        self._bytes -= used
+
+    def takes(self, burst: int) -> bool:
+        """Whether a burst of so many bytes may go to the path at once: up to 50 ms of what it carries."""
+        return self.estimate_bps is None or burst <= max(16_000.0, self.estimate_bps / 160)
+
+
+class Share:
+    """Packets for all views that are behind, together."""
+
+    def __init__(self) -> None:
+        self._packets = float(_SHARE_BURST)
+        self._at = 0.0
+
+    def left(self, now: float) -> int:
+        if self._at:
+            self._packets = min(_SHARE_BURST, self._packets + (now - self._at) * _SHARE_PER_S)
+        self._at = now
+        return int(self._packets)
+
+    def spend(self, packets: int) -> None:
+        self._packets -= packets
