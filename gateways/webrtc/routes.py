@@ -5,7 +5,6 @@ bearer of a token for the leg. We are ICE-lite, so candidates that trickle in ar
 is another POST to the same address, not a PATCH, because an offer also says what the browser can do now.
 """
 
-import re
 from collections import OrderedDict
 from typing import Annotated
 
@@ -23,28 +22,23 @@ from commhub.kit.clock import Clock
 from commhub.kit.ids import new_secret
 from gateways.webrtc.config import WebRtcConfig
 from gateways.webrtc.legs import DeskLegs
-from gateways.webrtc.metrics import OFFERS
+from gateways.webrtc.metrics import OFFERS, REFUSED_TOKENS
+from gateways.webrtc.room_routes import RoomDoor
 from gateways.webrtc.tokens import PREFIX, LegToken, Right, read, sign
+from gateways.webrtc.whip import (
+    CORS,
+    OPTIONS,
+    answer_created,
+    bearer_of,
+    read_offer,
+    take_fragment,
+)
 
-MAX_BODY = 64 * 1024
-SDP = "application/sdp"
-FRAGMENT = "application/trickle-ice-sdpfrag"
 _REMEMBERED = 10_000
 _LONGEST_TOKEN_S = 24 * 3600
 _WHY_PUBLIC = (
     "a token for the leg counts beside session and key, so the route itself asks who it is"
 )
-# RFC 9725 §4.2: pages of other origins may offer, with a token; a cookie never comes along with a wildcard.
-_CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "POST, PATCH, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
-    "Access-Control-Expose-Headers": "Location, ETag, Accept-Post, Accept-Patch",
-    "Cross-Origin-Resource-Policy": "cross-origin",
-}
-_OPTIONS = {**_CORS, "Accept-Post": SDP, "Accept-Patch": FRAGMENT}
-_RESTART = re.compile(r"^a=ice-(ufrag|pwd):", re.MULTILINE)
-
 _RIGHTS = {"whip": Right.TALK, "whep": Right.LISTEN}
 
 
@@ -76,12 +70,14 @@ class Gate:
 
     async def admit(self, request: Request, leg_id: str, right: Right) -> None:
         """Raises UnauthenticatedError, CrossSiteError, NotAllowedError, NotFoundError."""
-        _, _, bearer = request.headers.get("authorization", "").partition(" ")
-        if bearer.strip().startswith(PREFIX):
-            token = read(bearer.strip(), self._config.token_secret, self._clock.now())
+        bearer = bearer_of(request)
+        if bearer.startswith(PREFIX):
+            token = read(bearer, self._config.token_secret, self._clock.now())
             if token is None:
+                REFUSED_TOKENS.labels("unknown").inc()
                 raise UnauthenticatedError("this leg token is none of ours, or its time is over")
             if not token.allows(leg_id, right):
+                REFUSED_TOKENS.labels("not_allowed").inc()
                 raise NotAllowedError(f"this token does not allow to {right} on this leg")
             return
         principal = await authenticate(request)
@@ -106,16 +102,18 @@ class Gate:
         self._sessions.pop(leg_id, None)
 
 
-def build_router(legs: DeskLegs, config: WebRtcConfig, clock: Clock) -> APIRouter:
-    """`/whip` and `/whep`, for the application's root (not under /api/v1)."""
+def build_router(
+    legs: DeskLegs, config: WebRtcConfig, clock: Clock, rooms: RoomDoor | None = None
+) -> APIRouter:
+    """`/whip` and `/whep`, for the application's root (not under /api/v1). A room's id in a leg's place goes to `rooms`."""
     gate = Gate(legs, config, clock)
     router = APIRouter(tags=["webrtc"])
     for protocol in _RIGHTS:
-        router.include_router(_routes_of(protocol, legs, gate))
+        router.include_router(_routes_of(protocol, legs, gate, rooms))
     return router
 
 
-def _routes_of(protocol: str, legs: DeskLegs, gate: Gate) -> APIRouter:
+def _routes_of(protocol: str, legs: DeskLegs, gate: Gate, rooms: RoomDoor | None) -> APIRouter:
     router = APIRouter(prefix=f"/{protocol}")
     right = _RIGHTS[protocol]
 
@@ -123,26 +121,24 @@ def _routes_of(protocol: str, legs: DeskLegs, gate: Gate) -> APIRouter:
     @public("it says what may be sent here, and nothing else")
     async def describe(leg_id: str) -> Response:
         del leg_id
-        return Response(status_code=204, headers=_OPTIONS)
+        return Response(status_code=204, headers=OPTIONS)
 
     @router.options("/{leg_id}/{session}", status_code=204)
     @public("it says what may be sent here, and nothing else")
     async def describe_session(leg_id: str, session: str) -> Response:
         del leg_id, session
-        return Response(status_code=204, headers=_OPTIONS)
+        return Response(status_code=204, headers=OPTIONS)
 
     @router.post("/{leg_id}", status_code=201)
     @public(_WHY_PUBLIC)
     async def offer(leg_id: str, request: Request) -> Response:
         """An SDP offer for the leg; the answer comes back, and the sound follows by ICE."""
+        if rooms is not None and right is Right.TALK and await rooms.is_room(leg_id):
+            return await rooms.publish(request, leg_id)
         await gate.admit(request, leg_id, right)
-        if _media_type(request) != SDP:
-            OFFERS.labels(protocol, "unsupported").inc()
-            return problem(415, "unsupported-media-type", f"an offer is {SDP}", headers=_OPTIONS)
-        text = await _read_bounded(request)
-        if text is None:
-            OFFERS.labels(protocol, "too_large").inc()
-            return problem(413, "too-large", f"an offer has at most {MAX_BODY // 1024} KiB")
+        text = await read_offer(request, protocol)
+        if isinstance(text, Response):
+            return text
         try:
             answer = await legs.connect(leg_id, text, talks=right is Right.TALK)
         except InvalidError:
@@ -150,50 +146,29 @@ def _routes_of(protocol: str, legs: DeskLegs, gate: Gate) -> APIRouter:
             raise
         OFFERS.labels(protocol, "answered").inc()
         session = gate.begin(leg_id)
-        return Response(
-            answer,
-            status_code=201,
-            media_type=SDP,
-            headers={
-                **_CORS,
-                "Location": f"/{protocol}/{leg_id}/{session}",
-                "ETag": f'"{session}"',
-                "Accept-Patch": FRAGMENT,
-                "Cache-Control": "no-store",
-            },
-        )
+        return answer_created(answer, f"/{protocol}/{leg_id}/{session}", session)
 
     @router.patch("/{leg_id}/{session}", status_code=204)
     @public(_WHY_PUBLIC)
     async def trickle(leg_id: str, session: str, request: Request) -> Response:
-        """Candidates that trickle in (RFC 9725 §4.3.2): taken, and not needed by an ICE-lite side."""
+        """Candidates that trickle in (RFC 9725 §4.3.2)."""
+        if rooms is not None and await rooms.is_room(leg_id):
+            return await rooms.trickle(request, leg_id, session)
         await gate.admit(request, leg_id, right)
-        if _media_type(request) != FRAGMENT:
-            return problem(415, "unsupported-media-type", f"send {FRAGMENT}", headers=_OPTIONS)
-        match = request.headers.get("if-match")
-        if match is None:
-            return problem(
-                428, "precondition-required", "If-Match with the session's ETag is missing"
-            )
-        if not gate.is_present(leg_id, session) or match not in ("*", f'"{session}"'):
-            return problem(412, "precondition-failed", "another ICE session has taken its place")
-        text = await _read_bounded(request)
-        if text is None:
-            return problem(413, "too-large", f"a fragment has at most {MAX_BODY // 1024} KiB")
-        if match == "*" and _RESTART.search(text):
-            raise InvalidError("to restart ICE, send a new offer by POST to the same address")
-        return Response(status_code=204, headers=_CORS)
+        return await take_fragment(request, session, is_present=gate.is_present(leg_id, session))
 
     @router.delete("/{leg_id}/{session}", status_code=200)
     @public(_WHY_PUBLIC)
     async def leave(leg_id: str, session: str, request: Request) -> Response:
         """Hang up. A session whose place another one took is over already."""
+        if rooms is not None and await rooms.is_room(leg_id):
+            return await rooms.leave(request, leg_id, session)
         await gate.admit(request, leg_id, right)
         if not gate.is_present(leg_id, session):
-            return problem(404, "not-found", "this session is over", headers=_CORS)
+            return problem(404, "not-found", "this session is over", headers=CORS)
         gate.end(leg_id)
         await legs.leave(leg_id)
-        return Response(status_code=200, headers=_CORS)
+        return Response(status_code=200, headers=CORS)
 
     return router
 
@@ -220,20 +195,3 @@ def build_token_router(legs: DeskLegs, config: WebRtcConfig, clock: Clock) -> AP
         )
 
     return router
-
-
-def _media_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-async def _read_bounded(request: Request) -> str | None:
-    """The body as text; None when it is too long. Raises InvalidError for what is no UTF-8."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            return None
-    try:
-        return bytes(body).decode()
-    except UnicodeDecodeError as error:
-        raise InvalidError("the body is no UTF-8 text") from error

@@ -14,8 +14,9 @@ from commhub.domain.errors import InvalidError
 from commhub.domain.people import Role, Scheme
 from gateways.webrtc.config import WebRtcConfig
 from gateways.webrtc.legs import DeskLegs
-from gateways.webrtc.routes import FRAGMENT, MAX_BODY, build_router, build_token_router
+from gateways.webrtc.routes import build_router, build_token_router
 from gateways.webrtc.tokens import LegToken, Right, read, sign
+from gateways.webrtc.whip import FRAGMENT, MAX_BODY
 
 CONFIG = WebRtcConfig(token_secret=b"secret")
 SDP = {"Content-Type": "application/sdp"}
