@@ -86,7 +86,7 @@ def worker(
         str, typer.Argument(help="Names its socket and journal; w0 has the radios.")
     ] = "w0",
 ) -> None:
-    """Run one media worker: the audio engine, and in w0 the voice connection."""
+    """Run one media worker: the audio engine (w0, with the voice connection, w1 …), or the picture engine (v0)."""
     from commhub.wiring.worker import run_worker_process
 
     settings = _settings()

@@ -167,13 +167,26 @@ class RemoteWorker(Part):
     secret: SecretStr
 
 
+class TurnSettings(Part):
+    """A TURN server (coturn with `use-auth-secret`) for browsers that reach the hub by no direct path. `urls` are told to them
+    (`turn:turn.example.cn:3478?transport=udp`), with credentials good for `ttl_s` made from `secret`
+    (coturn's `static-auth-secret`)."""
+
+    urls: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^(turn|turns|stun|stuns):[^\s\"<>,;]+$")], ...],
+        Field(min_length=1),
+    ]
+    secret: SecretStr
+    ttl_s: Annotated[int, Field(ge=300, le=7 * 86_400)] = 6 * 3600
+
+
 class MediaSettings(Part):
     """`workers` run on this machine, each with an even share of the ports; `remote_workers` elsewhere. A worker that
     is itself to be reached from elsewhere listens at `listen` and asks for `secret`.
 
     RTP addresses of the media workers, and their files: recordings (default: data_dir/recordings) and prompts
     (data_dir/prompts). `webrtc_port` is the UDP port browsers talk to, the next ones those of further workers; 0:
-    any free one. `radio_codec` is what calls speak to radio groups in: Opus of 60 ms, or A-law of 20 ms where radios
+    any free one; `video_port` is that of the video worker, of which there is one or none. `radio_codec` is what calls speak to radio groups in: Opus of 60 ms, or A-law of 20 ms where radios
     know nothing else."""
 
     host: str = "127.0.0.1"
@@ -182,6 +195,9 @@ class MediaSettings(Part):
     last_port: Port = 29999
     webrtc_port: Port = 0
     workers: Annotated[int, Field(ge=1, le=64)] = 1
+    video_workers: Annotated[int, Field(ge=0, le=1)] = 1
+    video_port: Port = 0
+    turn: TurnSettings | None = None
     remote_workers: tuple[RemoteWorker, ...] = ()
     listen: Annotated[str, Field(pattern=r"^tcp:.+:[0-9]+$")] | None = None
     secret: SecretStr | None = None

@@ -59,8 +59,13 @@ def worker_socket(settings: Settings, worker: str) -> Path:
 
 
 def worker_names(settings: Settings) -> list[str]:
-    """The media workers of this machine."""
+    """The audio workers of this machine."""
     return [f"w{number}" for number in range(settings.media.workers)]
+
+
+def video_worker_names(settings: Settings) -> list[str]:
+    """The video workers of this machine (decision 10)."""
+    return [f"v{number}" for number in range(settings.media.video_workers)]
 
 
 def worker_ports(settings: Settings, worker: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import structlog
 
 from commhub.settings import Settings
 from commhub.wiring.children import ChildSpec, keep_running, own_command
-from commhub.wiring.shared import broker_config, worker_names
+from commhub.wiring.shared import broker_config, video_worker_names, worker_names
 from devices.broker import prepare_broker
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ def specs(settings: Settings) -> list[ChildSpec]:
             environment,
             settings.run_dir / f"worker-{name}.pid",
         )
-        for name in worker_names(settings)
+        for name in (*worker_names(settings), *video_worker_names(settings))
     ]
     children.append(
         ChildSpec("control", own_command("control"), environment, settings.run_dir / "control.pid")

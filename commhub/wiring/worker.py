@@ -1,17 +1,21 @@
-"""A media worker process: the audio engine, and in one of them the voice connection that links it to the radios."""
+"""A media worker process: the audio engine, and in one of them the voice connection that links it to the radios; or
+the picture engine."""
 
 import asyncio
 import signal
+from collections.abc import Coroutine
 from contextlib import suppress
 
 from bridges.audio.config import AudioConfig, RadioCodec
 from bridges.transport.port import PortConfig
+from bridges.video.worker import VideoWorkerConfig, run_video_worker
 from bridges.worker import WorkerConfig, run_worker
 from commhub.ports.voice import VoiceSink
 from commhub.settings import Settings
 from commhub.wiring.shared import (
     RADIO_WORKER,
     mqtt_address,
+    video_worker_names,
     voice_secret,
     worker_journal,
     worker_names,
@@ -49,10 +53,25 @@ def worker_config(settings: Settings, name: str) -> WorkerConfig:
     )
 
 
+def video_config(settings: Settings, name: str) -> VideoWorkerConfig:
+    """What the video worker of that name is told."""
+    media = settings.media
+    return VideoWorkerConfig(
+        name=name,
+        control=_control_address(settings, name),
+        secret=media.secret.get_secret_value() if media.secret else None,
+        webrtc=PortConfig(
+            bind_host=media.host,
+            advertise_host=media.advertised_host or media.host,
+            port=media.video_port,
+        ),
+    )
+
+
 def _control_address(settings: Settings, name: str) -> str:
     """Where control finds the worker: those of this machine by a socket, another at the address it is to listen at."""
     listen = settings.media.listen
-    if listen is not None and name not in worker_names(settings):
+    if listen is not None and name not in (*worker_names(settings), *video_worker_names(settings)):
         return listen
     return f"unix:{worker_socket(settings, name)}"
 
@@ -67,6 +86,9 @@ async def run_worker_process(settings: Settings, name: str) -> None:
     """Run until SIGTERM or SIGINT."""
     settings.run_dir.mkdir(parents=True, exist_ok=True)
     settings.recordings_dir.mkdir(parents=True, exist_ok=True)
+    if name in video_worker_names(settings):
+        await _until_told(run_video_worker(video_config(settings, name)))
+        return
     host, port = mqtt_address(settings)
     voice = VoiceConfig(
         address=MqttAddress(host=host, port=port, user=VOICE_USER, secret=voice_secret(settings)),
@@ -79,7 +101,11 @@ async def run_worker_process(settings: Settings, name: str) -> None:
         return connection
 
     voiced = open_voice if name == RADIO_WORKER else None
-    running = asyncio.ensure_future(run_worker(worker_config(settings, name), voiced))
+    await _until_told(run_worker(worker_config(settings, name), voiced))
+
+
+async def _until_told(work: Coroutine[None, None, None]) -> None:
+    running = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
     for one in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(one, running.cancel)

@@ -6,6 +6,7 @@ rooms decide (`RoomsIn.admit`).
 """
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -80,13 +81,13 @@ class RoomDoor:
     async def view(self, request: Request, room: str, source: str) -> Response:
         """A first offer to view a source, or `speaker`; `layer` is the best that is wanted."""
         session_id = new_secret(16)
-        location = f"/whep/{room}/{source}/{session_id}"
+        location = quote(f"/whep/{room}/{source}/{session_id}")
         return await self._offer(request, room, RoomRight.VIEW, source, session_id, location)
 
     async def offer_again(self, request: Request, room: str, session_id: str) -> Response:
         """Another offer of a session: ICE is restarted, or it begins anew."""
         session = await self._own(request, room, session_id)
-        location = request.url.path
+        location = quote(request.scope["path"])
         return await self._offer(
             request, room, session.right, session.source_id, session_id, location, session.layer
         )

@@ -1,0 +1,70 @@
+"""Control's picture engine, and the way into rooms by WHIP and WHEP."""
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+
+from bridges.reach import ClientConfig
+from bridges.video.client import VideoClient
+from bridges.video.orders import NoVideo
+from commhub.kit.clock import Clock
+from commhub.ports.rooms import RoomsIn, RoomTokens
+from commhub.ports.video import VideoIn
+from commhub.settings import Settings
+from commhub.wiring.health import Health
+from commhub.wiring.shared import video_worker_names, worker_socket
+from gateways.webrtc.config import TurnConfig
+from gateways.webrtc.ice import IceServers
+from gateways.webrtc.room_legs import RoomLegs
+from gateways.webrtc.room_routes import RoomDoor, build_ice_router, build_room_router
+from gateways.webrtc.room_sessions import RoomNews, RoomSessions
+
+
+def video_engine(
+    settings: Settings, inward: VideoIn, health: Health, clock: Clock
+) -> VideoClient | NoVideo:
+    """The engine, to be entered. Raises SettingsError. Without it a hub is ready all the same: phones and radios need none."""
+    names = video_worker_names(settings)
+    if not names:
+        return NoVideo()
+    config = ClientConfig(address=f"unix:{worker_socket(settings, names[0])}")
+    client = VideoClient(config, inward, clock)
+    health.watch("video", lambda: client.is_connected, needed=False)
+    return client
+
+
+def turn_config(settings: Settings) -> TurnConfig | None:
+    """The TURN server of these settings."""
+    turn = settings.media.turn
+    if turn is None:
+        return None
+    secret = turn.secret.get_secret_value().encode()
+    return TurnConfig(urls=turn.urls, secret=secret, ttl_s=turn.ttl_s)
+
+
+@dataclass(frozen=True, slots=True)
+class RoomEdge:
+    """WHIP and WHEP of rooms: `door` also serves what legs and rooms have in common, `routers` go to the application's root,
+    `api_routers` under /api/v1."""
+
+    door: RoomDoor
+    engine: VideoClient | NoVideo
+    routers: list[APIRouter]
+    api_routers: list[APIRouter]
+
+
+def room_edge(
+    settings: Settings,
+    rooms: RoomsIn,
+    news: VideoIn,
+    legs: RoomLegs,
+    tokens: RoomTokens,
+    health: Health,
+    clock: Clock,
+) -> RoomEdge:
+    """All of it around the rooms. The engine is to be entered; `legs` is connected here."""
+    engine = video_engine(settings, RoomNews(news, rooms, legs), health, clock)
+    legs.connect(rooms, engine)
+    ice = IceServers(turn_config(settings), clock)
+    door = RoomDoor(rooms, RoomSessions(rooms, engine, legs), tokens, ice)
+    return RoomEdge(door, engine, [build_room_router(door)], [build_ice_router(door, ice)])
