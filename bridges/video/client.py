@@ -42,14 +42,18 @@ _COUNT_EVERY_S = 2.0
 
 
 class VideoClient(WorkerClient[Args, Event], VideoOrders):
-    """Implements `commhub.ports.video.VideoEngine` and feeds `inward`."""
+    """Implements `commhub.ports.video.VideoEngine`. What it tells goes where `deliver_to` said before it was entered."""
 
-    def __init__(self, config: ClientConfig, inward: VideoIn, clock: Clock) -> None:
+    def __init__(self, config: ClientConfig, clock: Clock) -> None:
         super().__init__(config, protocol.WORDS, clock)
-        self._inward = inward
+        self._inward: VideoIn | None = None
         self._boot_id = ""
         self._told: dict[str, int] = {}
         self._counting: asyncio.Task[None] | None = None
+
+    def deliver_to(self, inward: VideoIn) -> None:
+        """Who is told; they in turn may order of this engine."""
+        self._inward = inward
 
     async def __aenter__(self) -> "VideoClient":
         await super().__aenter__()
@@ -78,30 +82,16 @@ class VideoClient(WorkerClient[Args, Event], VideoOrders):
         self._boot_id = boot_id
 
     async def _met(self) -> None:
-        await self._deliver("engine_came", self._inward.engine_came(self._boot_id))
+        if self._inward is not None:
+            await self._deliver("engine_came", self._inward.engine_came(self._boot_id))
 
     def _receipt_of(self, event: Event) -> str | None:
-        return event.path if isinstance(event, RecordedVideo) else None
+        if self._inward is not None and isinstance(event, RecordedVideo):
+            return event.path
+        return None
 
     def _inward_of(self, event: Event) -> Coroutine[Any, Any, None]:
-        inward = self._inward
-        telling: Coroutine[Any, Any, None]
-        match event:
-            case SourceStarted(room_id, source_id, codec, layers):
-                telling = inward.source_started(room_id, source_id, codec, layers)
-            case SpeakerMoved(room_id, source):
-                telling = inward.speaker_moved(room_id, source)
-            case KeyframeWanted(session_id):
-                telling = inward.keyframe_wanted(session_id)
-            case SessionLost(session_id, reason):
-                telling = inward.session_lost(session_id, reason)
-            case Measured(status):
-                telling = inward.measured(status)
-            case RecordedVideo():
-                telling = inward.recording_stored(event)
-            case VideoRecordingFailed(source_id, reason):
-                telling = inward.recording_failed(source_id, reason)
-        return telling
+        return _told_to(self._inward, event) if self._inward is not None else _nothing()
 
     # --- counts ------------------------------------------------------------------------------------------------
 
@@ -125,3 +115,27 @@ class VideoClient(WorkerClient[Args, Event], VideoOrders):
                 continue
             COUNTED.labels(kind).inc(max(0, value - self._told.get(kind, 0)))
             self._told[kind] = value
+
+
+async def _nothing() -> None:
+    """For events that nobody wants."""
+
+
+def _told_to(inward: VideoIn, event: Event) -> Coroutine[Any, Any, None]:
+    telling: Coroutine[Any, Any, None]
+    match event:
+        case SourceStarted(room_id, source_id, codec, layers):
+            telling = inward.source_started(room_id, source_id, codec, layers)
+        case SpeakerMoved(room_id, source):
+            telling = inward.speaker_moved(room_id, source)
+        case KeyframeWanted(session_id):
+            telling = inward.keyframe_wanted(session_id)
+        case SessionLost(session_id, reason):
+            telling = inward.session_lost(session_id, reason)
+        case Measured(status):
+            telling = inward.measured(status)
+        case RecordedVideo():
+            telling = inward.recording_stored(event)
+        case VideoRecordingFailed(source_id, reason):
+            telling = inward.recording_failed(source_id, reason)
+    return telling

@@ -16,6 +16,7 @@ from commhub.ports.video import (
     PublishOrder,
     SoundPlace,
     VideoFormat,
+    VideoIn,
     VideoStatus,
     ViewOrder,
 )
@@ -84,6 +85,9 @@ class NoVideo(VideoOrders):
     """The engine of a hub that has none (`media.video_workers` is 0): every order is refused."""
 
     is_connected = False
+
+    def deliver_to(self, inward: VideoIn) -> None:
+        """There is never anything to tell."""
 
     async def __aenter__(self) -> Self:
         return self

@@ -20,15 +20,13 @@ from gateways.webrtc.room_routes import RoomDoor, build_ice_router, build_room_r
 from gateways.webrtc.room_sessions import RoomNews, RoomSessions
 
 
-def video_engine(
-    settings: Settings, inward: VideoIn, health: Health, clock: Clock
-) -> VideoClient | NoVideo:
-    """The engine, to be entered. Raises SettingsError. Without it a hub is ready all the same: phones and radios need none."""
+def video_engine(settings: Settings, health: Health, clock: Clock) -> VideoClient | NoVideo:
+    """The engine, to be entered once `room_edge` has connected it. Raises SettingsError. Without it a hub is ready all the same: phones and radios need none."""
     names = video_worker_names(settings)
     if not names:
         return NoVideo()
     config = ClientConfig(address=f"unix:{worker_socket(settings, names[0])}")
-    client = VideoClient(config, inward, clock)
+    client = VideoClient(config, clock)
     health.watch("video", lambda: client.is_connected, needed=False)
     return client
 
@@ -44,27 +42,26 @@ def turn_config(settings: Settings) -> TurnConfig | None:
 
 @dataclass(frozen=True, slots=True)
 class RoomEdge:
-    """WHIP and WHEP of rooms: `door` also serves what legs and rooms have in common, `routers` go to the application's root,
-    `api_routers` under /api/v1."""
+    """WHIP and WHEP of rooms: `door` also serves what legs and rooms have in common, `router` goes to the application's root,
+    `api_router` under /api/v1."""
 
     door: RoomDoor
-    engine: VideoClient | NoVideo
-    routers: list[APIRouter]
-    api_routers: list[APIRouter]
+    router: APIRouter
+    api_router: APIRouter
 
 
 def room_edge(
     settings: Settings,
+    engine: VideoClient | NoVideo,
     rooms: RoomsIn,
     news: VideoIn,
     legs: RoomLegs,
     tokens: RoomTokens,
-    health: Health,
     clock: Clock,
 ) -> RoomEdge:
-    """All of it around the rooms. The engine is to be entered; `legs` is connected here."""
-    engine = video_engine(settings, RoomNews(news, rooms, legs), health, clock)
+    """The edge around the rooms; connects `engine` and `legs` to them."""
+    engine.deliver_to(RoomNews(news, rooms, legs))
     legs.connect(rooms, engine)
     ice = IceServers(turn_config(settings), clock)
     door = RoomDoor(rooms, RoomSessions(rooms, engine, legs), tokens, ice)
-    return RoomEdge(door, engine, [build_room_router(door)], [build_ice_router(door, ice)])
+    return RoomEdge(door, build_room_router(door), build_ice_router(door, ice))
