@@ -61,7 +61,7 @@ async function control(page: Page): Promise<void> {
 /** A voice menu is answered: the keypad of a leg is open, three keys were pressed. */
 async function keypad(page: Page): Promise<void> {
   await desk(page)
-  await page.locator('.leg', { hasText: '孙磊' }).locator('.dial').click()
+  await page.locator('.leg', { hasText: '孙磊' }).first().locator('.dial').click()
   await page.keyboard.type('12#')
   await page.locator('.pad output', { hasText: '12#' }).waitFor()
 }
