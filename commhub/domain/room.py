@@ -117,8 +117,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
-    """`number` is what people dial behind the hub's prefix; `dial` the same while the room is open, so that a number is in use
-    once. `locked`: nobody new comes in. `lobby`: who is no host waits to be let in. `spotlight` is the source that
+    """`number` is what people call it by; `dial` what they dial for it, with the hub's prefix, as long as the room is open. `locked`: nobody new comes in. `lobby`: who is no host waits to be let in. `spotlight` is the source that
     SPEAKER shows. `device` is the camera whose standing live view this is. `end_proposed_at`: its incident was closed.
     `recording`: every source is recorded as long as it is live."""
 

@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 class Numbers:
-    """The numbers of rooms: `prefix` and the room's own."""
+    """The numbers of rooms, which begin with `prefix`."""
 
     def __init__(self, prefix: str, sound: RoomSound, clock: Clock) -> None:
         self._prefix = prefix
@@ -34,7 +34,7 @@ class Numbers:
 
     async def dialled(self, uow: UnitOfWork, incoming: IncomingCall) -> Entrance | Cause | None:
         """See `ports.inside.DialledRooms`."""
-        found = await uow.rooms.find_dialled(incoming.called.removeprefix(self._prefix))
+        found = await uow.rooms.find_dialled(incoming.called)
         if found is None:
             return None
         room = await uow.rooms.get(found.id)

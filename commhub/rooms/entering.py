@@ -18,6 +18,7 @@ from commhub.domain.errors import (
 )
 from commhub.domain.people import Endpoint, Scheme
 from commhub.domain.room import (
+    Invitation,
     Participant,
     ParticipantKind,
     ParticipantState,
@@ -139,7 +140,9 @@ class Doors:
     async def _by_token(
         self, uow: UnitOfWork, room: Room, asking: Asking, token: RoomToken
     ) -> Participant:
-        await check_token(uow, room, token, self._clock)
+        link = await check_token(uow, room, token, self._clock)
+        if link is not None and link.used_at is None:
+            await uow.rooms.update_invitation(replace(link, used_at=self._clock.now()))
         if not token.allows(asking.right):
             raise NotAllowedError(f"this token does not allow to {asking.right} here")
         if token.source_id not in (None, asking.source):
@@ -330,7 +333,7 @@ class Doors:
             room = await uow.rooms.get(known.room_id)
             session = await uow.rooms.find_session(session_id)
             if session is not None and session.closed_at is None:
-                await moves.close_session(uow, room, session, reason, now, orders)
+                await moves.close_session(uow, room, session, reason, now)
                 await moves.settle(uow, room, now, orders)
         await self._orderly.carry_out(orders)
 
@@ -348,18 +351,16 @@ class Doors:
             return [_shown(one) for one in await uow.rooms.sessions_with_leg(leg_id)]
 
 
-async def check_token(uow: UnitOfWork, room: Room, token: RoomToken, clock: Clock) -> None:
-    """Raises NotAllowedError for a token of another room, or whose invitation was revoked."""
+async def check_token(
+    uow: UnitOfWork, room: Room, token: RoomToken, clock: Clock
+) -> Invitation | None:
+    """The invitation that the token is of, if any. Raises NotAllowedError for a token of another room, or a revoked link."""
     if token.room_id != room.id:
         raise NotAllowedError("this token is for another room")
     invitation = await uow.rooms.find_invitation(token.id)
-    if invitation is None:
-        return
-    now = clock.now()
-    if not invitation.is_good(now):
+    if invitation is not None and not invitation.is_good(clock.now()):
         raise NotAllowedError("this invitation was revoked, or its time is over")
-    if invitation.used_at is None:
-        await uow.rooms.update_invitation(replace(invitation, used_at=now))
+    return invitation
 
 
 async def wake_camera(

@@ -12,13 +12,21 @@ import structlog
 
 from commhub.domain.errors import DomainError, NotFoundError
 from commhub.domain.facts import CallEnded, Fact, LegMoved, LegTransferred, StageMoved
-from commhub.domain.room import Room, RoomMode, Session, SessionRight, Source, SourceState
+from commhub.domain.room import (
+    ParticipantKind,
+    ParticipantState,
+    Room,
+    RoomMode,
+    Session,
+    SessionRight,
+    Source,
+    SourceState,
+)
 from commhub.domain.room_facts import RoomEndProposed
 from commhub.kit.bus import Bus, Subscription
 from commhub.kit.clock import Clock
 from commhub.kit.supervise import Doorbell, run_forever
 from commhub.ports.store import Store, UnitOfWork
-from commhub.ports.video import SPEAKER
 from commhub.rooms import moves
 from commhub.rooms.config import RoomConfig
 from commhub.rooms.metrics import CAMERAS_STOPPED
@@ -135,6 +143,8 @@ class RoomFollower:
         if not cameras:
             return
         sessions = await uow.rooms.sessions_of(room.id)
+        if await _is_meeting_now(uow, room):
+            return
         for source in cameras:
             since = source.wanted_at or source.created_at
             if _is_watched(room, source, sessions) or now - since < self._config.idle_for:
@@ -142,8 +152,10 @@ class RoomFollower:
             await moves.shift(uow, room, source, SourceState.IDLE, now, "system", "unwatched")
             for session in sessions:
                 if session.right is SessionRight.PUBLISH and session.source_id == source.id:
-                    await moves.close_session(uow, room, session, "unwatched", now, orders)
+                    await moves.close_session(uow, room, session, "unwatched", now)
                     orders.release.append(session.id)
+                    if session.leg_id is not None:
+                        orders.hang_up.append(session.leg_id)
             orders.stop.append(source)
             CAMERAS_STOPPED.inc()
 
@@ -151,5 +163,14 @@ class RoomFollower:
 def _is_watched(room: Room, source: Source, sessions: Sequence[Session]) -> bool:
     if room.recording or room.spotlight == source.id:
         return True
-    shown = {source.id, SPEAKER} if room.mode is RoomMode.MEETING else {source.id}
-    return any(one.right is SessionRight.VIEW and one.source_id in shown for one in sessions)
+    return any(one.right is SessionRight.VIEW and one.source_id == source.id for one in sessions)
+
+
+async def _is_meeting_now(uow: UnitOfWork, room: Room) -> bool:
+    """Whether somebody is there to whom a camera speaks, though perhaps nobody looks."""
+    if room.mode is not RoomMode.MEETING:
+        return False
+    return any(
+        one.state is ParticipantState.JOINED and one.kind is not ParticipantKind.CAMERA
+        for one in await uow.rooms.participants_of(room.id)
+    )

@@ -125,7 +125,7 @@ class Host:
             now = self._clock.now()
             for session in await uow.rooms.sessions_of(room.id):
                 if session.participant_id == one.id and session.right is SessionRight.PUBLISH:
-                    await moves.close_session(uow, room, session, "viewer", now, orders)
+                    await moves.close_session(uow, room, session, "viewer", now)
                     orders.release.append(session.id)
             await moves.settle(uow, room, now, orders)
 
@@ -183,7 +183,7 @@ class Host:
         now = self._clock.now()
         for session in await uow.rooms.sessions_of(room.id):
             if session.participant_id == one.id:
-                await moves.close_session(uow, room, session, why, now, orders)
+                await moves.close_session(uow, room, session, why, now)
                 orders.release.append(session.id)
         for source in await uow.rooms.sources_of(room.id):
             is_on = source.state in {SourceState.LIVE, SourceState.STARTING}

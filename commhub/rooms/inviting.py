@@ -285,7 +285,7 @@ class Invitations:
         host = by.display_name or by.name
         return Notice(
             title=f"{drill}会议邀请：{room.name}",
-            body=f"{host}邀请您参加会议。电话入会请拨 {self._config.prefix}{room.number}。",
+            body=f"{host}邀请您参加会议。电话入会请拨 {room.dial}。",
             incident_id=room.incident_id,
             link=link,
         )

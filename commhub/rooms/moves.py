@@ -205,9 +205,10 @@ async def go_live(
 
 
 async def close_session(
-    uow: UnitOfWork, room: Room, session: Session, reason: str, at: datetime, orders: Orders
+    uow: UnitOfWork, room: Room, session: Session, reason: str, at: datetime
 ) -> None:
-    """A session is over, and with it what nothing else carries: its source, and its leg."""
+    """A session is over, and with it the source that nothing else carries. Its leg is its driver's to mind: a browser whose
+    session was lost comes back to the same leg."""
     if session.closed_at is not None:
         return
     await uow.rooms.put_session(replace(session, closed_at=at, reason=reason))
@@ -223,8 +224,6 @@ async def close_session(
             # A camera of the fleet can be asked again; whoever brought their own offers it anew.
             after = SourceState.ENDED if source.device is None else SourceState.IDLE
             await shift(uow, room, source, after, at, "system", reason)
-    if session.leg_id is not None and all(one.leg_id != session.leg_id for one in others):
-        orders.hang_up.append(session.leg_id)
 
 
 # --- who is there ----------------------------------------------------------------------------------------

@@ -73,9 +73,10 @@ class RoomRecordings:
             return await uow.room_records.recordings_of(room_id)
 
     async def fetch(
-        self, room_id: str, recording_id: str, by: Principal
+        self, room_id: str, recording_id: str, by: Principal, *, begins: bool = True
     ) -> tuple[VideoRecording, Path]:
-        """A recording with its file; that somebody took it is on the audit. Raises NotFoundError with why there is none."""
+        """A recording with its file; that somebody took it is on the audit (`begins` False: they jump in it). Raises
+        NotFoundError with why there is none."""
         async with self._store.read() as uow:
             recording = _of_room(await uow.room_records.get_recording(recording_id), room_id)
         if recording.deleted_at is not None:
@@ -84,9 +85,10 @@ class RoomRecordings:
         path = self._path(recording)
         if not await asyncio.to_thread(path.is_file):
             raise NotFoundError("the file of this recording is not here")
-        async with self._store.begin() as uow:
-            now = self._clock.now()
-            await uow.audit.append(now, by.actor, "room_recording.read", recording_id, "ok")
+        if begins:
+            async with self._store.begin() as uow:
+                now = self._clock.now()
+                await uow.audit.append(now, by.actor, "room_recording.read", recording_id, "ok")
         return recording, path
 
     async def hold(

@@ -95,7 +95,7 @@ class RoomService:
         room = Room(
             id=new_id(),
             number=number,
-            dial=number,
+            dial=self._config.prefix + number,
             name=new.name,
             created_at=self._clock.now(),
             created_by=by.actor,
@@ -118,7 +118,7 @@ class RoomService:
         room = Room(
             id=new_id(),
             number=number,
-            dial=number,
+            dial=self._config.prefix + number,
             name=device.name,
             created_at=self._clock.now(),
             created_by=by.actor,
@@ -169,9 +169,8 @@ class RoomService:
             number = str(
                 secrets.randbelow(9 * 10 ** (_NUMBER_DIGITS - 1)) + 10 ** (_NUMBER_DIGITS - 1)
             )
-            if number in taken:
-                continue
-            if await uow.sip.find_account(self._config.prefix + number) is None:
+            dial = self._config.prefix + number
+            if dial not in taken and await uow.sip.find_account(dial) is None:
                 return number
         raise ConflictError("no number is free for another room; end one first")
 

@@ -1,0 +1,74 @@
+"""All use cases of rooms, put together from the ports they need."""
+
+import asyncio
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from commhub.domain.facts import Fact
+from commhub.kit.bus import Bus
+from commhub.kit.clock import Clock
+from commhub.kit.supervise import run_forever
+from commhub.ports.inside import DeviceOrders, Notices, RoomSound
+from commhub.ports.media import MediaEngine
+from commhub.ports.rooms import RoomTokens
+from commhub.ports.store import Store
+from commhub.ports.video import VideoEngine
+from commhub.rooms.config import RoomConfig
+from commhub.rooms.dialling import Numbers
+from commhub.rooms.entering import Doors
+from commhub.rooms.following import RoomFollower
+from commhub.rooms.hosting import Host
+from commhub.rooms.inviting import Invitations
+from commhub.rooms.minutes import MinutesService
+from commhub.rooms.orders import Orderly
+from commhub.rooms.recordings import RoomRecordings
+from commhub.rooms.roll_calls import RollCalls
+from commhub.rooms.service import RoomService
+from commhub.rooms.video_events import VideoEvents
+from commhub.rooms.walls import Walls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomPorts:
+    """What rooms need of others."""
+
+    store: Store
+    clock: Clock
+    bus: Bus[Fact]
+    video: VideoEngine
+    media: MediaEngine
+    sound: RoomSound
+    devices: DeviceOrders
+    tokens: RoomTokens
+    notices: Notices
+
+
+class RoomFeature:
+    """`doors` implements `RoomsIn`, `numbers` `DialledRooms`, `events` `VideoIn`; `run` is all that goes on by itself."""
+
+    def __init__(self, ports: RoomPorts, config: RoomConfig, zone: ZoneInfo) -> None:
+        store, clock = ports.store, ports.clock
+        orderly = Orderly(ports.video, ports.sound, ports.devices, ports.tokens, clock, config)
+        self.store = store
+        self.clock = clock
+        self.tokens = ports.tokens
+        self.rooms = RoomService(store, clock, orderly, config)
+        self.doors = Doors(store, clock, orderly)
+        self.numbers = Numbers(config.prefix, ports.sound, clock)
+        self.host = Host(store, clock, orderly)
+        self.invitations = Invitations(store, clock, orderly, ports.tokens, ports.notices, config)
+        self.events = VideoEvents(store, clock, ports.bus, orderly, self.doors)
+        self.follower = RoomFollower(store, clock, ports.bus, orderly, config)
+        self.roll_calls = RollCalls(store, clock, orderly, ports.media)
+        self.recordings = RoomRecordings(store, clock, orderly, config)
+        self.minutes = MinutesService(store, clock, zone)
+        self.walls = Walls(store, clock)
+
+    async def run(self) -> None:
+        """Follow rooms, roll-calls and the age of recordings until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.follower.run(), name="rooms-follow")
+            tasks.create_task(run_forever("roll-calls", self.roll_calls.run), name="roll-calls")
+            tasks.create_task(
+                run_forever("room-recordings", self.recordings.run), name="room-recordings"
+            )
