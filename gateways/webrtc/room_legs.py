@@ -9,8 +9,9 @@ audio worker that was lost, the leg gets another place there and no browser noti
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from types import TracebackType
 
 import structlog
@@ -73,7 +74,8 @@ class RoomLegs(AbstractAsyncContextManager["RoomLegs"]):
     async def place(self, order: LegOrder) -> None:
         """Expect the participant's sound for as long as a phone would ring."""
         if order.leg_id not in self._waiting:
-            self._wait(order.leg_id, self._give_up(order.leg_id, order.ring_for_s, Cause.NO_ANSWER))
+            patience = partial(self._give_up, order.leg_id, order.ring_for_s, Cause.NO_ANSWER)
+            self._wait(order.leg_id, patience)
 
     async def answer(self, leg_id: str) -> None:
         """Participants come by an offer and never dial by themselves. Raises InvalidError."""
@@ -93,7 +95,7 @@ class RoomLegs(AbstractAsyncContextManager["RoomLegs"]):
     async def recover(self, leg_id: str) -> bool:
         """The audio worker has lost the leg: it is given another place there."""
         if leg_id not in self._waiting:
-            self._wait(leg_id, self._seat_again(leg_id))
+            self._wait(leg_id, partial(self._seat_again, leg_id))
         return True
 
     async def readdress(self, leg_id: str, address: RtpAddress) -> None:
@@ -132,8 +134,8 @@ class RoomLegs(AbstractAsyncContextManager["RoomLegs"]):
     async def lost(self, leg_id: str) -> None:
         """A session that carried the leg is gone without a goodbye: its browser is given time to come back."""
         if leg_id not in self._waiting and not await self._sessions_of(leg_id):
-            patience = self._give_up(leg_id, self._config.return_within_s, Cause.MEDIA_LOST)
-            self._wait(leg_id, patience)
+            within_s = self._config.return_within_s
+            self._wait(leg_id, partial(self._give_up, leg_id, within_s, Cause.MEDIA_LOST))
 
     async def look_after(self) -> None:
         """The picture engine came, perhaps without what it had: see which participants have no session any more."""
@@ -187,8 +189,8 @@ class RoomLegs(AbstractAsyncContextManager["RoomLegs"]):
         except DomainError as error:
             await self._end(leg_id, Cause.MEDIA_LOST, str(error))
 
-    def _wait(self, leg_id: str, patience: Coroutine[None, None, None]) -> None:
-        task = self._tasks.create_task(self._guarded(leg_id, patience), name=f"room-leg-{leg_id}")
+    def _wait(self, leg_id: str, work: Callable[[], Awaitable[None]]) -> None:
+        task = self._tasks.create_task(_guarded(leg_id, work), name=f"room-leg-{leg_id}")
         self._waiting[leg_id] = task
         task.add_done_callback(lambda done: self._done(leg_id, done))
 
@@ -200,12 +202,6 @@ class RoomLegs(AbstractAsyncContextManager["RoomLegs"]):
         task = self._waiting.pop(leg_id, None)
         if task is not None:
             task.cancel()
-
-    async def _guarded(self, leg_id: str, work: Coroutine[None, None, None]) -> None:
-        try:
-            await work
-        except Exception:  # supervisor: one leg's failure takes no other leg down
-            log.exception("room_leg_failed", leg_id=leg_id)
 
     async def _give_up(self, leg_id: str, after_s: float, cause: Cause) -> None:
         await asyncio.sleep(max(0.0, after_s))
@@ -222,3 +218,10 @@ class RoomLegs(AbstractAsyncContextManager["RoomLegs"]):
             await self._media.release(leg_id)
         except DomainError as error:
             log.warning("room_leg_not_ended", leg_id=leg_id, reason=str(error))
+
+
+async def _guarded(leg_id: str, work: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await work()
+    except Exception:  # supervisor: one leg's failure takes no other leg down
+        log.exception("room_leg_failed", leg_id=leg_id)
