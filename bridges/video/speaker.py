@@ -1,0 +1,103 @@
+"""Who speaks in a room, from the levels that microphones send with their packets (RFC 6464), and the spotlight over it.
+
+A picture that jumps with every cough is worse than one that comes late. So a voice counts by how much of the last second it was
+there, a new speaker must be clearly ahead of the present one, and everyone keeps the picture for a while. Silence changes nothing.
+Levels in dBov (−127 is silence, 0 the loudest); times in seconds, monotonic.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+_VOICE_DBOV = -50.0
+_WINDOW_S = 1.0
+_FRAME_S = 0.02
+_ENOUGH_S = 0.3
+"""Of voice in the window; a cough or a door is shorter."""
+_AHEAD = 1.5
+"""How much more voice than the present speaker's, weighted by loudness."""
+_HOLD_S = 2.0
+_SOURCES_LIMIT = 512
+
+
+@dataclass(slots=True)
+class _Voice:
+    """The loud moments of one source in the last second."""
+
+    moments: deque[tuple[float, float]] = field(default_factory=deque)
+    last_at: float = 0.0
+    level: float = -127.0
+
+    def score(self, now: float) -> tuple[float, float]:
+        """Seconds of voice in the window, and the same weighted by how far it is above the threshold."""
+        while self.moments and self.moments[0][0] <= now - _WINDOW_S:
+            self.moments.popleft()
+        spoken = len(self.moments) * _FRAME_S
+        weight = sum(1 + (level - _VOICE_DBOV) / 40 for _, level in self.moments)
+        return spoken, weight * _FRAME_S
+
+
+class Speakers:
+    """Those of one room."""
+
+    def __init__(self) -> None:
+        self._voices: dict[str, _Voice] = {}
+        self._speaker: str | None = None
+        self._since = 0.0
+        self._spotlight: str | None = None
+
+    @property
+    def shown(self) -> str | None:
+        """Whose picture SPEAKER is: the spotlight, else the last who spoke; None as long as nobody did."""
+        return self._spotlight if self._spotlight is not None else self._speaker
+
+    def heard(self, source_id: str, level_dbov: float, now: float) -> None:
+        """A packet's level; of a muted microphone none should come."""
+        voice = self._voices.get(source_id)
+        if voice is None:
+            if len(self._voices) >= _SOURCES_LIMIT:
+                return
+            voice = self._voices[source_id] = _Voice()
+        voice.level = level_dbov
+        if level_dbov > _VOICE_DBOV and now - voice.last_at >= _FRAME_S / 2:
+            # More packets a second than frames would be a way to the picture.
+            voice.moments.append((now, min(level_dbov, 0.0)))
+            voice.last_at = now
+
+    def level(self, source_id: str) -> float:
+        """The last level of a source, −127 for one that was not heard."""
+        voice = self._voices.get(source_id)
+        return -127.0 if voice is None else voice.level
+
+    def spotlight(self, source_id: str | None) -> bool:
+        """Show one source whoever speaks, or (None) whoever speaks; whether that changes what is shown."""
+        before = self.shown
+        self._spotlight = source_id
+        return self.shown != before
+
+    def gone(self, source_id: str) -> bool:
+        """A source is there no more; whether that changes what is shown."""
+        before = self.shown
+        self._voices.pop(source_id, None)
+        if self._speaker == source_id:
+            self._speaker = None
+            self._since = 0.0
+        if self._spotlight == source_id:
+            self._spotlight = None
+        return self.shown != before
+
+    def decide(self, now: float) -> bool:
+        """Look again, a few times a second; whether somebody else is shown now."""
+        before = self.shown
+        current = 0.0
+        if self._speaker is not None and self._speaker in self._voices:
+            current = self._voices[self._speaker].score(now)[1]
+        if self._speaker is not None and now - self._since < _HOLD_S:
+            return False
+        loudest, most = None, 0.0
+        for source_id, voice in self._voices.items():
+            spoken, weight = voice.score(now)
+            if source_id != self._speaker and spoken >= _ENOUGH_S and weight > most:
+                loudest, most = source_id, weight
+        if loudest is not None and most > current * _AHEAD:
+            self._speaker, self._since = loudest, now
+        return self.shown != before
