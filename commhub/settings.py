@@ -248,6 +248,15 @@ class DutySettings(Part):
     lines: tuple[DutyLineSettings, ...] = ()
 
 
+class RoomSettings(Part):
+    """Meetings: a phone dials `prefix` and a room's number. Guest links are good for `invitation_hours`; a body camera that nobody
+    watches is stopped after `camera_idle_s`."""
+
+    prefix: Annotated[str, Field(pattern=r"^[0-9*]{1,4}$")] = "8"
+    invitation_hours: Annotated[float, Field(gt=0, le=720)] = 24.0
+    camera_idle_s: Annotated[float, Field(ge=5, le=3600)] = 30.0
+
+
 class WeComSettings(Part):
     """A self-built app of WeChat Work; without `corp_id` the channel is off."""
 
@@ -297,6 +306,7 @@ class Settings(BaseSettings):
     media: MediaSettings = MediaSettings()
     recordings: RecordingSettings = RecordingSettings()
     duty: DutySettings = DutySettings()
+    rooms: RoomSettings = RoomSettings()
     wecom: WeComSettings = WeComSettings()
     twilio: TwilioSettings = TwilioSettings()
     alerts: AlertSettings = AlertSettings()

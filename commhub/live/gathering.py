@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from commhub.domain.facts import Fact, FloorMoved, LineAlarm, ServiceMoved
+from commhub.domain.room_facts import SpeakerMoved
 from commhub.live.model import Collection
 
 NAMES: Mapping[str, Collection] = {
@@ -19,22 +20,27 @@ NAMES: Mapping[str, Collection] = {
     "device_id": Collection.FLEET,
     "account": Collection.PHONES,
     "duty_id": Collection.DUTY,
+    "room_id": Collection.ROOMS,
 }
 
 
 @dataclass(slots=True)
 class Gathered:
     """`timelines`: incidents with new lines, and the time of the earliest; `floor`: groups with their event as JSON text;
-    `services`: the last word of each; `alarms` as JSON text."""
+    `services`: the last word of each; `news`: other events by name, as JSON text."""
 
     dirty: dict[Collection, set[str]] = field(default_factory=dict)
     timelines: dict[str, datetime] = field(default_factory=dict)
     floor: list[tuple[str, str]] = field(default_factory=list)
     services: dict[str, ServiceMoved] = field(default_factory=dict)
-    alarms: list[str] = field(default_factory=list)
+    news: list[tuple[str, str]] = field(default_factory=list)
 
     def take(self, fact: Fact) -> None:
         """Note what `fact` touched."""
+        if isinstance(fact, SpeakerMoved):
+            # It changes nothing of the room that is kept.
+            self.news.append(("speaker", _speaker_json(fact)))
+            return
         for name, collection in NAMES.items():
             touched = getattr(fact, name, None)
             if touched is not None:
@@ -48,13 +54,13 @@ class Gathered:
             case ServiceMoved():
                 self.services[fact.service] = fact
             case LineAlarm():
-                self.alarms.append(_alarm_json(fact))
+                self.news.append(("alarm", _alarm_json(fact)))
             case _:
                 return
 
     @property
     def has_events(self) -> bool:
-        return bool(self.timelines or self.floor or self.alarms)
+        return bool(self.timelines or self.floor or self.news)
 
     @property
     def has_state(self) -> bool:
@@ -66,16 +72,20 @@ class Gathered:
         self.timelines, self.floor = {}, []
         return events
 
-    def take_alarms(self) -> list[str]:
-        """Hand over the alarms gathered so far, as JSON text."""
-        alarms, self.alarms = self.alarms, []
-        return alarms
+    def take_news(self) -> list[tuple[str, str]]:
+        """Hand over the other events gathered so far."""
+        news, self.news = self.news, []
+        return news
 
     def take_state(self) -> tuple[Mapping[Collection, set[str]], Mapping[str, ServiceMoved]]:
         """Hand over what is to be rendered anew."""
         state = self.dirty, self.services
         self.dirty, self.services = {}, {}
         return state
+
+
+def _speaker_json(fact: SpeakerMoved) -> str:
+    return json.dumps({"room_id": fact.room_id, "source_id": fact.source_id})
 
 
 def _alarm_json(fact: LineAlarm) -> str:

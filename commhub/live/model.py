@@ -25,6 +25,7 @@ class Collection(StrEnum):
     PHONES = "phones"
     SERVICES = "services"
     FLOORS = "floors"
+    ROOMS = "rooms"
 
 
 # What no row holds, so that a new epoch begins with the last that was heard.

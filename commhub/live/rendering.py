@@ -8,6 +8,8 @@ from commhub.domain.call import Call
 from commhub.domain.duty import DutyCall, DutyState
 from commhub.domain.errors import NotFoundError
 from commhub.domain.facts import TimelineEntry
+from commhub.domain.room import Room
+from commhub.http.room_views import room_view
 from commhub.http.views import (
     CallView,
     DeviceView,
@@ -71,12 +73,15 @@ class Renderer:
                 found |= await self._devices(wanted)
             case Collection.PHONES:
                 found |= await self._phones(wanted)
+            case Collection.ROOMS:
+                found |= await self._rooms(wanted)
             case Collection.SERVICES:
                 raise ValueError("services are no rows")
         return found
 
     async def everything(self) -> Mapping[Collection, Mapping[str, str]]:
-        """Render the whole state: open incidents, live calls, callers that wait or were missed, all devices and phones."""
+        """Render the whole state: open incidents, live calls, callers that wait or were missed, open rooms, all devices and
+        phones."""
         devices = await self._uow.fleet.list()
         return {
             Collection.INCIDENTS: await self._open_incidents(),
@@ -84,6 +89,7 @@ class Renderer:
             Collection.DUTY: {c.id: _duty_json(c) for c in await self._uow.duty.open()},
             Collection.FLEET: {d.id: _json(DeviceView.model_validate(d)) for d in devices},
             Collection.PHONES: await self._all_phones(),
+            Collection.ROOMS: await self._open_rooms(),
         }
 
     async def _open_incidents(self) -> dict[str, str]:
@@ -129,6 +135,25 @@ class Renderer:
     async def _call_json(self, call: Call) -> str:
         legs = [LegView.model_validate(leg) for leg in await self._uow.calls.legs_of(call.id)]
         return _json(CallView.model_validate(call).model_copy(update={"legs": legs}))
+
+    async def _open_rooms(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        before: str | None = None
+        while True:
+            rows = await self._uow.rooms.list(True, None, before, STEP)
+            for row in rows:
+                found[row.id] = await self._room_json(row)
+            if len(rows) < STEP:
+                return found
+            before = rows[-1].id
+
+    async def _rooms(self, ids: frozenset[str]) -> dict[str, str]:
+        rooms = [room for i in ids if (room := await self._uow.rooms.find(i)) is not None]
+        return {room.id: await self._room_json(room) for room in rooms if room.is_open}
+
+    async def _room_json(self, room: Room) -> str:
+        people = await self._uow.rooms.participants_of(room.id)
+        return _json(room_view(room, people, await self._uow.rooms.sources_of(room.id)))
 
     async def _duty_calls(self, ids: frozenset[str]) -> dict[str, str]:
         calls = [c for i in ids if (c := await self._uow.duty.find(i)) is not None]

@@ -204,16 +204,16 @@ class LiveService:
             await self._event_bell.wait(self.config.compare_every_s)
             if facts.dropped > lost:
                 raise LostFactsError(f"{facts.dropped - lost} facts were lost")
-            alarms = self._gathered.take_alarms()
-            for value in alarms:
-                self._model.event("alarm", value)
+            news = self._gathered.take_news()
+            for name, value in news:
+                self._model.event(name, value)
             timelines, floor = self._gathered.take_events()
             for group, value in floor:
                 self._model.event("floor", value)
                 self._model.put(Collection.FLOORS, group, value)
             if timelines:
                 await self._tell_timelines(timelines)
-            if timelines or floor or alarms:
+            if timelines or floor or news:
                 self._wake()
                 await asyncio.sleep(self.config.events_every_s)
 

@@ -5,14 +5,14 @@ control process that comes later, or an engine that has forgotten everything, is
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import structlog
 
 from commhub.domain.errors import NotFoundError, UnavailableError
 from commhub.domain.facts import Fact
 from commhub.domain.recording import retention_of
-from commhub.domain.room import Room, Session, SessionRight, Source, SourceState
+from commhub.domain.room import Room, SessionRight, Source, SourceState
 from commhub.domain.room_facts import SpeakerMoved, VideoRecordingFailed, VideoRecordingStored
 from commhub.domain.room_records import VideoRecording
 from commhub.kit.bus import Bus
@@ -34,7 +34,6 @@ from commhub.rooms.orders import Orderly, Orders
 log = structlog.get_logger(__name__)
 
 LAYER_NAMES = {Layer.MAIN: "main", Layer.SUB: "sub", Layer.LOW: "low"}
-_YOUNG = timedelta(seconds=10)
 
 
 class VideoEvents:
@@ -57,7 +56,6 @@ class VideoEvents:
         self._orderly = orderly
         self._doors = doors
         self._wants_keyframe = wants_keyframe
-        self._boot: str | None = None
         self._status: VideoStatus | None = None
         self._speakers: dict[str, str | None] = {}
         self.recordings_work = True
@@ -119,20 +117,19 @@ class VideoEvents:
 
     async def engine_came(self, boot_id: str) -> None:
         """See `ports.video.VideoIn`. What it does not have any more is over; what it has is told how it is to be."""
-        forgot_all = self._boot not in (None, boot_id)
-        try:
-            status = await self._orderly.video.status()
-        except UnavailableError as error:
-            log.warning("video_status_not_read", reason=str(error))
-            return
-        self._boot, self._status = boot_id, status
+        # The rows first: a session is answered by the engine before it is a row.
         async with self._store.read() as uow:
             sessions = await uow.rooms.live_sessions()
             rooms = await uow.rooms.open_here()
+        try:
+            status = await self._orderly.video.status()
+        except UnavailableError as error:
+            log.warning("video_status_not_read", boot_id=boot_id, reason=str(error))
+            return
+        self._status = status
+        there = frozenset(status.sessions)
         for session in sessions:
-            # One that was answered a moment ago may not be seen there yet.
-            is_young = self._clock.now() - session.opened_at < _YOUNG
-            if not _is_there(session, status) and (forgot_all or not is_young):
+            if session.id not in there:
                 await self._doors.session_closed(session.id, "lost")
         seen = {meter.source_id for meter in status.sources}
         for room in rooms:
@@ -225,12 +222,6 @@ async def _room_of(uow: UnitOfWork, source_id: str) -> tuple[Room, Source]:
     if source is None:
         raise NotFoundError("there is no such source", id=source_id)
     return await uow.rooms.get(source.room_id), source
-
-
-def _is_there(session: Session, status: VideoStatus) -> bool:
-    if session.right is SessionRight.VIEW:
-        return any(meter.session_id == session.id for meter in status.views)
-    return any(meter.source_id == session.source_id for meter in status.sources)
 
 
 def _remind(room: Room, source: Source, orders: Orders) -> None:
