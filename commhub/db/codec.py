@@ -55,6 +55,11 @@ class Rows(Generic[T]):
             )
         return row
 
+    def changes(self, before: T, after: T) -> Row:
+        """The columns in which two rows differ. Kinds without a place on the map only."""
+        pairs = zip(self._names, self._values(before), self._values(after), strict=True)
+        return {name: new for name, old, new in pairs if new != old}
+
     def from_row(self, row: Sequence[Any]) -> T:
         """Read the leading columns of a row that began with `columns`."""
         count = len(self._names)

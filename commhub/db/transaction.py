@@ -135,6 +135,12 @@ class Transaction:
     def is_writable(self) -> bool:
         return self._writable
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody else can write meanwhile, so that what was read or written stays true: SQLite has one
+        writer."""
+        return self._writable and self.on_sqlite
+
     def mine(self, table: Table) -> ColumnElement[bool]:
         """The condition that a row is this tenant's."""
         return table.c.tenant == self.owner.tenant

@@ -1,5 +1,7 @@
 """All repositories over one transaction, and the facts that will be published once it is committed."""
 
+from functools import cached_property
+
 from commhub.db.repositories.accounts import SqlAccounts
 from commhub.db.repositories.audit import SqlAudit
 from commhub.db.repositories.calls import SqlCalls
@@ -24,29 +26,84 @@ from commhub.kit.clock import Clock
 
 
 class SqlUnitOfWork:
-    """Implements commhub.ports.store.UnitOfWork."""
+    """Implements commhub.ports.store.UnitOfWork. A repository is made when it is first needed."""
 
     def __init__(self, transaction: Transaction, clock: Clock) -> None:
         self._transaction = transaction
+        self._clock = clock
         self.facts: list[Fact] = []
-        self.reports = SqlReports(transaction)
-        self.incidents = SqlIncidents(transaction)
-        self.tasks = SqlTasks(transaction)
-        self.timeline = SqlTimeline(transaction)
-        self.timers = SqlTimers(transaction)
-        self.messages = SqlMessages(transaction)
-        self.directory = SqlDirectory(transaction)
-        self.calls = SqlCalls(transaction)
-        self.duty = SqlDuty(transaction)
-        self.recordings = SqlRecordings(transaction)
-        self.rooms = SqlRooms(transaction)
-        self.room_records = SqlRoomRecords(transaction)
-        self.sip = SqlSip(transaction)
-        self.twilio = SqlTwilioLegs(transaction)
-        self.fleet = SqlFleet(transaction)
-        self.accounts = SqlAccounts(transaction, clock)
-        self.audit = SqlAudit(transaction)
-        self.idempotency = SqlIdempotency(transaction)
+
+    @cached_property
+    def reports(self) -> SqlReports:
+        return SqlReports(self._transaction)
+
+    @cached_property
+    def incidents(self) -> SqlIncidents:
+        return SqlIncidents(self._transaction)
+
+    @cached_property
+    def tasks(self) -> SqlTasks:
+        return SqlTasks(self._transaction)
+
+    @cached_property
+    def timeline(self) -> SqlTimeline:
+        return SqlTimeline(self._transaction)
+
+    @cached_property
+    def timers(self) -> SqlTimers:
+        return SqlTimers(self._transaction)
+
+    @cached_property
+    def messages(self) -> SqlMessages:
+        return SqlMessages(self._transaction)
+
+    @cached_property
+    def directory(self) -> SqlDirectory:
+        return SqlDirectory(self._transaction)
+
+    @cached_property
+    def calls(self) -> SqlCalls:
+        return SqlCalls(self._transaction)
+
+    @cached_property
+    def duty(self) -> SqlDuty:
+        return SqlDuty(self._transaction)
+
+    @cached_property
+    def recordings(self) -> SqlRecordings:
+        return SqlRecordings(self._transaction)
+
+    @cached_property
+    def rooms(self) -> SqlRooms:
+        return SqlRooms(self._transaction)
+
+    @cached_property
+    def room_records(self) -> SqlRoomRecords:
+        return SqlRoomRecords(self._transaction)
+
+    @cached_property
+    def sip(self) -> SqlSip:
+        return SqlSip(self._transaction)
+
+    @cached_property
+    def twilio(self) -> SqlTwilioLegs:
+        return SqlTwilioLegs(self._transaction)
+
+    @cached_property
+    def fleet(self) -> SqlFleet:
+        return SqlFleet(self._transaction)
+
+    @cached_property
+    def accounts(self) -> SqlAccounts:
+        return SqlAccounts(self._transaction, self._clock)
+
+    @cached_property
+    def audit(self) -> SqlAudit:
+        return SqlAudit(self._transaction)
+
+    @cached_property
+    def idempotency(self) -> SqlIdempotency:
+        return SqlIdempotency(self._transaction)
 
     def record(self, fact: Fact) -> None:
         """A timeline row when the fact has an incident; on the bus after the commit either way."""

@@ -7,7 +7,9 @@ from sqlalchemy import ColumnElement, bindparam, type_coerce
 
 from commhub.db.codec import Rows
 from commhub.db.repositories.base import Question, Repository
+from commhub.db.repositories.known import Known
 from commhub.db.tables import equipment
+from commhub.db.transaction import Transaction
 from commhub.db.types import Line
 from commhub.domain.call import Call, Leg, LegState
 from commhub.domain.people import Scheme
@@ -30,14 +32,21 @@ def _of_scheme(scheme: Scheme) -> ColumnElement[bool]:
 class SqlCalls(Repository):
     """Implements commhub.ports.store.Calls."""
 
+    def __init__(self, transaction: Transaction) -> None:
+        super().__init__(transaction)
+        self._calls = Known(transaction, _CALLS)
+        self._legs = Known(transaction, _LEGS)
+
     async def add(self, call: Call) -> None:
-        self._tx.add(_TABLE, _CALLS.to_row(call))
+        self._calls.add(call)
 
     async def get(self, call_id: str) -> Call:
-        return await self._get_held(_CALLS, call_id, "call")
+        return self._calls.still(call_id) or self._calls.seen(
+            await self._get_held(_CALLS, call_id, "call")
+        )
 
     async def update(self, call: Call) -> None:
-        self._tx.update(_TABLE, _CALLS.to_row(call))
+        self._calls.update(call)
 
     async def list(self, live_only: bool, before: str | None, limit: int) -> Sequence[Call]:
         statement = self._page(_CALLS, before, limit)
@@ -55,20 +64,25 @@ class SqlCalls(Repository):
         )
 
     async def add_leg(self, leg: Leg) -> None:
-        self._tx.add(_LEGS_TABLE, _LEGS.to_row(leg))
+        self._legs.add(leg)
 
     async def find_leg(self, leg_id: str) -> Leg | None:
-        return await self._find_by(_LEGS, "id", leg_id)
+        if known := self._legs.still(leg_id):
+            return known
+        leg = await self._find_by(_LEGS, "id", leg_id)
+        return None if leg is None else self._legs.seen(leg)
 
     async def update_leg(self, leg: Leg) -> None:
-        self._tx.update(_LEGS_TABLE, _LEGS.to_row(leg))
+        self._legs.update(leg)
 
     async def legs_of(self, call_id: str) -> Sequence[Leg]:
-        return await self._ask(_LEGS_OF, call_id=call_id)
+        return [self._legs.seen(leg) for leg in await self._ask(_LEGS_OF, call_id=call_id)]
 
     async def live_placed_by(self, kind: str, name: str | None = None) -> Sequence[Call]:
         by = _TABLE.c.created_by
-        placed = by.startswith(f"{kind}:", autoescape=True) if name is None else by == f"{kind}:{name}"
+        placed = (
+            by.startswith(f"{kind}:", autoescape=True) if name is None else by == f"{kind}:{name}"
+        )
         live = self._select(_CALLS).where(_TABLE.c.ended_at.is_(None), placed)
         return await self._all(_CALLS, live.order_by(_TABLE.c.id.desc()))
 
