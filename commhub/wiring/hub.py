@@ -43,8 +43,10 @@ from commhub.incidents import routes as incident_routes
 from commhub.incidents.config import IncidentConfig
 from commhub.incidents.crew import Crew
 from commhub.incidents.service import IncidentService
+from commhub.kit import garbage
 from commhub.kit.bus import Bus
 from commhub.kit.clock import Clock, SystemClock
+from commhub.kit.load import Load
 from commhub.kit.supervise import run_forever
 from commhub.live import routes as live_routes
 from commhub.live.service import HubIdentity, LiveService
@@ -64,6 +66,7 @@ from commhub.wiring.duty import duty_lines
 from commhub.wiring.facts_wire import FactsWire
 from commhub.wiring.health import Health
 from commhub.wiring.media import media_pool
+from commhub.wiring.rooms import RoomNeighbours, room_part
 from commhub.wiring.secrets import own_secret
 from commhub.wiring.shared import (
     broker_config,
@@ -72,6 +75,7 @@ from commhub.wiring.shared import (
 )
 from commhub.wiring.sound import recording_rule, recording_service, sound_routers
 from commhub.wiring.telephone import open_telephones
+from commhub.wiring.urgent import urgent_numbers
 from devices.broker_files import CONTROL_USER
 from devices.connection import DeviceGateway, GatewayConfig
 from devices.credentials import BrokerCredentials
@@ -81,6 +85,7 @@ from gateways.sip.core import Inward
 from gateways.sip.digest import hash_account
 from gateways.webrtc.config import WebRtcConfig
 from gateways.webrtc.legs import DeskLegs
+from gateways.webrtc.room_legs import RoomLegs
 from gateways.webrtc.routes import build_router as build_webrtc_router
 from gateways.webrtc.routes import build_token_router
 from gateways.wecom.callback import build_router as build_wecom_router
@@ -141,6 +146,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         )
     )
     standings.connect(media)
+    load = Load(core.clock)
     telephones = open_telephones(
         settings,
         core.store,
@@ -149,7 +155,13 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         core.presence,
         core.clock,
         core.health,
-        Inward(transfers=core.calls.transfers, digits=media.inward, reports=core.reports),
+        Inward(
+            transfers=core.calls.transfers,
+            digits=media.inward,
+            reports=core.reports,
+            is_urgent=urgent_numbers(settings),
+            is_behind=lambda: load.is_behind,
+        ),
     )
     codec = settings.media.radio_codec.upper()
     radio = await stack.enter_async_context(RadioLegs(core.store, media, core.calls, codec))
@@ -157,7 +169,13 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     desks = await stack.enter_async_context(
         DeskLegs(webrtc, core.store, media, core.calls, core.clock)
     )
-    drivers = {**telephones.drivers, Scheme.RADIO: radio, Scheme.DESK: desks}
+    guests = await stack.enter_async_context(RoomLegs(webrtc, core.store, media, core.calls))
+    drivers = {
+        **telephones.drivers,
+        Scheme.RADIO: radio,
+        Scheme.DESK: desks,
+        Scheme.ROOM: guests,
+    }
     core.calls.connect(media, drivers)
     core.alerts.connect(media, core.messages)
     devices = await stack.enter_async_context(_device_gateway(settings, core))
@@ -166,6 +184,21 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         core.store, BrokerCredentials(broker_config(settings)), devices, core.clock
     )
     await _admit_devices(fleet)
+    rooms = room_part(
+        settings,
+        RoomNeighbours(
+            store=core.store,
+            clock=core.clock,
+            bus=core.bus,
+            media=media,
+            calls=core.calls,
+            fleet=fleet,
+            messages=core.messages,
+            legs=guests,
+            health=core.health,
+        ),
+    )
+    await stack.enter_async_context(rooms.video)
     accounts, sessions = await _open_accounts(core)
     live = LiveService(
         core.store,
@@ -178,7 +211,9 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     routers, edges = _routers(settings, core, fleet, accounts, sessions, live)
     routers[:0] = sound_routers(settings, core.store, core.clock, media, recordings)
     routers.append(build_token_router(desks, webrtc, core.clock))
-    edges.append(build_webrtc_router(desks, webrtc, core.clock))
+    routers += rooms.routers
+    edges.append(build_webrtc_router(desks, webrtc, core.clock, rooms.edge.door))
+    edges.append(rooms.edge.router)
     edges += telephones.routers
     app = create_app(
         routers=routers,
@@ -194,6 +229,8 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     if settings.database_url is None:
         # Nobody else can share the embedded database, so whoever held a lease is dead.
         await core.messages.take_over()
+    tasks.run("load", load.run)
+    tasks.run("garbage", partial(garbage.run, lambda: load.is_behind))
     tasks.run("live", live.run)
     tasks.run("health", core.health.run)
     tasks.run("standings", standings.run)
@@ -203,12 +240,14 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     tasks.run("alerts", partial(core.alerts.run, core.bus))
     tasks.run("recordings", recordings.run)
     tasks.run("duty", core.duty.run)
+    tasks.run("rooms", rooms.feature.run)
     if settings.redis_url is not None:
         tasks.run("relay", _relay(settings.redis_url, settings, core).run)
     await core.calls.resume()
     await stack.enter_async_context(
         serve(app, ServerConfig(host=settings.http.host, port=settings.http.port))
     )
+    garbage.settle()
     log.info("control_ready", url=settings.public_url, hub=settings.hub)
 
 

@@ -29,6 +29,7 @@ from gateways.sip.transactions import (
     new_branch,
 )
 from gateways.sip.transport import Hop
+from gateways.sip.urgency import IsUrgent
 from gateways.sip.wires import Wires, is_secure
 
 log = structlog.get_logger(__name__)
@@ -48,6 +49,10 @@ class Inward:
     transfers: TransfersIn | None = None
     digits: DigitsIn | None = None
     reports: ReportsIn | None = None
+    is_urgent: IsUrgent = lambda number: False
+    """Which numbers no limit stands in the way of: emergency numbers and duty lines."""
+    is_behind: Callable[[], bool] = lambda: False
+    """Whether the process is behind its work: new calls are turned away meanwhile."""
 
 
 NOTHING_MORE = Inward()
@@ -156,13 +161,16 @@ class Core:
         return replace(hop, host=str(usable[0]), name=hop.name or hop.host)
 
     async def way(self, request: Request, hop: Hop) -> Hop:
-        """By which address and transport a request goes to `hop` now: the connection its phone has opened since, and
-        TCP when it is large (RFC 3261 §18.1.1). Raises TransactionError for a name nobody knows."""
+        """By which address and transport a request goes to `hop` now: the connection its phone has opened since, the
+        mapping its NAT has made since, and TCP when it is large (RFC 3261 §18.1.1). Raises TransactionError for a name nobody knows."""
         hop = await self.resolve(hop)
         if hop.flow:
             account = user_of(request.recipient.uri)
             hop = self.wires.current(hop, account, request.uri)
             return hop if self.wires.is_open(hop) else await self._registered(hop, account)
+        if not hop.reliable and not request.get("Route"):
+            account = user_of(request.recipient.uri)
+            hop = self.wires.mappings.current(hop, account, request.uri)
         return await self.wires.choose(len(bytes(request)) + _VIA_BYTES, hop)
 
     async def _registered(self, hop: Hop, account: str) -> Hop:

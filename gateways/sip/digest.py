@@ -47,6 +47,8 @@ ALGORITHMS: dict[str, Callable[[bytes], str]] = {"SHA-256": _sha256, "MD5": _md5
 _NONCE = struct.Struct(">d8s")
 _WINDOW = 64
 _UNREAD = object()
+# A phone answers a challenge at once; a lost message costs it half a second, and another one.
+_A_MOMENT_S = 4.0
 _MAX_TRACKED = 50_000
 
 
@@ -168,12 +170,12 @@ class Nonces:
     def _sign(self, head: bytes, host: str) -> bytes:
         return hmac.digest(self._key, head + host.encode(), "sha256")[:16]
 
-    def is_fresh(self, nonce: str, host: str = "") -> bool:
-        """Ours, given to `host`, and not too old."""
+    def is_fresh(self, nonce: str, host: str = "", within_s: float = math.inf) -> bool:
+        """Ours, given to `host`, and not too old: for its purpose, and for any."""
         made = self._made(nonce, host)
         if made is None or made <= self._forgotten:
             return False
-        return 0 <= self._clock.monotonic() - made <= self._lifetime_s
+        return 0 <= self._clock.monotonic() - made <= min(self._lifetime_s, within_s)
 
     def _made(self, nonce: str, host: str) -> float | None:
         try:
@@ -225,10 +227,13 @@ class Authenticator:
         store: Store,
         clock: Clock,
         passed: Callable[[Hop], None] = lambda source: None,
+        is_urgent: Callable[[Request], bool] = lambda request: False,
     ) -> None:
-        """`passed` hears of every far end that proves itself."""
+        """`passed` hears of every far end that proves itself; `is_urgent`: a request that is judged behind a closed
+        door as well."""
         self._config = config
         self._passed = passed
+        self._is_urgent = is_urgent
         self._store = store
         self._accounts = Accounts(store, clock)
         self._nonces = Nonces(clock, config.nonce_lifetime_s)
@@ -260,7 +265,8 @@ class Authenticator:
             return Judgement(Verdict.CHALLENGE)
         origin = self._proxies.origin(request, source)
         name = credentials.username
-        if left := self._lockout.closed_for(source, origin, name):
+        left = self._lockout.closed_for(source, origin, name)
+        if left and not (self._is_urgent(request) and self._lockout.may_try(source, origin, name)):
             metrics.AUTH_THROTTLED.inc()
             return Judgement(Verdict.THROTTLED, retry_after_s=math.ceil(left))
         if not self._nonces.is_fresh(credentials.nonce, origin):
@@ -288,6 +294,18 @@ class Authenticator:
             return None
         self._accounts.prove(found)
         return found
+
+    def know(self, source: Hop, account: str) -> None:
+        """This far end is a registered phone of the account, since a former process."""
+        self._lockout.passed(source, account)
+
+    def was_just_challenged(self, request: Request, source: Hop) -> bool:
+        """Whether a call answers a challenge of a moment ago: it has begun."""
+        credentials = Credentials.of(request, "Proxy-Authorization", self._config.realm)
+        if credentials is None:
+            return False
+        origin = self._proxies.origin(request, source)
+        return self._nonces.is_fresh(credentials.nonce, origin, within_s=_A_MOMENT_S)
 
     def has_credentials(self, request: Request, header: str) -> bool:
         """Whether `judge` would have anything to judge; without, it can only challenge."""

@@ -48,7 +48,7 @@ class Doorman:
             return None
         metrics.series(metrics.CHALLENGED, request.method).inc()
         headers = [(asks, text) for text in self._authenticator.challenges(request, source)]
-        return request.response(status, to_tag=self._tag(request), headers=headers)
+        return request.response(status, to_tag=self.tag(request), headers=headers)
 
     async def authenticate(self, core: Core, transaction: ServerTransaction) -> SipAccount | None:
         """Whose credentials a request brings; None when it was challenged again or refused (§22.2, §22.3)."""
@@ -67,10 +67,11 @@ class Doorman:
         return judgement.account
 
     def is_ack_of_challenge(self, ack: Request) -> bool:
-        """Whether an ACK belongs to nothing but a challenge of ours."""
-        return hmac.compare_digest(ack.recipient.tag.encode(), self._tag(ack).encode())
+        """Whether an ACK belongs to nothing but a challenge of ours, or to a call that was turned away."""
+        return hmac.compare_digest(ack.recipient.tag.encode(), self.tag(ack).encode())
 
-    def _tag(self, request: Request) -> str:
+    def tag(self, request: Request) -> str:
+        """The To tag of an answer that nothing is remembered of."""
         via = request.top_via
         what = f"{request.call_id}\n{request.cseq.sequence}\n{via.parameters.get('branch')}\n{via.host}"
         return hmac.digest(self._key, what.encode("utf-8", "surrogateescape"), "sha256").hex()[:20]

@@ -1,5 +1,5 @@
 """From bytes to a message that somebody has to look at: what is too much is dropped unread, what is no SIP is answered or
-dropped, what brings no credentials is challenged; everything else goes to the transactions (RFC 3261 §18.1.2, §18.2.1).
+dropped, what comes while we are behind is turned away, what brings no credentials is challenged; everything else goes to the transactions (RFC 3261 §18.1.2, §18.2.1).
 
 Nothing that comes over the wire may raise into the loop.
 """
@@ -23,8 +23,10 @@ from gateways.sip.message import (
     parse,
 )
 from gateways.sip.methods import malformed_answer
+from gateways.sip.shedding import Shedding
 from gateways.sip.transactions import reply_hop
 from gateways.sip.transport import Hop
+from gateways.sip.urgency import Urgency
 
 log = structlog.get_logger(__name__)
 
@@ -33,10 +35,20 @@ class Entrance:
     """What `wires.Wires` hands its messages to. It is closed until the dialogs of a former process are known: an
     unknown one would be told 481, and whoever is not heard asks again."""
 
-    def __init__(self, core: Core, gate: Gate, doorman: Doorman, clock: Clock) -> None:
+    def __init__(
+        self,
+        core: Core,
+        gate: Gate,
+        doorman: Doorman,
+        shedding: Shedding,
+        urgency: Urgency,
+        clock: Clock,
+    ) -> None:
         self._core = core
         self._gate = gate
         self._doorman = doorman
+        self._shedding = shedding
+        self._urgency = urgency
         self._errors = SourceErrors(clock)
         self.is_open = False
 
@@ -49,7 +61,7 @@ class Entrance:
         if not self.is_open or not data.strip(b"\r\n\0 "):
             # Not ready yet (the peer retransmits), or a keep-alive (RFC 5626 §3.5.1).
             return
-        if not self._gate.admits(source):
+        if not self._gate.admits(source, data):
             self._core.wires.hang_up_on(source)
             return
         try:
@@ -67,10 +79,12 @@ class Entrance:
     def _receive_request(self, request: Request, source: Hop) -> None:
         check_request(request)
         request.stamp(source.host, source.port)
-        if challenge := self._doorman.challenge(request, source):
-            self._core.wires.send(bytes(challenge), reply_hop(request, source))
+        answer = self._shedding.refusal(request, source) or self._doorman.challenge(request, source)
+        if answer is not None:
+            self._core.wires.send(bytes(answer), reply_hop(request, source))
         else:
-            self._core.layer.receive_request(request, source)
+            whatever = self._urgency.dials(request)
+            self._core.layer.receive_request(request, source, whatever=whatever)
 
     def _receive_response(self, response: Response, source: Hop) -> None:
         check_response(response)

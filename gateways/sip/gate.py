@@ -18,9 +18,11 @@ import structlog
 
 from commhub.kit.clock import Clock
 from gateways.sip import metrics
-from gateways.sip.config import Rate, RateConfig
+from gateways.sip.bucket import Bucket
+from gateways.sip.config import RateConfig
 from gateways.sip.origins import source_of
 from gateways.sip.transport import Hop
+from gateways.sip.urgency import Urgency
 
 log = structlog.get_logger(__name__)
 
@@ -29,53 +31,43 @@ _MAX_PROVED = 50_000
 _CALM_AFTER_S = 10.0
 
 
-class _Bucket:
-    __slots__ = ("at", "dropped", "dropped_at", "tokens")
-
-    def __init__(self, rate: Rate, now: float) -> None:
-        self.tokens = rate.burst
-        self.at = now
-        self.dropped = 0
-        self.dropped_at = 0.0
-
-    def take(self, rate: Rate, now: float) -> bool:
-        tokens = min(rate.burst, self.tokens + (now - self.at) * rate.per_s)
-        self.at = now
-        if tokens < 1:
-            self.tokens = tokens
-            return False
-        self.tokens = tokens - 1
-        return True
-
-
 class Gate:
     """Admits or drops messages, by source."""
 
-    def __init__(self, clock: Clock, rates: RateConfig, is_known: Callable[[Hop], bool]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        rates: RateConfig,
+        is_known: Callable[[Hop], bool],
+        urgency: Urgency | None = None,
+    ) -> None:
         self._clock = clock
+        self._urgency = urgency
         self._rates = rates
         self._is_known = is_known
-        self._strangers: OrderedDict[str, _Bucket] = OrderedDict()
-        self._proved: OrderedDict[Hop, tuple[float, _Bucket]] = OrderedDict()
-        self._everybody = _Bucket(rates.strangers, clock.monotonic())
-        self._loud: dict[str, _Bucket] = {}
+        self._strangers: OrderedDict[str, Bucket] = OrderedDict()
+        self._proved: OrderedDict[Hop, tuple[float, Bucket]] = OrderedDict()
+        self._everybody = Bucket(rates.strangers, clock.monotonic())
+        self._loud: dict[str, Bucket] = {}
 
     def prove(self, source: Hop) -> None:
         """This far end answered a challenge, or is a registered contact."""
         now = self._clock.monotonic()
         found = self._proved.pop(source, None)
-        bucket = found[1] if found else _Bucket(self._rates.proved, now)
+        bucket = found[1] if found else Bucket(self._rates.proved, now)
         self._proved[source] = (now + self._rates.proved_for_s, bucket)
         while len(self._proved) > _MAX_PROVED:
             self._proved.popitem(last=False)
 
-    def admits(self, source: Hop) -> bool:
-        """Whether a message from there is read. Never raises."""
+    def admits(self, source: Hop, data: bytes = b"") -> bool:
+        """Whether a message from there is read; `data` says whether it is one of an urgent call. Never raises."""
         now = self._clock.monotonic()
         proved = self._proved.get(source)
         if proved is not None and proved[0] > now:
             bucket = proved[1]
             if bucket.take(self._rates.proved, now):
+                return True
+            if self._urgency is not None and self._urgency.passes(data, source):
                 return True
             metrics.THROTTLED.labels("proved").inc()
         elif self._is_known(source):
@@ -93,18 +85,18 @@ class Gate:
         self._note(source.host, bucket, now)
         return False
 
-    def _bucket_of(self, host: str, now: float) -> _Bucket:
+    def _bucket_of(self, host: str, now: float) -> Bucket:
         place = source_of(host)
         bucket = self._strangers.get(place)
         if bucket is None:
-            bucket = self._strangers[place] = _Bucket(self._rates.stranger, now)
+            bucket = self._strangers[place] = Bucket(self._rates.stranger, now)
             while len(self._strangers) > _MAX_SOURCES:
                 self._strangers.popitem(last=False)
         else:
             self._strangers.move_to_end(place)
         return bucket
 
-    def _note(self, host: str, bucket: _Bucket, now: float) -> None:
+    def _note(self, host: str, bucket: Bucket, now: float) -> None:
         bucket.dropped += 1
         bucket.dropped_at = now
         place = source_of(host)

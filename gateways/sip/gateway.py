@@ -51,6 +51,7 @@ from gateways.sip.origins import Proxies
 from gateways.sip.registrar import Registrar
 from gateways.sip.replaces import find_replaced
 from gateways.sip.resume import Outward, stage_of
+from gateways.sip.shedding import Shedding
 from gateways.sip.texts import TextIntake
 from gateways.sip.transactions import ServerTransaction, State, TransactionLayer
 from gateways.sip.transport import Hop
@@ -61,6 +62,7 @@ from gateways.sip.trunks.numbers import Route
 from gateways.sip.trunks.toll import Alarm, unheard
 from gateways.sip.uac import Placing
 from gateways.sip.uas import Offered, Reception
+from gateways.sip.urgency import Urgency
 from gateways.sip.watchers import Watchers
 from gateways.sip.wheel import TimerWheel
 from gateways.sip.wires import Wires
@@ -94,9 +96,19 @@ class SipGateway:
         self._lamps = Lamps(calls)
         self._core = Core(config, store, media, self._lamps, clock)
         self._proxies = Proxies(config.proxies)
-        self._gate = Gate(clock, config.rates, self._is_known)
-        authenticator = Authenticator(config, store, clock, self._gate.prove)
+        self._urgency = urgency = Urgency(clock, more.is_urgent)
+        self._gate = Gate(clock, config.rates, self._is_known, urgency)
+        self._authenticator = authenticator = Authenticator(
+            config, store, clock, self._gate.prove, urgency.dials
+        )
         self._doorman = Doorman(authenticator, self._is_peer)
+        shedding = Shedding(
+            clock,
+            self._doorman,
+            is_behind=more.is_behind,
+            is_urgent=urgency.dials,
+            has_begun=authenticator.was_just_challenged,
+        )
         self._registrar = Registrar(self._core, store, presence, clock, authenticator)
         self._reception = Reception(self._core, authenticator)
         self._watchers = Watchers(
@@ -113,7 +125,9 @@ class SipGateway:
         """Takes on the calls of a former process that no line could carry, where they were to be taken on."""
         self._alarm = alarm
         self._arrivals = Arrivals(self._core, self.lines, alarm)
-        self._entrance = entrance = Entrance(self._core, self._gate, self._doorman, clock)
+        self._entrance = entrance = Entrance(
+            self._core, self._gate, self._doorman, shedding, urgency, clock
+        )
         self._transport = Wires(config, entrance.receive, entrance.unreadable, entrance.lost)
         self._routes: Routes[Leg] = Routes()
         self._legs: dict[str, Leg] = {}
@@ -208,8 +222,9 @@ class SipGateway:
     async def _resume(self) -> None:
         """Know every stored dialog before the first datagram is read: an unknown one would be told 481. And every
         registered phone: it is no stranger."""
-        for source in await self._registrar.sources():
+        for source, account in await self._registrar.sources():
             self._gate.prove(source)
+            self._authenticator.know(source, account)
         rows = await self._core.ledger.rows()
         await self._watchers.resume(row.leg_id for row in rows)
         outward = Outward(self.lines, self._alarm, self.heir)
@@ -352,7 +367,8 @@ class SipGateway:
         is_call = transaction.request.method == "INVITE"
         # A storm of registrations must not be told from a call by luck.
         room = self._config.max_pending + (self._config.max_pending_calls if is_call else 0)
-        if self._pending >= room or (is_call and len(self._legs) >= self._config.max_legs):
+        is_full = self._pending >= room or (is_call and len(self._legs) >= self._config.max_legs)
+        if is_full and not self._urgency.dials(transaction.request):
             metrics.OVERLOADED.inc()
             refuse(self._core, transaction, 503, {"Retry-After": "5"})
             return

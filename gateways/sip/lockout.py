@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from commhub.kit.clock import Clock
+from gateways.sip.bucket import Bucket
+from gateways.sip.config import Rate
 from gateways.sip.origins import source_of
 from gateways.sip.transport import Hop
 
 _MAX_TRACKED = 50_000
 _LONGEST_S = 3_600.0
 _FORGIVEN_AFTER_S = 86_400.0
+_TRIES = Rate(per_s=0.2, burst=4)
 
 Key = tuple[str, ...]
 K = TypeVar("K")
@@ -49,6 +52,7 @@ class Lockout:
     window_s: float
     _doors: OrderedDict[Key, _Door] = field(default_factory=OrderedDict)
     _proved: OrderedDict[tuple[Hop, str], float] = field(default_factory=OrderedDict)
+    _tries: OrderedDict[str, Bucket] = field(default_factory=OrderedDict)
 
     def closed_for(self, source: Hop, origin: str, account: str) -> float:
         """How many more seconds nothing of this source is heard about this account; 0 when it is. `origin` is the
@@ -56,6 +60,17 @@ class Lockout:
         now = self.clock.monotonic()
         doors = self._doors_before(source, origin, account, now)
         return max(self._left(key, now) for key in doors)
+
+    def may_try(self, source: Hop, origin: str, account: str) -> bool:
+        """Whether a call for help is judged although a door is closed: always for a far end that has proved itself,
+        now and then for any other, which is too rarely to guess."""
+        now = self.clock.monotonic()
+        if self._has_proved(source, account, now):
+            return True
+        place = source_of(origin)
+        bucket = self._tries.setdefault(place, Bucket(_TRIES, now))
+        _trim(self._tries, place)
+        return bucket.take(_TRIES, now)
 
     def failed(self, source: Hop, origin: str, account: str) -> list[Closed]:
         """Note a wrong digest; the doors it closed."""

@@ -38,6 +38,7 @@ CHALLENGED = Counter(
     "Requests without credentials, answered without state",
     ["method"],
 )
+SHED = Counter("commhub_sip_shed_total", "Calls turned away while the hub was behind its work")
 OVERLOADED = Counter("commhub_sip_overloaded_total", "Requests refused with 503")
 LEGS_ENDED = Counter("commhub_sip_legs_ended_total", "Legs ended", ["cause"])
 CORE_FAILURES = Counter(

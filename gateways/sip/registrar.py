@@ -69,11 +69,11 @@ class Registrar:
             phones.setdefault(binding.instance or binding.contact, binding)
         return account, sorted(phones.values(), key=lambda binding: -binding.q)
 
-    async def sources(self) -> list[Hop]:
-        """Where the registered phones speak from, as far as their ports outlive a restart of ours."""
+    async def sources(self) -> list[tuple[Hop, str]]:
+        """Where the registered phones speak from, as far as their ports outlive a restart of ours, and whose they are."""
         async with self._store.read() as uow:
             bindings = await uow.sip.bindings()
-        return [Hop.parse(b.received, b.transport) for b in bindings if not b.path]
+        return [(Hop.parse(b.received, b.transport), b.account) for b in bindings if not b.path]
 
     async def register(self, transaction: ServerTransaction) -> None:
         """Answer one REGISTER (§10.3)."""

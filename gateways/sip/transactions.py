@@ -90,8 +90,8 @@ class TransactionLayer:
         transaction = self._servers[key] = ServerTransaction(self, key, request, source)
         return transaction
 
-    def receive_request(self, request: Request, source: Hop) -> None:
-        """Match a checked and stamped request, or make a transaction of it."""
+    def receive_request(self, request: Request, source: Hop, *, whatever: bool = False) -> None:
+        """Match a checked and stamped request, or make a transaction of it; `whatever`: even when there are too many."""
         metrics.series(metrics.REQUESTS, method_label(request.method)).inc()
         if request.method == "ACK":
             self._receive_ack(request, source)
@@ -100,7 +100,7 @@ class TransactionLayer:
         if known := self._servers.get(key):
             known.received_again()
             return
-        if len(self._servers) >= self._limit:
+        if len(self._servers) >= self._limit and not whatever:
             metrics.OVERLOADED.inc()
             busy = request.response(503, to_tag=new_tag(), headers=[("Retry-After", "10")])
             self.send(bytes(busy), reply_hop(request, source))

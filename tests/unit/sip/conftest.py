@@ -40,11 +40,19 @@ class Wire:
     transfers: RecordingTransfers = field(default_factory=RecordingTransfers)
     digits: RecordingDigits = field(default_factory=RecordingDigits)
     reports: RecordingReports = field(default_factory=RecordingReports)
+    is_behind: bool = False
+    urgent: set = field(default_factory=lambda: {"110", "8000"})
     _branch: int = 0
 
     @property
     def more(self):
-        return Inward(transfers=self.transfers, digits=self.digits, reports=self.reports)
+        return Inward(
+            transfers=self.transfers,
+            digits=self.digits,
+            reports=self.reports,
+            is_urgent=lambda number: number in self.urgent,
+            is_behind=lambda: self.is_behind,
+        )
 
     async def tick(self, leg, what):
         """Let a deadline of a leg pass."""

@@ -114,7 +114,7 @@ async def test_a_caller_that_requires_it_hears_ringing_until_its_prack(wire):
     )
     assert (wrong.status, right.status) == (481, 200)
     (call,) = wire.calls.offers
-    assert wire.gateway._legs[call.leg_id].reliable._resend.cancelled()
+    assert wire.gateway._legs[call.leg_id].reliable._resend.action is None
 
 
 async def test_a_caller_that_does_not_ask_is_not_troubled(wire):
