@@ -46,7 +46,7 @@ class PortConfig:
 
 class WebRtcPort:
     """Open while entered. `gone` is told of each peer that vanished, which is closed by then; `drained` is called after
-    each batch that was delivered. `gather_s` is how long a batch may wait for more."""
+    each batch that was delivered and says how many seconds the next one may wait for more."""
 
     def __init__(self, config: PortConfig, clock: Clock, gone: Callable[[Peer], None]) -> None:
         self.config = config
@@ -60,8 +60,8 @@ class WebRtcPort:
         self._sock: socket.socket | None = None
         self._arena = MediaArena(_BATCH)
         self._scratch = Scratch()
-        self.drained: Callable[[], None] = lambda: None
-        self.gather_s = 0.0
+        self.drained: Callable[[], float] = lambda: 0.0
+        self._gather_s = 0.0
         self._gathering: asyncio.TimerHandle | None = None
         self._watching: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -192,9 +192,9 @@ class WebRtcPort:
 
     def _readable(self) -> None:
         """Take what waits, or, when gathering, let more come first: larger batches are cheaper for everybody."""
-        if self.gather_s and self._loop is not None and self._sock is not None:
+        if self._gather_s and self._loop is not None and self._sock is not None:
             self._loop.remove_reader(self._sock.fileno())
-            self._gathering = self._loop.call_later(self.gather_s, self._gathered)
+            self._gathering = self._loop.call_later(self._gather_s, self._gathered)
             return
         self._drain()
 
@@ -210,7 +210,7 @@ class WebRtcPort:
             return
         try:
             self.take(self._arena.drain(sock.fileno(), 0, self._arena.capacity))
-            self.drained()
+            self._gather_s = self.drained()
         except Exception:  # one far end's packet must not end the reading for all
             log.exception("webrtc_batch_failed")
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bridges.video.cache import HEADER
 from bridges.video.counts import VideoCounts
 from bridges.video.fanout import Cohort, Fanout, Load
+from bridges.video.gop import Cached, may_replay, replay_kbps
 from bridges.video.intake import Run
 from bridges.video.pacing import Share
 from bridges.video.rewriting import Passed
@@ -22,8 +23,6 @@ from bridges.video.view import View, cohort_of
 _WINDOW_S = 0.05
 """Over which a burst is summed."""
 _SMALL_BURST = 16_000
-_LONGEST_REPLAY = 1200
-"""Packets since the last key frame from which a newcomer still begins: nearly three seconds of 1080p."""
 _JUMP_BACKLOG = 150
 """Packets a view may be behind when a newer key frame is there to begin from."""
 
@@ -64,19 +63,28 @@ class Audience:
         view.target = self.track
         self.waiting.append(view)
 
-    def begin_cached(self, view: View, now: float) -> bool:
-        """Begin at the last key frame if it is near enough; False when there is none."""
+    def can_begin(self, view: View, now: float, *, is_newcomer: bool) -> bool:
+        """Whether the view may begin at the last key frame: the cache has all since then, and the path carries it.
+        `is_newcomer`: it shows nothing of this source that could go on meanwhile."""
         track = self.track
         key_at = track.key_at
-        if (
-            key_at is None
-            or track.highest - key_at >= _LONGEST_REPLAY
-            or not track.cache.holds(key_at)
-        ):
+        if key_at is None:
             return False
-        self.begin(view, key_at, now)
+        slots = track.cache.between(key_at, track.highest)
+        cached = Cached(
+            expected=track.highest - key_at + 1,
+            present=len(slots),
+            octets=int(track.cache.sizes[slots].sum()),
+            age_s=now - track.key_seen_at,
+        )
+        return may_replay(cached, view.estimator.kbps(now), is_newcomer=is_newcomer)
+
+    def begin_cached(self, view: View, now: float) -> None:
+        """Begin there, faster than it was made."""
+        track = self.track
+        view.pace.kbps = replay_kbps(track.rates.kbps, view.estimator.kbps(now))
+        self.begin(view, track.key_at or 0, now)
         self._counts.replays += 1
-        return True
 
     def begin(self, view: View, key_at: int, now: float) -> None:
         """Show the layer to a view, which is in no audience now, from that first packet of a key frame on."""

@@ -6,41 +6,70 @@ what came in to all views; `tick`, every 20–50 ms, does what has its time. Not
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from bridges.transport.batch import RtpBatch
 from bridges.transport.peer import FarEnd
+from bridges.transport.sealing import RtpBatch
+from bridges.video.audience import Audience
 from bridges.video.counts import VideoCounts
-from bridges.video.events import Event
+from bridges.video.events import Event, KeyframeWanted, SourceStarted, SpeakerMoved
+from bridges.video.fanout import Fanout
+from bridges.video.pacing import Share
+from bridges.video.publisher import Publisher
+from bridges.video.source import Source
+from bridges.video.speaker import Speakers
 from bridges.video.streams import SourceStreams, ViewStream
+from bridges.video.table import ViewTable
+from bridges.video.track import Track
+from bridges.video.view import View
+from bridges.video.viewer_reports import ViewerReports
+from commhub.domain.errors import ConflictError
 from commhub.kit.clock import Clock
-from commhub.ports.video import Layer, SourceMeter, ViewMeter
+from commhub.ports.video import SPEAKER, Layer, SourceMeter, ViewMeter
+
+_LOOK_EVERY_S = 0.2
+"""How often a view's path, layer and address are looked at."""
+_DECIDE_EVERY_S = 0.2
+_MANY_VIEWS = 24
+"""From so many on it pays to let a batch wait for more packets."""
+_GATHER_S = 0.001
 
 
+@dataclass(frozen=True, slots=True)
 class SourceHandle:
-    """One session that publishes a source (or one of its layers)."""
+    """One session that publishes a source, or some of its layers."""
+
+    _forwarder: "Forwarder"
+    _source: Source
+    _publisher: Publisher
 
     def take_rtp(self, batch: RtpBatch, now: float) -> None:
         """RTP in the clear; packets of other payload types are left alone."""
-        raise NotImplementedError
+        self._publisher.take_rtp(batch, now)
 
     def take_rtcp(self, packet: bytes, now: float) -> None:
-        raise NotImplementedError
+        self._publisher.take_rtcp(packet, now)
 
     def close(self) -> None:
-        raise NotImplementedError
+        self._forwarder.end_publishing(self._source, self._publisher)
 
 
+@dataclass(frozen=True, slots=True)
 class ViewHandle:
-    """One far end that watches. `source_id` is what it asked for (may be SPEAKER)."""
+    """One far end that watches."""
+
+    _forwarder: "Forwarder"
+    _view: View
 
     def take_rtcp(self, packet: bytes, now: float) -> None:
-        raise NotImplementedError
+        self._forwarder.take_report(self._view, packet, now)
 
     def show(self, source_id: str, best: Layer) -> None:
-        raise NotImplementedError
+        """Another source (or SPEAKER), never better than `best`: at most a freeze for the far end."""
+        self._forwarder.show(self._view, source_id, best)
 
     def close(self) -> None:
-        raise NotImplementedError
+        self._forwarder.end_view(self._view)
 
 
 class Forwarder:
@@ -49,7 +78,20 @@ class Forwarder:
     def __init__(
         self, clock: Clock, counts: VideoCounts, tell: Callable[[Event], None] = lambda _: None
     ) -> None:
-        raise NotImplementedError
+        self.counts = counts
+        self._clock = clock
+        self._tell = tell
+        self._table = ViewTable()
+        self._fanout = Fanout(self._table, counts)
+        self._share = Share()
+        self._sources: dict[str, Source] = {}
+        self._views: list[View] = []
+        self._rooms: dict[str, Speakers] = {}
+        self._touched: dict[Audience, Source] = {}
+        self._reports = ViewerReports(self._table, counts, self._track_of, self._sync)
+        self._decided_at = 0.0
+
+    # Sources and views ---------------------------------------------------------------------------------------
 
     def add_source(
         self,
@@ -59,8 +101,24 @@ class Forwarder:
         streams: SourceStreams,
         far_end: FarEnd,
     ) -> SourceHandle:
-        """A second session of the same source adds its layer, or takes the place of one that was lost."""
-        raise NotImplementedError
+        """A second session of the same source adds its layer, or takes the place of one that was lost. Raises
+        ConflictError for another codec or room than its other layers have."""
+        source = self._sources.get(source_id)
+        if source is not None and not source.publishers:
+            self._forget(source)
+            source = None
+        if source is None:
+            source = Source(source_id, room_id, streams.codec, self._fanout, self.counts)
+            self._sources[source_id] = source
+        elif (source.codec, source.room_id) != (streams.codec, room_id):
+            raise ConflictError("all layers of a source have one codec and one room")
+        found = source
+
+        def took(audience: Audience) -> None:
+            self._touched[audience] = found
+
+        publisher = source.publish(session_id, streams, far_end, took)
+        return SourceHandle(self, source, publisher)
 
     def add_view(
         self,
@@ -71,32 +129,291 @@ class Forwarder:
         far_end: FarEnd,
         best: Layer = Layer.MAIN,
     ) -> ViewHandle:
-        """`source_id` may be SPEAKER, or a source that is not there yet: it is shown when it comes."""
-        raise NotImplementedError
+        """`source_id` may be SPEAKER, or a source that is not there yet: it is shown when it comes. Raises ConflictError
+        when there is no room for another view."""
+        view = View(session_id, room_id, source_id, best, stream, far_end, self._table.take())
+        view.choice.limit(best)
+        self._views.append(view)
+        return ViewHandle(self, view)
 
-    def flush(self) -> None:
-        """Send on what came since the last time (the port calls it after each drained batch)."""
-        raise NotImplementedError
+    def end_publishing(self, source: Source, publisher: Publisher) -> None:
+        """The session is gone; views of its layers go on with what comes next under the source's name."""
+        if publisher not in source.publishers:
+            return
+        source.publishers.remove(publisher)
+        if source.publishers:
+            for layer in publisher.tracks:
+                source.audiences[layer].track.restart()
+            return
+        self._forget(source)
+
+    def _forget(self, source: Source) -> None:
+        for audience in source.audiences.values():
+            for view in list(audience):
+                audience.leave(view)
+                view.forget()
+            self._touched.pop(audience, None)
+        if self._sources.get(source.source_id) is source:
+            del self._sources[source.source_id]
+        room = self._rooms.get(source.room_id)
+        if room is not None and room.gone(source.source_id):
+            self._tell(SpeakerMoved(source.room_id, room.shown))
+
+    def show(self, view: View, source_id: str, best: Layer) -> None:
+        view.wanted, view.best = source_id, best
+        view.choice.limit(best)
+        self._aim(view, self._clock.monotonic())
+
+    def end_view(self, view: View) -> None:
+        if view not in self._views:
+            return
+        self._leave(view)
+        self._views.remove(view)
+        self._table.give_back(view.row)
+
+    # Packets -------------------------------------------------------------------------------------------------
+
+    def flush(self) -> float:
+        """Send on what came since the last time (the port calls it after each drained batch); how long the next batch
+        may wait for more."""
+        if not self._touched:
+            return self._gather_s
+        now = self._clock.monotonic()
+        touched, self._touched = self._touched, {}
+        for audience, source in touched.items():
+            track = audience.track
+            for view in audience.restarted():
+                audience.wait(view)
+            portions, track.pending = track.pending, []
+            for portion in portions:
+                if not source.is_muted:
+                    audience.pass_on(portion, now)
+                if portion.key_at is not None:
+                    self._key_came(source, audience, portion.key_at, now)
+            audience.catch_up(self._share, now)
+        return self._gather_s
+
+    @property
+    def _gather_s(self) -> float:
+        return _GATHER_S if len(self._views) >= _MANY_VIEWS else 0.0
+
+    def _key_came(self, source: Source, audience: Audience, key_at: int, now: float) -> None:
+        """A key frame begins: whoever waited for one is shown it."""
+        publisher = source.publisher_of(audience.track.layer)
+        if publisher is not None:
+            publisher.keyframe_came(audience.track.layer)
+        if not source.has_started:
+            source.has_started = True
+            layers = tuple(sorted(source.audiences))
+            self._tell(SourceStarted(source.room_id, source.source_id, source.codec, layers))
+        if source.is_muted or not audience.track.cache.holds(key_at):
+            return
+        for view in list(audience.waiting):
+            self._leave(view)
+            self._begin(view, audience, key_at, now)
+
+    def _begin(self, view: View, audience: Audience, key_at: int, now: float) -> None:
+        audience.begin(view, key_at, now)
+        view.choice.switched(audience.track.layer, now)
+
+    # What has its time ---------------------------------------------------------------------------------------
 
     def tick(self) -> None:
         """Reports, repairs, pacing, estimates: every 20–50 ms."""
-        raise NotImplementedError
+        self.flush()
+        now = self._clock.monotonic()
+        decides = now - self._decided_at >= _DECIDE_EVERY_S
+        if decides:
+            self._decided_at = now
+            self._decide_speakers(now)
+        for source in self._sources.values():
+            if decides:
+                source.measure(now)
+            for publisher in source.publishers:
+                publisher.tick(now)
+            for audience in source.audiences.values():
+                if audience.waiting and not source.is_muted:
+                    self._ask(source, audience.track.layer, now)
+                audience.catch_up(self._share, now)
+        for view in self._views:
+            if view.outlet is None or now - view.looked_at >= _LOOK_EVERY_S:
+                self._look(view, now)
+
+    def _look(self, view: View, now: float) -> None:
+        """Where it is, what it gets, what its path carries."""
+        view.looked_at = now
+        outlet = view.far_end.outlet
+        if outlet is not view.outlet:
+            view.outlet = outlet
+            if outlet is not None:
+                self._table.aim(view.row, outlet.address)
+            for audience in self._audiences(view):
+                audience.refresh()
+        if outlet is None:
+            return
+        octets = int(self._table.octets[view.row])
+        view.estimator.sent(octets - view.octets, now)
+        view.octets = octets
+        view.rates.read(octets, 0, now)
+        view.pace.estimate_kbps = view.estimator.kbps(now)
+        self._aim(view, now)
+        self._reports.report(view, now)
+
+    def _decide_speakers(self, now: float) -> None:
+        for room_id, room in self._rooms.items():
+            if room.decide(now):
+                self._tell(SpeakerMoved(room_id, room.shown))
+
+    # What a view is shown ------------------------------------------------------------------------------------
+
+    def _aim(self, view: View, now: float) -> None:
+        """Let it be shown the layer it should be: at once from the cache, or from its next key frame on."""
+        source = self._source_for(view)
+        if source is None or view.outlet is None or source.is_muted:
+            return
+        if source.codec not in view.stream.types:
+            return
+        if view.source_id != source.source_id:
+            self._leave(view)
+            view.forget()
+            view.source_id, view.codec = source.source_id, source.codec
+        layer = view.choice.decide(source.rates(now), view.estimator.kbps(now), now)
+        if layer is None:
+            # Nothing arrives yet: wait for what it is to be.
+            layer = min(source.audiences, key=lambda one: (one < view.best, one))
+        audience = source.audiences[layer]
+        if audience.track is view.track:
+            self._stop_waiting(view)
+        elif audience.track is not view.target:
+            self._stop_waiting(view)
+            self._turn_to(view, source, audience, now)
+
+    def _turn_to(self, view: View, source: Source, audience: Audience, now: float) -> None:
+        is_newcomer = view.track is None
+        if not audience.can_begin(view, now, is_newcomer=is_newcomer):
+            audience.wait(view)
+            self._ask(source, audience.track.layer, now)
+            return
+        self._leave(view)
+        audience.begin_cached(view, now)
+        view.choice.switched(audience.track.layer, now)
+        audience.catch_up(self._share, now)
+
+    def _stop_waiting(self, view: View) -> None:
+        for audience in self._audiences(view):
+            if view in audience.waiting:
+                audience.waiting.remove(view)
+        view.target = None
+
+    def _source_for(self, view: View) -> Source | None:
+        if view.wanted != SPEAKER:
+            return self._sources.get(view.wanted)
+        room = self._rooms.get(view.room_id)
+        shown = self._sources.get(room.shown or "") if room is not None else None
+        if shown is not None:
+            return shown
+        # Nobody spoke yet: whoever is there, rather than nothing.
+        current = self._sources.get(view.source_id or "")
+        there = (one for one in self._sources.values() if one.room_id == view.room_id)
+        return current or next(there, None)
+
+    def _ask(self, source: Source, layer: Layer, now: float) -> None:
+        deaf = source.want_keyframe(layer, now)
+        if deaf is not None:
+            self._tell(KeyframeWanted(deaf.session_id))
+
+    def _audiences(self, view: View) -> list[Audience]:
+        source = self._sources.get(view.source_id or "")
+        return [] if source is None else list(source.audiences.values())
+
+    def _leave(self, view: View) -> None:
+        for audience in self._audiences(view):
+            audience.leave(view)
+
+    def _sync(self, view: View) -> None:
+        for audience in self._audiences(view):
+            audience.sync(view)
+
+    def _track_of(self, origin: int) -> Track | None:
+        return next(
+            (
+                audience.track
+                for source in self._sources.values()
+                for audience in source.audiences.values()
+                if audience.track.origin == origin
+            ),
+            None,
+        )
+
+    # Orders and meters ---------------------------------------------------------------------------------------
+
+    def take_report(self, view: View, packet: bytes, now: float) -> None:
+        said = self._reports.take(view, packet, now)
+        source = self._sources.get(view.source_id or "")
+        if said.wants_keyframe and source is not None and view.track is not None:
+            self._ask(source, view.track.layer, now)
 
     def mute(self, source_id: str, muted: bool) -> None:
-        raise NotImplementedError
+        """Forward nothing of the source, or go on from a key frame."""
+        source = self._sources.get(source_id)
+        if source is None or source.is_muted == muted:
+            return
+        self.flush()
+        source.is_muted = muted
+        now = self._clock.monotonic()
+        for layer, audience in source.audiences.items():
+            views = list(audience)
+            for view in views:
+                audience.leave(view)
+                view.cursor = None
+                audience.wait(view)
+            if views and not muted:
+                self._ask(source, layer, now)
 
     def spotlight(self, room_id: str, source_id: str | None) -> None:
-        raise NotImplementedError
+        """What SPEAKER shows in the room; None: whoever speaks."""
+        room = self._rooms.setdefault(room_id, Speakers())
+        if room.spotlight(source_id):
+            self._tell(SpeakerMoved(room_id, room.shown))
 
     def heard(self, source_id: str, level_dbov: int, now: float) -> None:
         """The level of a source's microphone (RFC 6464, 0…−127), by which SPEAKER is decided."""
-        raise NotImplementedError
+        source = self._sources.get(source_id)
+        if source is not None:
+            self._rooms.setdefault(source.room_id, Speakers()).heard(source_id, level_dbov, now)
 
     def request_keyframe(self, source_id: str) -> None:
-        raise NotImplementedError
+        source = self._sources.get(source_id)
+        if source is not None:
+            for layer in source.audiences:
+                self._ask(source, layer, self._clock.monotonic())
 
     def source_meters(self) -> tuple[SourceMeter, ...]:
-        raise NotImplementedError
+        now = self._clock.monotonic()
+        return tuple(
+            source.meter(
+                now,
+                self._rooms[source.room_id].level(source.source_id)
+                if source.room_id in self._rooms
+                else -127.0,
+            )
+            for source in self._sources.values()
+        )
 
     def view_meters(self) -> tuple[ViewMeter, ...]:
-        raise NotImplementedError
+        now = self._clock.monotonic()
+        return tuple(self._meter(view, now) for view in self._views)
+
+    def _meter(self, view: View, now: float) -> ViewMeter:
+        trip = view.round_trip_s
+        estimate = view.estimator.kbps(now)
+        return ViewMeter(
+            session_id=view.session_id,
+            source_id=view.wanted,
+            layer=view.track.layer if view.track is not None else view.best,
+            kbps=round(view.rates.kbps, 1),
+            estimate_kbps=None if estimate is None else round(estimate, 1),
+            lost=view.lost,
+            repaired=view.repairs.repaired,
+            round_trip_ms=None if trip is None else round(trip * 1000, 1),
+        )

@@ -6,11 +6,6 @@ half of it. All that catch up at once share what the processor can spare beside 
 
 from dataclasses import dataclass
 
-_REPLAY_BPS = 24e6
-"""For a path of which nothing is known: six times 1080p, so that a key frame takes 40 ms."""
-_ESTIMATED = 1.5
-"""Of what a path is known to carry: its queue empties again between key frames."""
-_SLOWEST_BPS = 300e3
 _BURST_BYTES = 48_000
 _SHARE_PER_S = 120_000
 """Packets a second for all who catch up: about a third of a core."""
@@ -19,22 +14,17 @@ _SHARE_BURST = 4_000
 
 @dataclass(slots=True)
 class Pace:
-    """The bucket of one view. `estimate_bps`: what its path carries, None while unknown."""
+    """The bucket of one view. `kbps` is how fast it is filled, `estimate_kbps` what the path carries, None while unknown."""
 
-    estimate_bps: float | None = None
+    kbps: float = 20_000.0
+    estimate_kbps: float | None = None
     _bytes: float = _BURST_BYTES
     _at: float = 0.0
-
-    @property
-    def rate_bps(self) -> float:
-        if self.estimate_bps is None:
-            return _REPLAY_BPS
-        return min(_REPLAY_BPS, max(_SLOWEST_BPS, _ESTIMATED * self.estimate_bps))
 
     def allowance(self, now: float) -> int:
         """Bytes that may go now."""
         if self._at:
-            self._bytes = min(_BURST_BYTES, self._bytes + (now - self._at) * self.rate_bps / 8)
+            self._bytes = min(_BURST_BYTES, self._bytes + (now - self._at) * self.kbps * 125)
         self._at = now
         return int(self._bytes)
 
@@ -43,7 +33,7 @@ class Pace:
 
     def takes(self, burst: int) -> bool:
         """Whether a burst of so many bytes may go to the path at once: up to 50 ms of what it carries."""
-        return self.estimate_bps is None or burst <= max(16_000.0, self.estimate_bps / 160)
+        return self.estimate_kbps is None or burst <= max(16_000.0, self.estimate_kbps * 6.25)
 
 
 class Share:

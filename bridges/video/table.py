@@ -13,6 +13,7 @@ from commhub.domain.errors import ConflictError
 VIEWS_LIMIT = 1024
 HISTORY = 1024
 """Transport-wide numbers of a view whose sending is remembered: more than two seconds of 1080p."""
+_STAMPS = 1 << 16
 
 
 class ViewTable:
@@ -28,8 +29,11 @@ class ViewTable:
         )
         self._free = list(range(capacity - 1, -1, -1))
         self._next_transport = np.zeros(capacity, np.uint32)
-        self._sent_at = np.zeros((capacity, HISTORY), np.float64)
-        self._sent_bytes = np.zeros((capacity, HISTORY), np.uint16)
+        # Each packet of a chunk has a stamp, the same for all its views: one number is noted a packet and view.
+        self._stamps = np.zeros(capacity * HISTORY, np.int64)
+        self._stamp = 1
+        self._stamped_at = np.zeros(_STAMPS, np.float64)
+        self._stamped_size = np.zeros(_STAMPS, np.int64)
 
     def take(self) -> int:
         """A row of zeros. Raises ConflictError when there is none."""
@@ -38,7 +42,7 @@ class ViewTable:
         row = self._free.pop()
         for column in (self.packets, self.octets, self.unsent, self._next_transport):
             column[row] = 0
-        self._sent_at[row] = 0
+        self._stamps[row * HISTORY : (row + 1) * HISTORY] = 0
         return row
 
     def give_back(self, row: int) -> None:
@@ -58,16 +62,22 @@ class ViewTable:
         numbers: NDArray[np.uint32] = (self._next_transport[rows][:, None] + after) & np.uint32(
             0xFFFF
         )
-        at = numbers & (HISTORY - 1)
-        self._sent_at[rows[:, None], at] = now
-        self._sent_bytes[rows[:, None], at] = sizes
+        stamps = np.arange(self._stamp, self._stamp + count)
+        self._stamp += count
+        self._stamped_at[stamps & _STAMPS - 1] = now
+        self._stamped_size[stamps & _STAMPS - 1] = sizes
+        self._stamps[rows[:, None] * HISTORY + (numbers & (HISTORY - 1))] = stamps
         self._next_transport[rows] += count
         return numbers
 
-    def sent(self, row: int, number: int) -> tuple[float, int] | None:
-        """When a transport-wide number was last sent to the row, and how many bytes; None before, or too long ago."""
-        behind = int(self._next_transport[row]) - 1 - number & 0xFFFF
-        if behind >= HISTORY or not self._sent_at[row, number & (HISTORY - 1)]:
-            return None
-        at = number & (HISTORY - 1)
-        return float(self._sent_at[row, at]), int(self._sent_bytes[row, at])
+    def sent(
+        self, row: int, first: int, count: int
+    ) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.float64]]:
+        """Of the transport-wide numbers from `first` on, those that were sent to the row not too long ago, their bytes
+        and when that was."""
+        numbers = first + np.arange(count) & 0xFFFF
+        behind = int(self._next_transport[row]) - 1 - numbers & 0xFFFF
+        stamps = self._stamps[row * HISTORY + (numbers & HISTORY - 1)]
+        there = (behind < HISTORY) & (stamps > max(0, self._stamp - _STAMPS))
+        found = stamps[there] & _STAMPS - 1
+        return numbers[there], self._stamped_size[found], self._stamped_at[found]

@@ -17,6 +17,7 @@ from bridges.video.codecs.numbers import UNNUMBERED, Number, NumberReader, Numbe
 from bridges.video.codecs.picture import Picture
 from bridges.video.counts import VideoCounts
 from bridges.video.intake import Intake, Run, extended_near
+from bridges.video.meters import Rates
 from bridges.video.missing import Missing
 from bridges.video.reception import Reception
 from commhub.ports.video import Layer
@@ -52,6 +53,8 @@ class Track:
         self.pending: list[Portion] = []
         self.key_at: int | None = None
         """The first packet of the latest key frame."""
+        self.key_seen_at = 0.0
+        self.rates = Rates()
         self.width = self.height = 0
         self.frames = 0
         self.octets = 0
@@ -102,7 +105,7 @@ class Track:
             number = self._reader.extend(number)
             slot = self.cache.put(extended, payload, timestamp, marker=marker, number=number)
             if picture is not None and self._begins_key(picture, timestamp, extended):
-                key_at = self._picture_first
+                key_at, self.key_seen_at = self._picture_first, now
             sequences.append(sequence)
             timestamps.append(timestamp)
             slots.append(slot)

@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bridges.transport.peer import FarEnd, Outlet
+from bridges.video.estimator import Estimator
 from bridges.video.fanout import Cohort
+from bridges.video.layers import LayerChoice
+from bridges.video.meters import Rates
 from bridges.video.pacing import Pace
 from bridges.video.repairs import Repairs
 from bridges.video.rewriting import Rewriter, Steady
@@ -45,12 +48,19 @@ class View:
     rewriter: Rewriter = field(
         default_factory=lambda: Rewriter(secrets.randbits(15), secrets.randbits(32))
     )
+    choice: LayerChoice = field(default_factory=LayerChoice)
+    estimator: Estimator = field(default_factory=Estimator)
+    rates: Rates = field(default_factory=Rates)
+    looked_at: float = 0.0
     reported_at: float = 0.0
+    octets: int = 0
     lost: int = 0
-    fraction_lost: float = 0.0
     round_trip_s: float | None = None
-    reported_octets: int = 0
-    kbps: float = 0.0
+
+    def forget(self) -> None:
+        """What was shown is there no more, or not what is wanted; its stream goes on with whatever comes."""
+        self.track = self.target = self.source_id = self.cursor = None
+        self.choice.gone()
 
     @property
     def types(self) -> CodecTypes | None:
