@@ -4,8 +4,8 @@ import socket
 from itertools import pairwise
 
 import pytest
+from fakes.cameras import CAMERA_RTX, VIEW_RTX, VIEW_TYPE, Camera, Viewer, batch_of, rtp
 from fakes.clock import ScriptedClock
-from fakes.pictures import CAMERA_RTX, VIEW_RTX, VIEW_TYPE, Camera, Viewer, batch_of, rtp
 
 from bridges.video import feedback
 from bridges.video.counts import VideoCounts
@@ -367,7 +367,7 @@ def test_a_view_hears_the_time_of_its_own_stream(stage):
     stage.give(camera, camera.picture(key=True))
     stage.run(camera, 60)
     last = viewer.packets[-1]
-    (one, *_) = [report for report in viewer.reports[-1:]]
+    one = viewer.reports[-1]
     sender = one.senders[viewer.stream.ssrc]
     assert abs(sender.rtp_timestamp - last.timestamp) < 90_000
     assert 0 < sender.packet_count <= len(viewer.packets)
