@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 from aiortc.codecs.vpx import VpxPayloadDescriptor
-from fakes.encoded import pictures_of, rtp_stream
+from fakes.pictures import pictures_of, rtp_stream
 from hypothesis import given
 from hypothesis import strategies as st
 
