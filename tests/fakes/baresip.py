@@ -171,6 +171,7 @@ async def baresip(
     transport="udp",
     authority=None,
     proxy=None,
+    outbound=False,
     place=HERE,
 ):
     """A phone that registers at once; wait with `until_registered()`. `codecs` as its accounts write them
@@ -179,6 +180,7 @@ async def baresip(
     everything goes through; `place` is where it runs."""
     more = f";mediaenc={encryption}" if encryption else ""
     more += f';outbound="{proxy}"' if proxy else ""
+    more += ";sipnat=outbound" if outbound else ""
     account = _ACCOUNT.format(
         user=user,
         password=password,

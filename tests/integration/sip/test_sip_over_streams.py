@@ -109,6 +109,24 @@ async def test_after_a_restart_the_phone_resumes_and_hangs_up_over_a_new_connect
     assert edge.calls.end_of(leg) == (Cause.HUNG_UP, None)
 
 
+@both
+async def test_it_keeps_a_flow_and_is_called_over_it(edge, certificate, transport):
+    """RFC 5626: its REGISTER numbers the flow, so the flow is what a call goes by, although nothing listens at its
+    contact for a hub that would connect."""
+    port = edge.port if transport == "tcp" else edge.gateway.tls_port
+    flow = f"sip:127.0.0.1:{port};transport={transport}"
+    async with phone(edge, transport, certificate, outbound=True, proxy=flow) as peer:
+        (binding,) = await edge.bindings("1001")
+        leg = await edge.call("1001")
+        await peer.until("CALL_ESTABLISHED")
+        await eventually(lambda: edge.calls.told("connected", leg))
+        await edge.gateway.hang_up(leg, Cause.DESK)
+        await peer.until("CALL_CLOSED")
+
+    assert binding.reg_id == 1
+    assert binding.instance.startswith("urn:uuid:")
+
+
 # --- SIPp over TCP -------------------------------------------------------------------------------------------
 
 
