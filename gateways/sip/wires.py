@@ -17,6 +17,7 @@ import structlog
 
 from gateways.sip.config import SipConfig
 from gateways.sip.framing import FramingError
+from gateways.sip.mappings import Mappings
 from gateways.sip.message import Request
 from gateways.sip.streams import StreamTransport
 from gateways.sip.tls import TlsIdentity
@@ -92,6 +93,7 @@ class Wires:
         self._tls_port = config.tls_port
         self._udp_only: OrderedDict[tuple[str, int], float] = OrderedDict()
         self.flows = Flows()
+        self.mappings = Mappings()
 
     # --- life ------------------------------------------------------------------------------------------------
 
@@ -185,7 +187,9 @@ class Wires:
         return found if isinstance(found, StreamTransport) else None
 
     def bind(self, account: str, contact: str, hop: Hop) -> None:
-        """A phone has registered `contact` by the connection from `hop`; over UDP there is nothing to know."""
+        """A phone has registered `contact` by the connection from `hop`, or over UDP by the mapping of its NAT."""
+        if not hop.reliable:
+            self.mappings.learn(account, contact, hop)
         if (transport := self._stream_to(hop)) is not None and transport.is_open(hop):
             transport.bind(hop)
             self.flows.bind(account, contact, hop)
