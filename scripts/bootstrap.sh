@@ -8,7 +8,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 DEMO_PACKAGES="mosquitto"
-TEST_PACKAGES="mosquitto mosquitto-clients redis-server postgresql sip-tester baresip-core linphone-cli kamailio chromium fonts-noto-cjk"
+TEST_PACKAGES="mosquitto mosquitto-clients redis-server postgresql sip-tester baresip-core linphone-cli kamailio iproute2 nftables conntrack chromium fonts-noto-cjk"
 
 say() { printf '%s\n' "$*" >&2; }
 
