@@ -105,6 +105,16 @@ async def test_a_carrier_that_asks_inside_the_call_is_shown_the_password_there(e
     await eventually(lambda: edge.gateway.legs == 0)
 
 
+async def test_a_carrier_that_asks_for_a_foreign_realm_is_given_no_digest(edge, ports):
+    await lines_of(edge, line("first", ports[0], username="hub", password=PASSWORD))
+    async with far_end(edge, "trunk_foreign_realm", ports[0]) as peer:
+        leg = await dial(edge, via=("first",))
+        await peer.finish()
+
+    await eventually(lambda: edge.calls.end_of(leg))
+    assert "Authorization:" not in peer.log()
+
+
 async def test_the_second_carrier_takes_the_call_when_the_first_cannot(edge, ports):
     async with (
         far_end(edge, "trunk_out_of_service", ports[0]) as first,
