@@ -6,8 +6,7 @@ is a mistake of ours and passes through untouched.
 """
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -73,28 +72,34 @@ def _in_our_words(error: StatementError) -> DomainError | None:
     )
 
 
-@contextmanager
-def translated() -> Iterator[None]:
+class translated:  # noqa: N801 - used as a word before a block: every statement passes here, and a class costs less
     """Raise what the database raised as a DomainError, with the cause chained."""
-    try:
-        yield
-    except StatementError as error:
-        ours = _in_our_words(error)
-        if ours is None:
-            raise
-        raise ours from error
-    except sqlite3.Error as error:
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Exception) and (ours := _translation(error)) is not None:
+            raise ours from error
+
+
+def _translation(error: Exception) -> DomainError | None:
+    """None for what passes through untouched."""
+    if isinstance(error, StatementError):
+        return _in_our_words(error)
+    if isinstance(error, sqlite3.Error):
         # Of a statement that went to the driver itself.
-        ours = _of_database(error, breaks_a_key=isinstance(error, sqlite3.IntegrityError))
-        if ours is None:
-            raise
-        raise ours from error
-    except _CONNECTING_FAILED as error:
-        raise UnavailableError("the database is not available just now") from error
-    except Exception as error:
-        if not _is_from_asyncpg(error):
-            raise
-        raise UnavailableError("the database is not available just now") from error
+        return _of_database(error, breaks_a_key=isinstance(error, sqlite3.IntegrityError))
+    if isinstance(error, _CONNECTING_FAILED) or _is_from_asyncpg(error):
+        return UnavailableError("the database is not available just now")
+    return None
 
 
 def _is_from_asyncpg(error: Exception) -> bool:

@@ -10,9 +10,8 @@ thread keeps the order.
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import structlog
@@ -106,16 +105,16 @@ class ReadingLanes:
         self._all = tuple(self._free)
         self._places = asyncio.Semaphore(count)
 
-    @asynccontextmanager
-    async def lane(self) -> AsyncIterator[Lane]:
-        """A lane whose transaction begins with the first question and is rolled back at the end."""
-        async with self._places:
-            lane = self._free.pop()
-            try:
-                yield lane
-            finally:
-                lane.post_rollback()
-                self._free.append(lane)
+    async def take(self) -> Lane:
+        """A lane whose transaction begins with the first question; to be given back."""
+        await self._places.acquire()
+        return self._free.pop()
+
+    def give_back(self, lane: Lane) -> None:
+        """End its transaction."""
+        lane.post_rollback()
+        self._free.append(lane)
+        self._places.release()
 
     async def close(self) -> None:
         for lane in self._all:

@@ -7,6 +7,7 @@ TRANSACTIONS = Counter(
     "Write transactions by how they ended: committed, rolled_back, failed (by the database)",
     ["outcome"],
 )
+ENDED = {how: TRANSACTIONS.labels(how) for how in ("committed", "rolled_back", "failed")}
 WRITE_SECONDS = Histogram(
     "commhub_db_write_seconds",
     "From asking for a write transaction to its end on disk",

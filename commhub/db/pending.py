@@ -190,9 +190,10 @@ class Pending:
         waiting = self._batch.new.keys() | self._batch.changed.keys()
         if not waiting:
             return None
-        wanted = waiting & frozenset[Table]().union(
-            *(with_parents(table) for table in tables if isinstance(table, Table))
-        )
+        wanted = set[Table]()
+        for table in tables:
+            if isinstance(table, Table):
+                wanted |= waiting & with_parents(table)
         if not wanted:
             return None
         batch = Batch(self._owner.tenant, once=self._batch.once)

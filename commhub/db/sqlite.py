@@ -45,22 +45,29 @@ class Group:
     def __init__(self) -> None:
         self.publish: list[Publish] = []
         self.broken: BaseException | None = None
-        self._settled: asyncio.Future[BaseException | None] = (
-            asyncio.get_running_loop().create_future()
-        )
+        self._waiting: list[asyncio.Future[None]] = []
+        self._is_settled = False
+        self._failure: BaseException | None = None
 
     def settle(self, failure: BaseException | None) -> None:
         """Tell everybody; None: it is on the disk, and the facts go out."""
-        self._settled.set_result(failure)
+        self._is_settled, self._failure = True, failure
         if failure is None:
+            # Before the writers go on: whoever is told by both hears the fact first.
             for publish in self.publish:
                 publish()
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
 
     async def wait(self) -> None:
         """Raises UnavailableError when the commit failed."""
-        failure = await asyncio.shield(self._settled)
-        if failure is not None:
-            raise UnavailableError("the database lost the commit") from failure
+        if not self._is_settled:
+            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiting)
+            await waiting
+        if self._failure is not None:
+            raise UnavailableError("the database lost the commit") from self._failure
 
 
 class SqliteTurn:
@@ -260,8 +267,11 @@ class SqliteBackend:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Run]:
-        async with self._readers.lane() as lane:
+        lane = await self._readers.take()
+        try:
             yield SqliteSnapshot(lane).run
+        finally:
+            self._readers.give_back(lane)
 
     async def close(self) -> None:
         await asyncio.gather(*self._committing)

@@ -2,17 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 from commhub.db.backend import Backend
 from commhub.db.engine import open_backend, parse_url
 from commhub.db.errors import translated
-from commhub.db.metrics import TRANSACTIONS, WRITE_SECONDS
 from commhub.db.pending import Owner
 from commhub.db.repositories.audit import AuditVerdict, ChainHead
 from commhub.db.schema import require_current_schema
-from commhub.db.transaction import Run, Transaction
+from commhub.db.transaction import Transaction
 from commhub.db.unit_of_work import SqlUnitOfWork
+from commhub.db.writing import Queue, Writing
 from commhub.domain.facts import Fact
 from commhub.kit.bus import Bus
 from commhub.kit.clock import Clock
@@ -26,46 +25,32 @@ class SqlStore:
         self._bus = bus
         self._owner = owner
         self._clock = clock
+        self._queue: Queue = {}
 
-    @asynccontextmanager
-    async def begin(self) -> AsyncIterator[SqlUnitOfWork]:
+    def begin(self) -> Writing:
         """A write transaction. Raises UnavailableError when the database cannot be had or lost the commit;
         ConflictError or InvalidError when what was written does not go together with what is there."""
-        began = self._clock.monotonic()
-        outcome = "failed"
-        try:
-            turn = await self._backend.turn()
-            transaction = self._transaction(turn.run, writable=True)
-            unit = SqlUnitOfWork(transaction, self._clock)
-            try:
-                yield unit
-            except BaseException:
-                outcome = "rolled_back" if transaction.failure is None else "failed"
-                await turn.rollback()
-                raise
-            if transaction.failure is not None:
-                # Somebody caught it inside; half a transaction is still none.
-                await turn.rollback()
-                raise transaction.failure
-            await turn.commit(transaction.last_writes(), partial(self._publish, unit.facts))
-            outcome = "committed"
-        finally:
-            TRANSACTIONS.labels(outcome).inc()
-            WRITE_SECONDS.observe(self._clock.monotonic() - began)
+        return Writing(self._backend, self._owner, self._clock, self._publish, self._queue)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[SqlUnitOfWork]:
         """A snapshot, taken at the first question. Raises UnavailableError."""
         async with self._backend.snapshot() as run:
-            yield SqlUnitOfWork(self._transaction(run, writable=False), self._clock)
+            transaction = Transaction(
+                run, self._owner, on_sqlite=self._backend.is_sqlite, writable=False
+            )
+            yield SqlUnitOfWork(transaction, self._clock)
+
+    @property
+    def behind_s(self) -> float:
+        """How long whoever waits longest for a write transaction has waited by now; 0 when nobody does."""
+        first = next(iter(self._queue.values()), None)
+        return 0.0 if first is None else self._clock.monotonic() - first
 
     async def verify_audit(self, anchor: ChainHead | None = None) -> AuditVerdict:
         """Walk the audit's hash chain in one snapshot; `anchor` is a head noted elsewhere earlier."""
         async with self.read() as unit:
             return await unit.audit.verify(anchor)
-
-    def _transaction(self, run: Run, *, writable: bool) -> Transaction:
-        return Transaction(run, self._owner, on_sqlite=self._backend.is_sqlite, writable=writable)
 
     def _publish(self, facts: list[Fact]) -> None:
         for fact in facts:

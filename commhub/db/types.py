@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import JSON, DateTime, Dialect, Text
@@ -38,10 +39,13 @@ def _plain(value: object) -> object:
             raise InvalidError(f"a {type(value).__name__} has no JSON form")
 
 
+_ENCODER = json.JSONEncoder(default=_plain, separators=(",", ":"), allow_nan=False)
+
+
 def dumps(value: object) -> str:
     """Compact JSON. Raises InvalidError for what JSON cannot say (NaN, unknown types)."""
     try:
-        return json.dumps(value, default=_plain, separators=(",", ":"), allow_nan=False)
+        return _ENCODER.encode(value)
     except ValueError as error:
         raise InvalidError(f"no JSON form: {error}") from error
 
@@ -86,12 +90,19 @@ class OneOf(TypeDecorator[E], Generic[E]):
     def __init__(self, words: type[E]) -> None:
         super().__init__()
         self.words = words
+        self._by_text = {word.value: word for word in words}
 
     def process_bind_param(self, value: E | None, dialect: Dialect) -> str | None:
         return None if value is None else value.value
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> E | None:
-        return None if value is None else self.words(value)
+        if value is None:
+            return None
+        return self._by_text.get(value) or self.words(value)
+
+
+# The same few thousand addresses are read again and again.
+_endpoint = lru_cache(maxsize=4096)(Endpoint.parse)
 
 
 class Address(TypeDecorator[Endpoint]):
@@ -104,7 +115,7 @@ class Address(TypeDecorator[Endpoint]):
         return None if value is None else _holdable(str(value))
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Endpoint | None:
-        return None if value is None else Endpoint.parse(value)
+        return None if value is None else _endpoint(value)
 
 
 class Moment(TypeDecorator[datetime]):
@@ -124,6 +135,25 @@ class Moment(TypeDecorator[datetime]):
             return None
         found: datetime = value
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        return _moment_text if dialect.name == "sqlite" else super().bind_processor(dialect)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        if dialect.name == "sqlite":
+            return _moment_of
+        return super().result_processor(dialect, coltype)
+
+
+def _moment_text(value: datetime | None) -> str | None:
+    """As SQLAlchemy writes it, in a tenth of the time: a leg has three."""
+    if value is None:
+        return None
+    return _in_utc(value).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def _moment_of(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 class Document(TypeDecorator[Mapping[str, object]]):
