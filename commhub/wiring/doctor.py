@@ -20,7 +20,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from bridges.protocol import ControlAddress
 from commhub.settings import Settings, SettingsError
-from commhub.wiring.shared import worker_names, worker_ports, worker_socket
+from commhub.wiring.reachable import is_loopback, turn_answers, udp_comes_back
+from commhub.wiring.shared import video_worker_names, worker_names, worker_ports, worker_socket
 from commhub.wiring.sip import sip_tls
 
 WANTED_SOCKET_BUFFER = 4 << 20
@@ -53,6 +54,8 @@ async def examine(settings: Settings) -> list[Finding]:
         _hub,
         _sip_port,
         _media,
+        _pictures,
+        _turn,
         _socket_buffer,
         _console,
     ]
@@ -222,6 +225,45 @@ async def _media(settings: Settings) -> Finding:
             "see the hub's log; a remote worker is started by hand on its machine",
         )
     return Finding("media", Verdict.OK, f"{len(addresses)} running; {shares}")
+
+
+async def _pictures(settings: Settings) -> Finding:
+    """The video worker, and whether far ends would reach it by what they are told."""
+    media, names = settings.media, video_worker_names(settings)
+    if not names:
+        return Finding("video", Verdict.OK, "off: media.video_workers is 0")
+    told = media.advertised_host or media.host
+    if not await udp_comes_back(media, media.video_port):
+        return Finding(
+            "video",
+            Verdict.WARNING,
+            f"UDP to {told} does not arrive here",
+            "media.advertised_host must be an address of this machine as browsers see it, and UDP open to it; "
+            "behind NAT without a way back this check cannot tell",
+        )
+    port = f"port {media.video_port}" if media.video_port else "any free port"
+    is_up = await _answers(f"unix:{worker_socket(settings, names[0])}")
+    state = "running" if is_up else "not running"
+    if is_loopback(told):
+        return Finding(
+            "video", Verdict.OK, f"{state}; UDP {told}, {port}: browsers on this machine only"
+        )
+    return Finding("video", Verdict.OK, f"{state}; UDP {told}, {port}, arrives")
+
+
+async def _turn(settings: Settings) -> Finding:
+    turn = settings.media.turn
+    if turn is None:
+        return Finding("turn", Verdict.OK, "not configured: browsers need UDP to the hub")
+    silent = [url for url in turn.urls if not await turn_answers(url)]
+    if silent:
+        return Finding(
+            "turn",
+            Verdict.WARNING,
+            f"{', '.join(silent)} does not answer",
+            "is coturn running, and its port open from here?",
+        )
+    return Finding("turn", Verdict.OK, f"{', '.join(turn.urls)} answers")
 
 
 async def _answers(address: str) -> bool:
