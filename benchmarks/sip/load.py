@@ -12,7 +12,7 @@ from typing import Self
 SCENARIOS = Path(__file__).parent / "scenarios"
 HOST = "127.0.0.1"
 # A caller gives up after this much silence; RFC 3261's timer B.
-_PATIENCE_S = 32
+PATIENCE_S = 32
 
 
 class LoadError(Exception):
@@ -34,8 +34,18 @@ class Counted:
         return times[min(int(len(times) * part), len(times) - 1)] if times else 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """`rate` a second until there were `total`; each talks for `talk_ms`, and gives up after `patience_s` of silence."""
+
+    rate: float
+    total: int
+    talk_ms: int = 0
+    patience_s: int = PATIENCE_S
+
+
 class Sipp:
-    """One SIPp. `rate` a second until there were `total`; without a rate it waits to be called."""
+    """One SIPp; without a pace it waits to be called."""
 
     def __init__(
         self,
@@ -45,9 +55,7 @@ class Sipp:
         folder: Path,
         *,
         users: Path | None = None,
-        rate: float = 0,
-        total: int = 0,
-        talk_ms: int = 0,
+        pace: Pace | None = None,
     ) -> None:
         program = shutil.which("sipp")
         if program is None:
@@ -60,13 +68,16 @@ class Sipp:
             *("-sf", str(SCENARIOS / f"{scenario}.xml"), "-i", HOST, "-p", str(port), "-t", "u1"),
             *("-nostdin", "-trace_stat", "-stf", "stat.csv", "-fd", "1"),
             *("-trace_err", "-error_file", "errors.log", "-trace_rtt", "-rtt_freq", "1"),
-            *("-recv_timeout", str(_PATIENCE_S * 1000), "-buff_size", "4194304"),
+            *("-buff_size", "4194304"),
             *("-max_socket", "64", "-l", "8000"),
         ]
         if users is not None:
             self._command += ["-inf", str(users)]
-        if rate:
-            self._command += ["-r", f"{rate:g}", "-m", str(total), "-d", str(talk_ms)]
+        patience_s = pace.patience_s if pace is not None else PATIENCE_S
+        self._command += ["-recv_timeout", str(patience_s * 1000)]
+        if pace is not None:
+            self._command += ["-r", f"{pace.rate:g}", "-m", str(pace.total)]
+            self._command += ["-d", str(pace.talk_ms)]
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

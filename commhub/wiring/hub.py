@@ -120,6 +120,7 @@ class Core:
     alerts: AlertService
     duty: DutyDesk
     health: Health
+    load: Load
 
 
 async def run_control(settings: Settings) -> None:
@@ -146,7 +147,6 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         )
     )
     standings.connect(media)
-    load = Load(core.clock)
     telephones = open_telephones(
         settings,
         core.store,
@@ -160,7 +160,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
             digits=media.inward,
             reports=core.reports,
             is_urgent=urgent_numbers(settings),
-            is_behind=lambda: load.is_behind,
+            is_behind=lambda: core.load.is_behind,
         ),
     )
     codec = settings.media.radio_codec.upper()
@@ -229,18 +229,22 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     if settings.database_url is None:
         # Nobody else can share the embedded database, so whoever held a lease is dead.
         await core.messages.take_over()
-    tasks.run("load", load.run)
-    tasks.run("garbage", partial(garbage.run, lambda: load.is_behind))
-    tasks.run("live", live.run)
-    tasks.run("health", core.health.run)
-    tasks.run("standings", standings.run)
-    tasks.run("reports", core.reports.run)
-    tasks.run("incidents", core.incidents.run)
-    tasks.run("messages", core.messages.run)
-    tasks.run("alerts", partial(core.alerts.run, core.bus))
-    tasks.run("recordings", recordings.run)
-    tasks.run("duty", core.duty.run)
-    tasks.run("rooms", rooms.feature.run)
+    loops: dict[str, Callable[[], Awaitable[None]]] = {
+        "load": core.load.run,
+        "garbage": partial(garbage.run, lambda: core.load.is_behind),
+        "live": live.run,
+        "health": core.health.run,
+        "standings": standings.run,
+        "reports": core.reports.run,
+        "incidents": core.incidents.run,
+        "messages": core.messages.run,
+        "alerts": partial(core.alerts.run, core.bus),
+        "recordings": recordings.run,
+        "duty": core.duty.run,
+        "rooms": rooms.feature.run,
+    }
+    for name, work in loops.items():
+        tasks.run(name, work)
     if settings.redis_url is not None:
         tasks.run("relay", _relay(settings.redis_url, settings, core).run)
     await core.calls.resume()
@@ -300,6 +304,8 @@ async def _open_core(settings: Settings, stack: AsyncExitStack) -> Core:
             settings.database, bus=bus, tenant=settings.tenant, hub=settings.hub, clock=clock
         )
     )
+    load = Load(clock)
+    load.watch("store", lambda: store.behind_s)
     health = Health(bus, clock)
     book = RuleBook(settings.data_dir.resolve() / "rules")
     await asyncio.to_thread(book.load)
@@ -339,6 +345,7 @@ async def _open_core(settings: Settings, stack: AsyncExitStack) -> Core:
         alerts=alerts,
         duty=DutyDesk(store, clock, calls, reports, lines),
         health=health,
+        load=load,
     )
 
 
