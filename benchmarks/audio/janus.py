@@ -44,19 +44,19 @@ class Janus:
         self._core = core
         self._folder = TemporaryDirectory()
         self._process: subprocess.Popen[bytes] | None = None
-        self._api: _Api | None = None
+        self._api: JanusApi | None = None
 
     def __enter__(self) -> Self:
         modules = found()
         assert modules is not None, "janus is not installed (apt-get install janus)"
-        port = _free_port()
+        port = free_port()
         _configure(Path(self._folder.name), modules, port)
         self._process = subprocess.Popen(
             ["taskset", "-c", str(self._core), "janus", "-F", self._folder.name, "-N"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        self._api = _Api(_dial(port))
+        self._api = JanusApi(dial(port), _ROOM)
         return self
 
     def __exit__(
@@ -101,21 +101,24 @@ class Janus:
         assert not threading.Event().wait(seconds)
 
 
-class _Api:
-    """Janus' JSON over a WebSocket: one session, one handle a participant."""
+class JanusApi:
+    """Janus' JSON over a WebSocket: one session, one handle a participant. Used by one thread at a time."""
 
-    def __init__(self, socket_: ClientConnection) -> None:
+    def __init__(self, socket_: ClientConnection, plugin: str) -> None:
         self._socket = socket_
+        self._plugin = plugin
+        self._turn = threading.Lock()
         self._numbers = iter(range(1, 1 << 30))
         self._session = self._ask({"janus": "create"})["data"]["id"]
-        self._rooms_handle = self._attach()
+        self.handle = self.attach()
+        """For what concerns no participant."""
 
     def close(self) -> None:
         self._socket.close()
 
     def create_room(self, room: int) -> None:
         self._message(
-            self._rooms_handle,
+            self.handle,
             {
                 "request": "create",
                 "room": room,
@@ -130,32 +133,42 @@ class _Api:
     def join(self, room: int, address: RtpAddress) -> RtpAddress:
         rtp = {"ip": address.host, "port": address.port, "payload_type": 0}
         answer = self._message(
-            self._attach(), {"request": "join", "room": room, "codec": "pcmu", "rtp": rtp}
+            self.attach(), {"request": "join", "room": room, "codec": "pcmu", "rtp": rtp}
         )
         return RtpAddress("127.0.0.1", int(answer["rtp"]["port"]))
 
-    def _attach(self) -> int:
-        asked = {"janus": "attach", "plugin": _ROOM, "session_id": self._session}
+    def attach(self) -> int:
+        asked = {"janus": "attach", "plugin": self._plugin, "session_id": self._session}
         return int(self._ask(asked)["data"]["id"])
 
-    def _message(self, handle: int, body: dict[str, Any]) -> dict[str, Any]:
+    def event(
+        self, handle: int, body: dict[str, Any], jsep: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        """What the plugin answers to a message, with its description if it has one."""
         asked = {
             "janus": "message",
             "session_id": self._session,
             "handle_id": handle,
             "body": body,
+            **({} if jsep is None else {"jsep": jsep}),
         }
-        data: dict[str, Any] = self._ask(asked)["plugindata"]["data"]
+        answer = self._ask(asked)
+        data = answer["plugindata"]["data"]
         assert "error" not in data, f"janus: {data['error']}"
+        return answer
+
+    def _message(self, handle: int, body: dict[str, Any]) -> dict[str, Any]:
+        data: dict[str, Any] = self.event(handle, body)["plugindata"]["data"]
         return data
 
     def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        transaction = str(next(self._numbers))
-        self._socket.send(json.dumps({**message, "transaction": transaction}))
-        for answer in self._answers(transaction):
-            if answer["janus"] != "ack":
-                assert answer["janus"] != "error", f"janus: {answer}"
-                return answer
+        with self._turn:
+            transaction = str(next(self._numbers))
+            self._socket.send(json.dumps({**message, "transaction": transaction}))
+            for answer in self._answers(transaction):
+                if answer["janus"] != "ack":
+                    assert answer["janus"] != "error", f"janus: {answer}"
+                    return answer
         raise AssertionError("janus closed its connection")
 
     def _answers(self, transaction: str) -> Iterator[dict[str, Any]]:
@@ -166,19 +179,26 @@ class _Api:
 
 
 def _configure(folder: Path, modules: str, port: int) -> None:
+    configure(folder, modules, port, "audiobridge")
+    (folder / "janus.plugin.audiobridge.jcfg").write_text(
+        f'general: {{ rtp_port_range = "{_FIRST_PORT}-40000" local_ip = "127.0.0.1" events = false }}\n'
+    )
+
+
+def configure(
+    folder: Path, modules: str, port: int, plugin: str, general: str = "", nat: str = ""
+) -> None:
+    """Write the files of a Janus with that one plugin, its WebSocket API on `port`, and nothing else."""
     (folder / "janus.jcfg").write_text(
         f"""general: {{ configs_folder = "{folder}" plugins_folder = "{modules}/plugins"
 transports_folder = "{modules}/transports" events_folder = "{modules}/events"
-loggers_folder = "{modules}/loggers" debug_level = 2 log_to_stdout = false session_timeout = 0 }}
+loggers_folder = "{modules}/loggers" debug_level = 2 log_to_stdout = false session_timeout = 0 {general} }}
 media: {{ rtp_port_range = "{_FIRST_PORT}-40000" }}
-nat: {{ nice_debug = false }}
-plugins: {{ disable = "{",".join(_others(modules, "plugins", "audiobridge"))}" }}
+nat: {{ nice_debug = false {nat} }}
+plugins: {{ disable = "{",".join(_others(modules, "plugins", plugin))}" }}
 transports: {{ disable = "{",".join(_others(modules, "transports", "websockets"))}" }}
 events: {{ broadcast = false }}
 """
-    )
-    (folder / "janus.plugin.audiobridge.jcfg").write_text(
-        f'general: {{ rtp_port_range = "{_FIRST_PORT}-40000" local_ip = "127.0.0.1" events = false }}\n'
     )
     (folder / "janus.transport.websockets.jcfg").write_text(
         f'general: {{ json = "compact" ws = true ws_port = {port} ws_ip = "127.0.0.1" }}\n'
@@ -190,7 +210,7 @@ def _others(modules: str, kind: str, wanted: str) -> list[str]:
     return sorted(path.name for path in Path(modules, kind).glob("*.so") if wanted not in path.name)
 
 
-def _dial(port: int) -> ClientConnection:
+def dial(port: int) -> ClientConnection:
     deadline = time.monotonic() + _READY_S
     while True:
         try:
@@ -200,7 +220,7 @@ def _dial(port: int) -> ClientConnection:
             threading.Event().wait(0.05)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

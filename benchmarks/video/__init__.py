@@ -1,0 +1,92 @@
+"""The forwarder's cost: a real video worker with its control on one core, its camera and viewers on the other, a peer
+beside us.
+
+One camera sends 1080p30 H.264 at 4.2 Mbit/s over SRTP, each viewer gets it over SRTP on a connection of its own, with reports, REMB
+and repairs. Every packet of every viewer is accounted for, some viewers' pictures are decoded, or the run fails. The
+cost is the whole process's CPU per packet that arrived at a viewer. Both processes are pinned; on loopback the sender's
+core does the receiver's softirq work too.
+
+    python -m benchmarks video [--subscribers N …] [--peer janus|none] [--seconds S] [--json]
+"""
+
+import argparse
+import json
+import multiprocessing
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+import structlog
+
+from benchmarks.audio.janus import found
+from benchmarks.video import stream
+from benchmarks.video.load import Load, LoadReport
+from benchmarks.video.report import Figures
+from benchmarks.video.subject import Bench, Janus, Subject
+
+OUR_CORE, LOAD_CORE = 0, 1
+
+
+def measure(bench: Bench, load: Load) -> Figures:
+    """One run. Raises AssertionError when the forwarder did not do its work."""
+    with bench:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=load.run, args=(bench.signalling, bench.pid, theirs))
+        process.start()
+        told: LoadReport | str = ours.recv()
+        process.join()
+        assert isinstance(told, LoadReport), f"{bench.name}: {told}"
+        figures = Figures.of(bench.name, load, told, bench.counts())
+    figures.verify()
+    return figures
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measure every size asked for; 1 when one did not do its work."""
+    options = _options(argv)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    stream.pictures()
+    runs: list[Figures] = []
+    peers: dict[str, Figures] = {}
+
+    def run(open_bench: Callable[[int], Bench], viewers: int) -> Figures:
+        figures = measure(open_bench(OUR_CORE), Load(viewers, options.seconds, LOAD_CORE))
+        if not options.json:
+            print(figures.line(), flush=True)
+        return figures
+
+    try:
+        runs.extend(run(Subject, viewers) for viewers in options.subscribers)
+        if options.peer == "janus" and found() is None:
+            print(
+                "janus is not installed, so it is not measured (apt-get install janus)",
+                file=sys.stderr,
+            )
+        elif options.peer == "janus":
+            peers["janus"] = run(Janus, options.subscribers[0])
+            ratio = round(peers["janus"].us_per_packet / runs[0].us_per_packet, 2)
+            print(f"janus costs {ratio} times our CPU a packet", file=sys.stderr)
+    except AssertionError as error:
+        print(f"a forwarder did not do its work: {error}", file=sys.stderr)
+        return 1
+    if options.json:
+        print(
+            json.dumps(
+                {
+                    "ours": asdict(runs[0]),
+                    "peers": {name: asdict(one) for name, one in peers.items()},
+                    "runs": [asdict(one) for one in runs],
+                }
+            )
+        )
+    return 0
+
+
+def _options(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks video")
+    parser.add_argument("--subscribers", type=int, nargs="+", default=[80])
+    parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--peer", choices=["janus", "none"], default="janus")
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args(argv)
