@@ -114,6 +114,8 @@ class SipConfig:
     # So many more when they are calls.
     max_pending_calls: int = 128
     max_legs: int = 2_000
+    # Calls that hear nothing yet; with more, new ones would wait longer than anybody should.
+    max_opening: int = 32
     # How long an unanswered call to the hub may ring at the desk.
     inbound_ring_s: float = 180.0
 

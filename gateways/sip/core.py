@@ -88,6 +88,8 @@ class Core:
         self.transfers: TransfersIn | None = None
         self.digits: DigitsIn | None = None
         self.texts: Texts | None = None
+        self.opening = 0
+        """Calls to the hub that hear nothing yet."""
         self.replacing: dict[str, str] = {}
         """Legs that are to be placed with a Replaces (RFC 3891), by id."""
         self._layer: TransactionLayer | None = None

@@ -105,7 +105,7 @@ class SipGateway:
         shedding = Shedding(
             clock,
             self._doorman,
-            is_behind=more.is_behind,
+            is_behind=lambda: more.is_behind() or self._core.opening >= config.max_opening,
             is_urgent=urgency.dials,
             has_begun=authenticator.was_just_challenged,
         )
@@ -397,10 +397,14 @@ class SipGateway:
 
     async def _take_call(self, transaction: ServerTransaction) -> None:
         line = self._arrivals.line_of(transaction)
-        if line is not None:
-            admitted = await self._arrivals.admit(transaction, line)
-        else:
-            admitted = await self._reception.admit(transaction)
+        self._core.opening += 1
+        try:
+            if line is not None:
+                admitted = await self._arrivals.admit(transaction, line)
+            else:
+                admitted = await self._reception.admit(transaction)
+        finally:
+            self._core.opening -= 1
         if admitted is None or transaction.state is not State.PROCEEDING:
             return
         if admitted.line is None:

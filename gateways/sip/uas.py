@@ -126,7 +126,11 @@ class Offered:
 
     async def begin(self) -> None:
         leg, request = self._leg, self._transaction.request
-        outcome = await self._offer()
+        leg.core.opening += 1
+        try:
+            outcome = await self._offer()
+        finally:
+            leg.core.opening -= 1
         if isinstance(outcome, IncomingRefused):
             await self._refuse(outcome.cause)
             return

@@ -115,6 +115,23 @@ async def test_emergencies_and_the_duty_line_are_never_turned_away(wire, number)
     await offered(wire, number)
 
 
+async def test_who_comes_when_too_many_hear_nothing_yet_is_turned_away(wire):
+    gate, offered_to = asyncio.Event(), wire.calls.call_offered
+
+    async def slowly(incoming, *, also):
+        await gate.wait()
+        return await offered_to(incoming, also=also)
+
+    wire.calls.call_offered = slowly
+    most = wire.gateway._config.max_opening
+    for number in range(most):
+        await dials(wire, "1002", f"c{number}")
+    assert (await wire.ask(invite(wire, call="late"))).status == 503
+    gate.set()
+    await eventually(lambda: len(wire.calls.offers) == most)
+    assert (await wire.ask(invite(wire, call="later"))).status == 407
+
+
 # --- the limits of the edge -----------------------------------------------------------------------------------
 
 
