@@ -193,6 +193,10 @@ class Calls(Protocol):
         """The live legs of all live calls, or those to addresses of one scheme; oldest first."""
         ...
 
+    async def rooms_of(self, call_ids: Collection[str]) -> frozenset[str]:
+        """The ids of the rooms whose sound some of these calls are."""
+        ...
+
     async def legs_since(self, scheme: Scheme, since: datetime) -> Sequence[Leg]:
         """Legs of addresses of that scheme made at or after the moment, oldest first."""
         ...

@@ -5,12 +5,12 @@ processes have buses of their own, so everything is compared now and then, and a
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import structlog
 
-from commhub.domain.errors import DomainError, NotFoundError
+from commhub.domain.errors import DomainError
 from commhub.domain.facts import CallEnded, Fact, LegMoved, LegTransferred, StageMoved
 from commhub.domain.room import (
     ParticipantKind,
@@ -35,6 +35,8 @@ from commhub.rooms.orders import Orderly, Orders
 log = structlog.get_logger(__name__)
 
 _FACTS = 4096
+# Nearly all calls are no room's; those that moved meanwhile are one question.
+_TOGETHER_S = 0.05
 _SENDING = frozenset({SourceState.LIVE, SourceState.STARTING})
 
 
@@ -67,9 +69,10 @@ class RoomFollower:
                 while True:
                     await self._bell.wait(self._config.compare_every_s)
                     calls, self._calls = self._calls, set()
-                    for call_id in calls:
-                        await self.follow_call(call_id)
-                    if not calls:
+                    if calls:
+                        await self.follow_calls(calls)
+                        await asyncio.sleep(_TOGETHER_S)
+                    else:
                         await self.compare()
 
     async def _listen(self, facts: Subscription[Fact]) -> None:
@@ -84,14 +87,11 @@ class RoomFollower:
 
     # --- one call, and all rooms -------------------------------------------------------------------------
 
-    async def follow_call(self, call_id: str) -> None:
-        """A leg of the call moved: have the room it belongs to, if any, say who is there."""
+    async def follow_calls(self, call_ids: Collection[str]) -> None:
+        """Legs of the calls moved: have the rooms they belong to, if any, say who is there."""
         async with self._store.read() as uow:
-            try:
-                room_id = (await uow.calls.get(call_id)).room_id
-            except NotFoundError:
-                return
-        if room_id is not None:
+            rooms = await uow.calls.rooms_of(call_ids)
+        for room_id in rooms:
             await self._one(room_id)
 
     async def compare(self) -> None:

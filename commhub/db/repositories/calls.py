@@ -1,9 +1,9 @@
 """Calls and legs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, bindparam, type_coerce
+from sqlalchemy import ColumnElement, bindparam, select, type_coerce
 
 from commhub.db.codec import Rows
 from commhub.db.repositories.base import Question, Repository
@@ -98,6 +98,12 @@ class SqlCalls(Repository):
         return await self._all(
             _LEGS, statement.order_by(_LEGS_TABLE.c.created_at, _LEGS_TABLE.c.id)
         )
+
+    async def rooms_of(self, call_ids: Collection[str]) -> frozenset[str]:
+        asked = select(_TABLE.c.room_id).where(
+            self._tx.mine(_TABLE), _TABLE.c.id.in_(call_ids), _TABLE.c.room_id.is_not(None)
+        )
+        return frozenset(row[0] for row in await self._tx.rows(asked))
 
     async def legs_since(self, scheme: Scheme, since: datetime) -> Sequence[Leg]:
         return await self._all(
