@@ -256,12 +256,27 @@ class RollCalls:
         self, known: RollCall, heard: Mapping[str, LegMeter], status: VideoStatus | None
     ) -> bool:
         """Whether it still runs afterwards."""
-        now = self._clock.now()
+        orders, now = Orders(), self._clock.now()
+        still = await self._examine(known, heard, status, orders, now)
+        await self._orderly.carry_out(orders)
+        return still
+
+    async def _examine(
+        self,
+        known: RollCall,
+        heard: Mapping[str, LegMeter],
+        status: VideoStatus | None,
+        orders: Orders,
+        now: datetime,
+    ) -> bool:
         async with self._store.begin() as uow:
             room = await uow.rooms.get(known.room_id)
             roll_call = await uow.room_records.find_roll_call(known.room_id, known.n)
             if roll_call is None or roll_call.state is RollCallState.DONE:
                 return False
+            if room.is_open:
+                # Whose leg a leg is, is not known before somebody looked.
+                await moves.settle(uow, room, now, orders)
             legs = await uow.calls.legs_of(room.call_id) if room.call_id is not None else ()
             found = _Found(
                 legs={leg.id: leg for leg in legs},

@@ -1,19 +1,31 @@
 """Rooms as these settings have them, and the edge by which pictures come into them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter
 
+from bridges.video.client import VideoClient
+from bridges.video.orders import NoVideo
+from commhub.calls.service import CallService
+from commhub.domain.facts import Fact
 from commhub.domain.recording import Retention
+from commhub.fleet.service import FleetService
+from commhub.kit.bus import Bus
 from commhub.kit.clock import Clock
-from commhub.ports.rooms import RoomTokens
+from commhub.messages.service import MessageService
+from commhub.ports.media import MediaEngine
+from commhub.ports.store import Store
 from commhub.rooms import inside_routes, record_routes, routes
 from commhub.rooms.config import RoomConfig
 from commhub.rooms.feature import RoomFeature, RoomPorts
 from commhub.settings import Settings
+from commhub.wiring.health import Health
 from commhub.wiring.secrets import own_secret
+from commhub.wiring.video import RoomEdge, room_edge, video_engine
+from gateways.webrtc.room_legs import RoomLegs
 from gateways.webrtc.room_tokens import SignedRoomTokens
 
 
@@ -38,21 +50,58 @@ def _keep(settings: Settings) -> Mapping[Retention, int]:
     }
 
 
-def room_tokens(settings: Settings, clock: Clock) -> RoomTokens:
-    """What signs guest links and cameras' tokens."""
-    return SignedRoomTokens(own_secret(settings.data_dir, "room-tokens").encode(), clock)
+@dataclass(frozen=True, slots=True)
+class RoomPart:
+    """Everything of rooms in one process. Enter `video` before anybody is served."""
+
+    feature: RoomFeature
+    video: VideoClient | NoVideo
+    edge: RoomEdge
+
+    @property
+    def routers(self) -> list[APIRouter]:
+        """Under /api/v1; those with fixed paths before those of single rooms."""
+        return [
+            record_routes.build_wall_router(self.feature),
+            routes.build_router(self.feature),
+            record_routes.build_router(self.feature),
+            inside_routes.build_router(self.feature),
+            self.edge.api_router,
+        ]
 
 
-def room_feature(settings: Settings, ports: RoomPorts) -> RoomFeature:
-    """Rooms, not running yet."""
-    return RoomFeature(ports, room_config(settings), ZoneInfo(settings.time_zone))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomNeighbours:
+    """What rooms touch of the rest of the hub."""
+
+    store: Store
+    clock: Clock
+    bus: Bus[Fact]
+    media: MediaEngine
+    calls: CallService
+    fleet: FleetService
+    messages: MessageService
+    legs: RoomLegs
+    health: Health
 
 
-def room_routers(feature: RoomFeature) -> list[APIRouter]:
-    """Their routes; those with fixed paths before those of single rooms."""
-    return [
-        record_routes.build_wall_router(feature),
-        routes.build_router(feature),
-        record_routes.build_router(feature),
-        inside_routes.build_router(feature),
-    ]
+def room_part(settings: Settings, near: RoomNeighbours) -> RoomPart:
+    """Rooms with the picture engine and the edge by which browsers and cameras come; phones come by `calls`."""
+    video = video_engine(settings, near.health, near.clock)
+    tokens = SignedRoomTokens(own_secret(settings.data_dir, "room-tokens").encode(), near.clock)
+    ports = RoomPorts(
+        store=near.store,
+        clock=near.clock,
+        bus=near.bus,
+        video=video,
+        media=near.media,
+        sound=near.calls.rooms,
+        devices=near.fleet,
+        tokens=tokens,
+        notices=near.messages,
+    )
+    feature = RoomFeature(ports, room_config(settings), ZoneInfo(settings.time_zone))
+    near.calls.rooms.connect(feature.numbers)
+    near.health.watch("room-recordings", lambda: feature.events.recordings_work, needed=False)
+    edge = room_edge(settings, video, feature.doors, feature.events, near.legs, tokens, near.clock)
+    return RoomPart(feature, video, edge)
