@@ -139,6 +139,11 @@ class Baresip:
         # Tones far below 4 kHz: taking every so-maniest sample is fair.
         return samples[:: rate // 8000][-int(seconds * 8000) :]
 
+    async def vanish(self):
+        """Be gone without a word, as when somebody pulls its plug (kill -9)."""
+        self._process.kill()
+        await self._process.wait()
+
     async def close(self):
         self._listening.cancel()
         self._writer.close()
