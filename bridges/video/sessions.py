@@ -98,7 +98,6 @@ class Sessions:
         answer = PublicationAnswer(
             max_kbps=order.max_kbps,
             starts_high=session.layers[0] is Layer.MAIN,
-            with_sound=session.line is not None,
         )
         return self._answered(session, offer, answer)
 
@@ -157,7 +156,6 @@ class Sessions:
             ssrc=viewing.stream.ssrc,
             rtx_ssrc=viewing.stream.rtx_ssrc,
             extensions=viewing.extensions,
-            with_sound=session.line is not None,
         )
         return self._answered(session, offer, answer)
 
@@ -268,8 +266,8 @@ class Sessions:
             fingerprints=session.peer.fingerprints,
             address=self._require_port().address,
             is_server=session.peer.is_server,
-            sends=session.hears,
-            receives=session.talks,
+            sends=session.hears and session.line is not None,
+            receives=session.talks and session.line is not None,
         )
         line = session.line
         shown = session.chosen or self._codec_of(session.order.source_id)

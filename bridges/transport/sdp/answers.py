@@ -68,10 +68,7 @@ def taken(
         )
     ]
     media.ice_candidates_complete = True
-    media.dtls = RTCDtlsParameters(
-        fingerprints=[f for f in local.fingerprints if f.algorithm == "sha-256"],
-        role="server" if local.is_server else "client",
-    )
+    media.dtls = _dtls(local)
     return media
 
 
@@ -82,8 +79,17 @@ def declined(media: sdp.MediaDescription, local: LocalSide) -> sdp.MediaDescript
     refused.rtp = RTCRtpParameters(muxId=media.rtp.muxId)
     refused.rtp.codecs = [c for c in media.rtp.codecs if c.payloadType in media.fmt[:1]]
     refused.direction = "inactive"
-    refused.ice = _ice(local)
+    # Nobody needs these of a stream that is not there, but aiortc's client looks for them.
+    refused.ice, refused.dtls = _ice(local), _dtls(local)
+    refused.rtcp_port, refused.rtcp_mux = 9, True
     return refused
+
+
+def _dtls(local: LocalSide) -> RTCDtlsParameters:
+    return RTCDtlsParameters(
+        fingerprints=[f for f in local.fingerprints if f.algorithm == "sha-256"],
+        role="server" if local.is_server else "client",
+    )
 
 
 def _ice(local: LocalSide) -> RTCIceParameters:

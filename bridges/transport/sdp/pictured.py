@@ -34,7 +34,6 @@ class PublicationAnswer:
 
     max_kbps: int
     starts_high: bool = True
-    with_sound: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +45,14 @@ class ViewingAnswer:
     ssrc: int
     rtx_ssrc: int | None
     extensions: frozenset[Extension] = frozenset()
-    with_sound: bool = False
 
 
 def write_answer(
     offer: PictureOffer, local: LocalSide, how: PublicationAnswer | ViewingAnswer
 ) -> str:
-    """Our answer: the picture, its sound when that is wanted, everything else declined."""
-    sounding = offer.sound.media if offer.sound and how.with_sound else None
+    """Our answer: the picture, its sound in the direction `local` says, everything else declined. Sound that nobody wants is
+    inactive, because not every client's bundle survives it when its first stream is declined."""
+    sounding = offer.sound.media if offer.sound else None
     ours = [m for m in offer.description.media if m is offer.media or m is sounding]
     mids = [m.rtp.muxId for m in ours if m.rtp.muxId in offer.bundle]
     answer = answers.new_answer(local, mids)

@@ -41,16 +41,14 @@ def local(offer, *, sends=False, receives=False):
 
 def published(text, *, with_sound=True, **how):
     offer = read_publication(text)
-    answer = PublicationAnswer(max_kbps=6000, with_sound=with_sound, **how)
-    return write_answer(offer, local(offer, receives=True), answer)
+    answer = PublicationAnswer(max_kbps=6000, **how)
+    return write_answer(offer, local(offer, receives=with_sound), answer)
 
 
 def viewed(text, *, with_sound=True, **how):
     offer = read_viewing(text)
-    answer = ViewingAnswer(
-        **{"codecs": offer.codecs, "ssrc": 11, "rtx_ssrc": 12, "with_sound": with_sound} | how
-    )
-    return write_answer(offer, local(offer, sends=True), answer)
+    answer = ViewingAnswer(**{"codecs": offer.codecs, "ssrc": 11, "rtx_ssrc": 12} | how)
+    return write_answer(offer, local(offer, sends=with_sound), answer)
 
 
 def section(answer, kind):
@@ -164,8 +162,10 @@ def test_of_simulcast_alternatives_the_first_and_of_four_layers_three():
     assert [layer.rid for layer in read_publication(many).layers] == ["f", "h", "q"]
 
 
-def test_sound_that_is_not_wanted_or_not_bundled_is_declined():
-    assert section(published(chromium(), with_sound=False), "audio").startswith("m=audio 0 ")
+def test_sound_that_is_not_wanted_is_inactive_and_what_is_not_bundled_is_declined():
+    unwanted = section(published(chromium(), with_sound=False), "audio")
+    assert unwanted.startswith("m=audio 40000 ")
+    assert "a=inactive" in unwanted
     apart = chromium().replace("a=group:BUNDLE 0 1", "a=group:BUNDLE 1")
     assert read_publication(apart).sound is None
     assert "a=group:BUNDLE 1\r\n" in published(apart)
@@ -245,10 +245,11 @@ async def test_a_real_client_takes_our_answers():
         text = publisher.localDescription.sdp.replace("sendrecv", "sendonly")
         await publisher.setRemoteDescription(RTCSessionDescription(published(text), "answer"))
         h264 = [c for c in RTCRtpSender.getCapabilities("video").codecs if "H264" in c.mimeType]
+        viewer.addTransceiver("audio", direction="recvonly")
         transceiver = viewer.addTransceiver("video", direction="recvonly")
         transceiver.setCodecPreferences(h264)
         await viewer.setLocalDescription(await viewer.createOffer())
-        answer = viewed(viewer.localDescription.sdp)
+        answer = viewed(viewer.localDescription.sdp, with_sound=False)
         await viewer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         assert transceiver.receiver.track is not None
     finally:

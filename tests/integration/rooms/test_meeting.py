@@ -1,0 +1,218 @@
+"""A meeting at a whole hub: guests by their links over WHIP and WHEP, a SIP phone that dials the room's number."""
+
+import asyncio
+import os
+import signal
+from functools import partial
+
+import httpx
+import pytest
+from fakes.baresip import baresip
+from fakes.meeting import Picture, far_end
+from fakes.waiting import eventually
+
+from commhub.domain.people import Role
+from commhub.wiring.demo.settle import Desk, add_people
+from commhub.wiring.hub_process import HubProcess
+from simulators.tones import ToneMeter
+
+pytestmark = pytest.mark.audio
+
+SDP = {"Content-Type": "application/sdp"}
+TONE = 700
+
+
+@pytest.fixture
+async def hub(tmp_path):
+    hub = HubProcess(tmp_path / "hub")
+    await asyncio.to_thread(hub.__enter__)
+    try:
+        yield hub
+    finally:
+        await asyncio.to_thread(hub.stop)
+
+
+@pytest.fixture
+async def desk(hub):
+    people = {"li": [Role.DISPATCHER, Role.SYSTEM_ADMIN]}
+    passwords = await asyncio.to_thread(add_people, hub, people)
+    desk = await asyncio.to_thread(Desk, hub.url, "li", passwords["li"])
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+async def http(hub):
+    async with httpx.AsyncClient(base_url=hub.url, timeout=15) as client:
+        yield client
+
+
+class Meeting:
+    """A room at the hub, seen by its host."""
+
+    def __init__(self, desk, room):
+        self.desk = desk
+        self.id = room["id"]
+        self.dial = room["dial"]
+
+    @classmethod
+    async def open(cls, desk, **body):
+        return cls(desk, await asyncio.to_thread(desk.post, "/rooms", {"name": "防汛会商", **body}))
+
+    async def guest(self, name):
+        """The token of a guest's link."""
+        path = f"/rooms/{self.id}/invitations"
+        made = await asyncio.to_thread(self.desk.post, path, {"name": name})
+        return {"Authorization": f"Bearer {made['link'].partition('#')[2]}"}
+
+    async def now(self):
+        return await asyncio.to_thread(self.desk.get, f"/rooms/{self.id}")
+
+    async def source_of(self, name):
+        """The live source of a participant, once it is there."""
+
+        async def live():
+            room = await self.now()
+            found = [s for s in room["sources"] if s["label"] == name and s["state"] == "live"]
+            return found[0]["id"] if found else None
+
+        return await eventually(live, within_s=20)
+
+
+@pytest.fixture
+async def meeting(desk):
+    return await Meeting.open(desk)
+
+
+async def offer(http, path, who, headers):
+    """Offer at an address; the resource that came of it."""
+    answer = await http.post(path, content=await who.offer(), headers={**SDP, **headers})
+    assert answer.status_code == 201, answer.text
+    await who.accept(answer.text)
+    return answer.headers["location"]
+
+
+async def test_pictures_and_voices_of_guests_and_a_phone_meet(
+    hub, desk, http, meeting, monkeypatch
+):
+    phone_account = await asyncio.to_thread(
+        desk.post, "/fleet/phones", {"name": "3001", "display_name": "front desk"}
+    )
+    zhang, wang = await meeting.guest("Zhang"), await meeting.guest("Wang")
+    async with (
+        far_end(monkeypatch, picture=Picture(grey=60), tone=400.0, hears=True) as browser,
+        far_end(monkeypatch, hears=True) as viewer,
+        baresip(
+            "3001", phone_account["password"], hub.port("sip"), tone=TONE, answer="manual"
+        ) as phone,
+    ):
+        await phone.until_registered()
+        resource = await offer(http, f"/whip/{meeting.id}", browser, zhang)
+        source = await meeting.source_of("Zhang")
+        await offer(http, f"/whep/{meeting.id}/speaker", viewer, wang)
+        await phone.command("dial", f"sip:{meeting.dial}@127.0.0.1:{hub.port('sip')}")
+        await phone.until("CALL_ESTABLISHED")
+
+        def everybody_hears():
+            meter = ToneMeter()
+            heard = phone.heard(1.0)
+            if len(heard) < 8000:
+                return False
+            meter.hear(heard)
+            levels = meter.levels([400, TONE])
+            at_the_phone = levels["400"] - levels["floor"] >= 20 and levels[f"{TONE}"] <= -30
+            return at_the_phone and browser.hears(TONE) and viewer.hears(400)
+
+        await eventually(everybody_hears, within_s=30)
+        assert browser.lacks(400)
+        assert viewer.hears(TONE)
+        await eventually(lambda: viewer.sees(60, frames=10), within_s=20)
+
+        gone = await http.delete(resource, headers=zhang)
+        assert gone.status_code == 200
+
+        async def has_left():
+            room = await meeting.now()
+            return source not in [s["id"] for s in room["sources"] if s["state"] == "live"]
+
+        await eventually(has_left, within_s=10)
+        frames = viewer.frames
+        await eventually(lambda: viewer.hears(TONE))
+        assert viewer.frames - frames < 10
+
+
+async def test_a_view_goes_on_while_control_is_killed_and_the_meeting_with_it(
+    hub, http, meeting, monkeypatch
+):
+    zhang, wang = await meeting.guest("Zhang"), await meeting.guest("Wang")
+    async with (
+        far_end(monkeypatch, picture=Picture(grey=60), tone=400.0) as camera,
+        far_end(monkeypatch, hears=True) as viewer,
+    ):
+        resource = await offer(http, f"/whip/{meeting.id}", camera, zhang)
+        source = await meeting.source_of("Zhang")
+        await offer(http, f"/whep/{meeting.id}/speaker", viewer, wang)
+        await eventually(lambda: viewer.sees(60) and viewer.hears(400), within_s=30)
+        os.kill(hub.pid_of("control"), signal.SIGKILL)
+        frames = viewer.frames
+        await eventually(lambda: viewer.frames > frames + 15, within_s=10)
+        await asyncio.to_thread(hub.wait_ready)
+        assert await meeting.source_of("Zhang") == source
+        heard = viewer.meter.samples
+        await eventually(lambda: viewer.meter.samples > heard + 8000, within_s=10)
+        assert viewer.hears(400)
+        assert (await http.delete(resource, headers=zhang)).status_code == 200
+
+
+async def test_a_video_worker_that_is_killed_costs_a_new_offer_and_nothing_else(
+    hub, http, meeting, monkeypatch
+):
+    zhang, wang = await meeting.guest("Zhang"), await meeting.guest("Wang")
+    async with far_end(monkeypatch, picture=Picture(grey=60), tone=400.0) as camera:
+        await offer(http, f"/whip/{meeting.id}", camera, zhang)
+        source = await meeting.source_of("Zhang")
+        before = hub.pid_of("worker-v0")
+        os.kill(before, signal.SIGKILL)
+
+        def another():
+            try:
+                return hub.pid_of("worker-v0") != before
+            except OSError:
+                return False
+
+        await eventually(another, within_s=20)
+    async with (
+        far_end(monkeypatch, picture=Picture(grey=180), tone=400.0) as camera,
+        far_end(monkeypatch, hears=True) as viewer,
+    ):
+
+        async def is_taken(path, who, headers):
+            text = await who.offer()
+            answer = await http.post(path, content=text, headers={**SDP, **headers})
+            if answer.status_code == 503:
+                return False
+            assert answer.status_code == 201, answer.text
+            await who.accept(answer.text)
+            return True
+
+        await eventually(partial(is_taken, f"/whip/{meeting.id}", camera, zhang), within_s=20)
+        assert await meeting.source_of("Zhang") == source
+        await offer(http, f"/whep/{meeting.id}/{source}", viewer, wang)
+        await eventually(lambda: viewer.sees(180), within_s=20)
+
+
+async def test_nobody_gets_in_without_a_token_of_this_room(http, desk, meeting, monkeypatch):
+    other = await Meeting.open(desk)
+    stranger = await other.guest("Zhao")
+    async with far_end(monkeypatch, picture=Picture()) as camera:
+        text = await camera.offer()
+        for headers, status in (
+            ({}, 401),
+            ({"Authorization": "Bearer room.e30.AAAA"}, 401),
+            (stranger, 403),
+        ):
+            answer = await http.post(
+                f"/whip/{meeting.id}", content=text, headers={**SDP, **headers}
+            )
+            assert answer.status_code == status, answer.text
+            assert answer.headers["content-type"] == "application/problem+json"
