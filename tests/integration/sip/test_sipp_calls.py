@@ -273,6 +273,7 @@ async def test_after_a_restart_a_phone_that_was_ringing_is_answered(edge):
 async def test_after_a_restart_a_caller_who_hears_ringing_is_answered(edge):
     async with phone(edge, "call_waits_for_bye") as peer:
         call = await offered(edge)
+        await eventually(lambda: "SIP/2.0 180" in peer.log())
         await edge.restart()
         await eventually(lambda: len(edge.calls.offers) == 2)
         await edge.gateway.answer(call.leg_id)
@@ -287,6 +288,7 @@ async def test_after_a_restart_a_caller_who_hears_ringing_is_answered(edge):
 async def test_after_a_restart_a_caller_who_hears_ringing_gives_up(edge):
     async with phone(edge, "call_and_cancel") as peer:
         call = await offered(edge)
+        await eventually(lambda: "SIP/2.0 180" in peer.log())
         await edge.restart()
         await peer.finish()
 
