@@ -186,6 +186,20 @@ def test_a_loss_asks_for_a_key_frame_where_none_has_come_meanwhile(tmp_path):
     assert times == pytest.approx([i * FRAME_S for i in [*range(10), *range(50, 60)]], abs=0.002)
 
 
+def test_a_key_frame_with_a_hole_is_not_kept_though_vp8_does_not_show_it(tmp_path):
+    pictures = as_layer(rtp_stream(VideoCodec.VP8, 320, 240, frames=40))
+    assert len(pictures[10]) > 3
+    maker = FrameMaker(VideoCodec.VP8)
+    kept = []
+    for i, picture in enumerate(
+        [*pictures[:10], pictures[10][:1] + pictures[10][2:], *pictures[11:]]
+    ):
+        kept += maker.take(picture, i * FRAME_S)
+    kept += maker.finish(40 * FRAME_S)
+    assert [frame.time // 3000 for frame in kept] == [*range(10), *range(20, 40)]
+    assert maker.incomplete == 10
+
+
 def test_packets_out_of_order_and_repaired_late_lose_nothing(tmp_path):
     dice = random.Random(3)
     pictures = as_layer(rtp_stream(VideoCodec.VP8, 320, 240, frames=40))
