@@ -58,6 +58,7 @@ class RoomFollower:
         self._config = config
         self._bell = Doorbell()
         self._calls: set[str] = set()
+        self._compared = clock.monotonic()
 
     async def run(self) -> None:
         await run_forever("rooms", self._follow)
@@ -68,12 +69,8 @@ class RoomFollower:
                 tasks.create_task(self._listen(facts), name="rooms-listen")
                 while True:
                     await self._bell.wait(self._config.compare_every_s)
-                    calls, self._calls = self._calls, set()
-                    if calls:
-                        await self.follow_calls(calls)
-                        await asyncio.sleep(_TOGETHER_S)
-                    else:
-                        await self.compare()
+                    await self.step()
+                    await asyncio.sleep(_TOGETHER_S)
 
     async def _listen(self, facts: Subscription[Fact]) -> None:
         async for fact in facts:
@@ -86,6 +83,16 @@ class RoomFollower:
             self._bell.ring()
 
     # --- one call, and all rooms -------------------------------------------------------------------------
+
+    async def step(self) -> None:
+        """Follow the calls that moved; and all rooms when none did, or it is time to: a busy hub's calls never rest."""
+        calls, self._calls = self._calls, set()
+        if calls:
+            await self.follow_calls(calls)
+        now = self._clock.monotonic()
+        if not calls or now - self._compared >= self._config.compare_every_s:
+            self._compared = now
+            await self.compare()
 
     async def follow_calls(self, call_ids: Collection[str]) -> None:
         """Legs of the calls moved: have the rooms they belong to, if any, say who is there."""

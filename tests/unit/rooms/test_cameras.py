@@ -289,3 +289,12 @@ async def test_what_happens_to_legs_is_followed_by_itself(town):
         await eventually(is_in)
     finally:
         following.cancel()
+
+
+async def test_on_a_busy_hub_rooms_are_compared_all_the_same(town):
+    room, _, _ = await a_live_camera(town)
+    town.clock.advance(61)
+    town.feature.follower._calls = {"some-call"}
+    await town.feature.follower.step()
+    assert len(town.commands("live.stop")) == 1
+    assert (await town.file(room)).sources[0].state is SourceState.IDLE
