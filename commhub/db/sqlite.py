@@ -12,8 +12,8 @@ small are done at once (`lanes`).
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -123,15 +123,14 @@ class SqliteTurn:
         return self._has_begun
 
     def _begin_unless_locked(self, connection: Connection) -> bool:
-        driver = driver_of(connection)
-        patience = driver.execute("PRAGMA busy_timeout").fetchone()[0]
-        driver.execute("PRAGMA busy_timeout=0")
         try:
-            self._begin(connection)
+            if self._group is None:
+                with _without_patience(driver_of(connection)):
+                    self._begin(connection)
+            else:
+                self._begin(connection)
         except (SQLAlchemyError, sqlite3.Error):
             return False
-        finally:
-            driver.execute(f"PRAGMA busy_timeout={patience}")
         return True
 
     def _begin(self, connection: Connection) -> None:
@@ -223,6 +222,17 @@ class SqliteTurn:
             except sqlite3.Error as failure:
                 self._group.broken = failure
                 self._lane.reset(connection)
+
+
+@contextmanager
+def _without_patience(driver: sqlite3.Connection) -> Iterator[None]:
+    """Do not wait for another process's lock."""
+    patience_ms = driver.execute("PRAGMA busy_timeout").fetchone()[0]
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        yield
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={patience_ms}")
 
 
 class SqliteSnapshot:

@@ -4,6 +4,7 @@ Columns that stay are not written again: an index on one of them would be, and s
 still there. Where nobody else can write meanwhile a row that was read stays true and is not asked for twice.
 """
 
+from collections.abc import Iterable
 from typing import Generic, Protocol, TypeVar
 
 from commhub.db.codec import Rows
@@ -29,6 +30,9 @@ class Known(Generic[T]):
     def still(self, row_id: str) -> T | None:
         """The row as it was read or written, where it cannot have changed since."""
         return self._known.get(row_id) if self._tx.is_alone else None
+
+    def all(self) -> Iterable[T]:
+        return self._known.values()
 
     def seen(self, thing: T) -> T:
         """Note what was read."""
