@@ -20,7 +20,7 @@ from bridges.video.source import Source
 from bridges.video.speaker import Speakers
 from bridges.video.streams import SourceStreams, ViewStream
 from bridges.video.table import ViewTable
-from bridges.video.track import Track
+from bridges.video.track import Portion, Track
 from bridges.video.view import View
 from bridges.video.viewer_reports import ViewerReports
 from commhub.domain.errors import ConflictError
@@ -90,6 +90,8 @@ class Forwarder:
         self._touched: dict[Audience, Source] = {}
         self._reports = ViewerReports(self._table, counts, self._track_of, self._sync)
         self._decided_at = 0.0
+        self.tap: Callable[[Source, Track, Portion], None] | None = None
+        """Who else is shown what comes of a source that is not muted."""
 
     # Sources and views ---------------------------------------------------------------------------------------
 
@@ -188,6 +190,8 @@ class Forwarder:
             for portion in portions:
                 if not source.is_muted:
                     audience.pass_on(portion, now)
+                    if self.tap is not None:
+                        self.tap(source, track, portion)
                 if portion.key_at is not None:
                     self._key_came(source, audience, portion.key_at, now)
             audience.catch_up(self._share, now)
@@ -277,7 +281,10 @@ class Forwarder:
             self._leave(view)
             view.forget()
             view.source_id, view.codec = source.source_id, source.codec
-        layer = view.choice.decide(source.rates(now), view.estimator.kbps(now), now)
+        path = view.estimator
+        layer = view.choice.decide(
+            source.rates(now), path.kbps(now), now, is_strained=path.is_strained(now)
+        )
         if layer is None:
             # Nothing arrives yet: wait for what it is to be.
             layer = min(source.audiences, key=lambda one: (one < view.best, one))
@@ -387,6 +394,11 @@ class Forwarder:
         if source is not None:
             for layer in source.audiences:
                 self._ask(source, layer, self._clock.monotonic())
+
+    def room_of(self, source_id: str) -> str | None:
+        """Where a source is; None for one that is not there."""
+        source = self._sources.get(source_id)
+        return None if source is None else source.room_id
 
     def source_meters(self) -> tuple[SourceMeter, ...]:
         now = self._clock.monotonic()

@@ -8,7 +8,8 @@ keys are in nobody's hands but its own, and browsers and cameras offer again by 
 import asyncio
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -21,6 +22,7 @@ from bridges.video.counts import VideoCounts
 from bridges.video.events import Event, Measured
 from bridges.video.forwarder import Forwarder
 from bridges.video.sessions import Sessions
+from bridges.video.taping import Taping
 from bridges.wire import ControlAddress, Message
 from commhub.domain.errors import UnavailableError
 from commhub.kit.clock import Clock, SystemClock
@@ -39,11 +41,12 @@ _MEASURE_EVERY = 80
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoWorkerConfig:
     """`control` is unix:PATH or tcp:HOST:PORT; `secret` is needed to listen beyond this machine; `webrtc` is the port that
-    browsers, cameras and viewers are told."""
+    browsers, cameras and viewers are told; below `recordings` are the files of recorded sources."""
 
     name: str
     control: str
     webrtc: PortConfig
+    recordings: Path
     secret: str | None = None
 
 
@@ -58,6 +61,7 @@ class VideoWorker:
         self._forwarder = Forwarder(self._clock, self.counts, self._tell)
         self._sessions = Sessions(self._forwarder, self._clock, self._tell)
         self._port = WebRtcPort(config.webrtc, self._clock, self._sessions.vanished)
+        self._taping: Taping | None = None
         self._control: ControlServer[protocol.Args] | None = None
         self._stack = AsyncExitStack()
 
@@ -69,9 +73,19 @@ class VideoWorker:
         return self._control.address
 
     async def __aenter__(self) -> Self:
-        """Raises InvalidError for a wrong address, OSError when the port is taken."""
-        config = self._config
+        """Raises InvalidError for a wrong address, OSError when the port is taken or nothing can be recorded."""
+        config, forwarder = self._config, self._forwarder
         async with AsyncExitStack() as stack:
+            taping = Taping(
+                config.recordings,
+                self._clock,
+                self._tell,
+                forwarder.room_of,
+                forwarder.request_keyframe,
+            )
+            await asyncio.to_thread(taping.recorder.start)
+            stack.push_async_callback(asyncio.to_thread, taping.recorder.close)
+            self._taping, forwarder.tap = taping, taping.take
             port = await stack.enter_async_context(self._port)
             port.drained = self._forwarder.flush
             self._sessions.use(port)
@@ -82,8 +96,8 @@ class VideoWorker:
                 {"worker": config.name, "boot_id": self.boot_id},
                 protocol.WORDS,
                 begin=self._begin,
-                acknowledged=lambda _: None,
-                untold=lambda: (),
+                acknowledged=taping.recorder.told,
+                untold=lambda: map(protocol.WORDS.event, taping.recorder.untold()),
             )
             self._control = await stack.enter_async_context(control)
             pulse = asyncio.create_task(self._pulse(), name="video-pulse")
@@ -107,7 +121,7 @@ class VideoWorker:
         """Carry a request out now, in its turn; the awaitable is its JSON-ready result."""
         return _at_once(self._carry_out(args))
 
-    def _carry_out(self, args: protocol.Args) -> object:  # noqa: C901, PLR0912 - a flat list
+    def _carry_out(self, args: protocol.Args) -> object:  # noqa: C901 - a flat list
         """One order of control. A new order is one more case."""
         result: object = None
         match args:
@@ -126,8 +140,8 @@ class VideoWorker:
                 self._forwarder.spotlight(room_id, source)
             case protocol.RequestKeyframeArgs(source_id):
                 self._forwarder.request_keyframe(source_id)
-            case protocol.RecordArgs():
-                raise UnavailableError("this worker records no pictures")
+            case protocol.RecordArgs(source_id, on):
+                self._running_taping.record(source_id, on)
             case protocol.ReleaseArgs(session_id):
                 self._sessions.release(session_id)
             case protocol.StatusArgs():
@@ -136,21 +150,33 @@ class VideoWorker:
                 result = self._counts()
         return result
 
+    @property
+    def _running_taping(self) -> Taping:
+        if self._taping is None:
+            raise UnavailableError("this worker is not running")
+        return self._taping
+
     def _status(self) -> VideoStatus:
+        taping = self._running_taping
         return VideoStatus(
             worker=self._config.name,
             boot_id=self.boot_id,
             sessions=self._sessions.ids,
-            sources=self._forwarder.source_meters(),
+            sources=tuple(
+                replace(meter, recording=taping.is_recorded(meter.source_id))
+                for meter in self._forwarder.source_meters()
+            ),
             views=self._forwarder.view_meters(),
         )
 
     def _counts(self) -> dict[str, int]:
         """What was counted since the start, and what is there now."""
         transport = self._port.counts.as_dict()
+        recorded = asdict(self._running_taping.recorder.counts)
         return {
             **self.counts.as_dict(),
             **self._sessions.sound_counts.as_dict(),
+            **{f"recording_{kind}": value for kind, value in recorded.items()},
             **{f"webrtc_{kind}": value for kind, value in transport.items()},
             **{f"now_{kind}": value for kind, value in self._sessions.numbers().items()},
         }
@@ -174,6 +200,7 @@ class VideoWorker:
         self._forwarder.tick()
         if ticks % _LOOK_EVERY == 0:
             self._sessions.end_failed()
+            self._running_taping.end_gone()
         if ticks % _MEASURE_EVERY == 0:
             status = self._status()
             if status.sources:

@@ -65,6 +65,7 @@ def video_config(settings: Settings, name: str) -> VideoWorkerConfig:
             advertise_host=media.advertised_host or media.host,
             port=media.video_port,
         ),
+        recordings=settings.recordings_dir,
     )
 
 

@@ -44,6 +44,7 @@ class FarEnd(Caller):
 
     def __init__(self, *, picture=None, tone=None, hears=False):
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.picture = picture
         self.meter = ToneMeter()
         self.frames = 0
         self.size = None

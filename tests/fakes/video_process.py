@@ -1,7 +1,8 @@
-"""A video worker as a process of its own, to be killed: `python video_process.py CONTROL`."""
+"""A video worker as a process of its own, to be killed: `python video_process.py CONTROL RECORDINGS`."""
 
 import asyncio
 import sys
+from pathlib import Path
 
 import structlog
 
@@ -11,4 +12,7 @@ from bridges.video.worker import VideoWorkerConfig, run_video_worker
 if __name__ == "__main__":
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     port = PortConfig(consent_s=7.0)
-    asyncio.run(run_video_worker(VideoWorkerConfig(name="v0", control=sys.argv[1], webrtc=port)))
+    config = VideoWorkerConfig(
+        name="v0", control=sys.argv[1], webrtc=port, recordings=Path(sys.argv[2])
+    )
+    asyncio.run(run_video_worker(config))

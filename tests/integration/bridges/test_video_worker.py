@@ -9,6 +9,8 @@ import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from fakes.meeting import Picture, far_end
 from fakes.rtp import Phone
@@ -40,6 +42,7 @@ class News:
         self.lost = []
         self.boots = []
         self.speakers = []
+        self.recorded = []
         self.status = None
 
     async def source_started(self, room_id, source_id, codec, layers):
@@ -55,7 +58,10 @@ class News:
         self.status = status
 
     async def keyframe_wanted(self, session_id): ...
-    async def recording_stored(self, recorded): ...
+
+    async def recording_stored(self, recorded):
+        self.recorded.append(recorded)
+
     async def recording_failed(self, source_id, reason): ...
 
     async def engine_came(self, boot_id):
@@ -65,14 +71,15 @@ class News:
 class Process:
     """The worker's process, started again on demand."""
 
-    def __init__(self, address):
-        self.address = address
+    def __init__(self, folder):
+        self.address = f"unix:{folder}/v0.sock"
+        self.recordings = folder / "recordings"
         self.process = None
 
     async def start(self):
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, str(SCRIPT), self.address, env=environment
+            sys.executable, str(SCRIPT), self.address, str(self.recordings), env=environment
         )
 
     async def kill(self):
@@ -83,7 +90,7 @@ class Process:
 
 @pytest.fixture
 async def worker(tmp_path):
-    made = Process(f"unix:{tmp_path}/v0.sock")
+    made = Process(tmp_path)
     await made.start()
     yield made
     await made.kill()
@@ -271,6 +278,29 @@ async def test_a_view_is_switched_without_a_new_stream(video, monkeypatch):
         await eventually(lambda: viewer.sees(180), within_s=20)
         with pytest.raises(NotFoundError):
             await video.show("v9", "b", Layer.MAIN)
+
+
+async def test_a_recording_is_stored_as_it_came_and_told_of(video, worker, news, monkeypatch):
+    async with far_end(monkeypatch, picture=Picture(grey=60)) as camera:
+        await publish(video, camera)
+        await eventually(lambda: news.started, within_s=20)
+        with pytest.raises(NotFoundError):
+            await video.record("nobody", on=True)
+        await video.record("cam", on=True)
+        assert (await video.status()).sources[0].recording
+        await eventually(lambda: any(worker.recordings.glob("*/*.part")), within_s=10)
+        sent = camera.picture.sent
+        await eventually(lambda: camera.picture.sent > sent + 30, within_s=10)
+        await video.record("cam", on=False)
+        await eventually(lambda: news.recorded, within_s=10)
+    (stored,) = news.recorded
+    assert (stored.room_id, stored.source_id) == ("r1", "cam")
+    with av.open(str(worker.recordings / stored.path)) as file:
+        frames = [frame.to_ndarray(format="gray") for frame in file.decode(video=0)]
+    assert frames[0].shape == (240, 320)
+    assert abs(float(np.median(frames[-1])) - 60) < 12
+    assert abs(len(frames) - 15 * stored.seconds) <= 4
+    await eventually(lambda: not list(worker.recordings.glob("*/*.json")))
 
 
 async def test_a_view_may_come_before_its_source(video, monkeypatch):
