@@ -1,10 +1,8 @@
 /** What the hub says and what a reader must find in the sentence, for every kind of fact. */
 
-/** `actor` is the system unless it matters. */
-export const EXAMPLES: Record<
-  string,
-  { data: Record<string, unknown>; actor?: string; zh: string; en: string }[]
-> = {
+import { ROOM_EXAMPLES, type Example } from './examples-rooms'
+
+export const EXAMPLES: Record<string, Example[]> = {
   report_received: [
     {
       data: { source: 'device', category: 'sos', text: 'help' },
@@ -378,4 +376,5 @@ export const EXAMPLES: Record<
       en: 'Service WeCom: down',
     },
   ],
+  ...ROOM_EXAMPLES,
 }

@@ -10,7 +10,9 @@ import { RENDERERS, sentenceOf } from '@/timeline/sentences'
 import { EXAMPLES } from './examples'
 import { entry } from './things'
 
-const FACTS = readFileSync('../commhub/domain/facts.py', 'utf8')
+const FACTS = ['facts', 'room_facts']
+  .map((file) => readFileSync(`../commhub/domain/${file}.py`, 'utf8'))
+  .join('\n')
 const KINDS = [...FACTS.matchAll(/^class (\w+)\(Fact\)/gm)].map(([, name = '']) =>
   name.replace(/(?<!^)(?=[A-Z])/g, '_').toLowerCase(),
 )

@@ -1,5 +1,5 @@
 /**
- * Every kind of fact as a sentence for people. The kinds are those of `commhub/domain/facts.py`; a kind that is
+ * Every kind of fact as a sentence for people. The kinds are those of `commhub/domain/facts.py` and `room_facts.py`; a kind that is
  * newer than this console is shown by its name with its data.
  */
 
@@ -9,10 +9,17 @@ import { CONTACT } from './contact'
 import { show } from './data'
 import { DUTY } from './duty'
 import { PROGRESS } from './progress'
+import { ROOMS } from './rooms'
 import type { Context, Renderer, Sentence } from './sentence'
 import { SOUND } from './sound'
 
-export const RENDERERS: Record<string, Renderer> = { ...PROGRESS, ...CONTACT, ...DUTY, ...SOUND }
+export const RENDERERS: Record<string, Renderer> = {
+  ...PROGRESS,
+  ...CONTACT,
+  ...DUTY,
+  ...SOUND,
+  ...ROOMS,
+}
 
 function unknownKind(entry: TimelineEntryView): Sentence {
   return {
