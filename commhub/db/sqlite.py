@@ -36,6 +36,9 @@ Publish = Callable[[], None]
 # So many more turns share a commit when they come fast, and nobody waits noticeably longer.
 COMMITS_APART_S = 0.002
 
+# After so many statements that were done at once, one goes to the thread: others go on meanwhile.
+AT_ONCE = 64
+
 log = structlog.get_logger(__name__)
 
 
@@ -78,9 +81,11 @@ class SqliteTurn:
         self._lane = backend.writer
         self._group = group
         self._has_begun = False
+        self._asked = 0
 
     async def run(self, work: Callable[[Connection], R], /, *, small: bool = False) -> R:
-        if small and self._begins_at_once():
+        self._asked += 1
+        if small and self._asked % AT_ONCE and self._begins_at_once():
             return self._lane.at_once(work)
         return await self._lane.run(lambda connection: self._inside(connection, work))
 
@@ -240,9 +245,11 @@ class SqliteSnapshot:
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
+        self._asked = 0
 
     async def run(self, work: Callable[[Connection], R], /, *, small: bool = False) -> R:
-        if small and self._lane.is_idle:
+        self._asked += 1
+        if small and self._asked % AT_ONCE and self._lane.is_idle:
             return self._lane.at_once(lambda connection: self._inside(connection, work))
         return await self._lane.run(lambda connection: self._inside(connection, work))
 

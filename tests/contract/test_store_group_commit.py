@@ -1,17 +1,23 @@
 """SQLite's shared commits: many crowded writers, one trip to the disk, and what happens when it fails."""
 
 import asyncio
+import os
+import signal
+import sqlite3
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from fakes.clock import ScriptedClock
 from fakes.objects import an_incident
+from fakes.stores import fresh_database
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
 
-from commhub.db import SqlStore
-from commhub.db.sqlite import SqliteBackend
-from commhub.domain.errors import UnavailableError
+from commhub.db import SqlStore, open_store
+from commhub.db.sqlite import AT_ONCE, SqliteBackend
+from commhub.domain.errors import ConflictError, UnavailableError
 from commhub.domain.facts import AttentionRaised, Fact
 from commhub.kit.bus import Bus
 from commhub.ports.store import IncidentQuery
@@ -124,3 +130,164 @@ async def test_an_untouched_turn_needs_no_commit(store: SqlStore) -> None:
     with pytest.raises(TimeoutError):
         await give_up()
     assert commits == []
+
+
+async def test_one_that_fails_takes_none_of_its_neighbours_with_it(
+    store: SqlStore, clock: ScriptedClock, bus: Bus[Fact]
+) -> None:
+    """It fails by itself, by a statement, or only when its last rows are sent; who came before and after is kept."""
+    taken = an_incident(number="000")
+    async with store.begin() as uow:
+        await uow.incidents.add(taken)
+
+    async def changes_its_mind() -> None:
+        async with store.begin() as uow:
+            await uow.incidents.add(an_incident(number="mind"))
+            await uow.incidents.get(taken.id)
+            raise TimeoutError
+
+    async def meets_a_taken_key() -> None:
+        async with store.begin() as uow:
+            await uow.incidents.add(an_incident(number="statement"))
+            await uow.incidents.add(taken)
+            await uow.incidents.get(taken.id)
+
+    async def meets_it_at_the_end() -> None:
+        async with store.begin() as uow:
+            await uow.incidents.add(an_incident(number="end"))
+            await uow.incidents.add(taken)
+
+    with bus.subscribe() as heard:
+        results = await asyncio.gather(
+            write(store, clock, 1),
+            changes_its_mind(),
+            write(store, clock, 2),
+            meets_a_taken_key(),
+            write(store, clock, 3),
+            meets_it_at_the_end(),
+            write(store, clock, 4),
+            return_exceptions=True,
+        )
+        codes = [(await heard.get()).data["code"] for _ in range(4)]
+    failures = [type(result) for result in results if result is not None]
+    assert failures == [TimeoutError, ConflictError, ConflictError]
+    assert codes == ["001", "002", "003", "004"]
+    assert await stored(store) == ["000", *codes]
+
+
+async def test_a_writer_who_gives_up_waiting_for_the_disk_is_committed_all_the_same(
+    store: SqlStore, clock: ScriptedClock, bus: Bus[Fact]
+) -> None:
+    with bus.subscribe() as heard:
+        writers = [asyncio.create_task(write(store, clock, n)) for n in range(6)]
+        await asyncio.sleep(0)
+        writers[2].cancel()
+        results = await asyncio.gather(*writers, return_exceptions=True)
+        kept = [n for n, result in enumerate(results) if result is None]
+        codes = [(await heard.get()).data["code"] for _ in range(len(kept))]
+    assert len(kept) >= 5
+    assert set(kept) <= {int(code) for code in await stored(store)}
+    assert set(codes) <= set(await stored(store))
+
+
+async def test_while_another_process_has_the_lock_the_loop_goes_on(
+    store: SqlStore, clock: ScriptedClock, tmp_path: Path
+) -> None:
+    await write(store, clock, 1)
+    other = sqlite3.connect(tmp_path / "commhub.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    writer = asyncio.create_task(write(store, clock, 2))
+    async with store.read() as uow:
+        turns = [len(await uow.incidents.list(IncidentQuery())) for _ in range(20)]
+    assert turns == [1] * 20
+    assert not writer.done()
+    other.execute("ROLLBACK")
+    other.close()
+    await writer
+    assert await stored(store) == ["001", "002"]
+
+
+async def test_a_long_unit_of_work_lets_others_go_on(store: SqlStore, clock: ScriptedClock) -> None:
+    incident = an_incident(number="1")
+    async with store.begin() as uow:
+        await uow.incidents.add(incident)
+    beats = 0
+
+    async def beat() -> None:
+        nonlocal beats
+        while True:
+            beats += 1
+            await asyncio.sleep(0)
+
+    beating = asyncio.create_task(beat())
+    async with store.read() as uow:
+        for _ in range(4 * AT_ONCE):
+            await uow.incidents.get(incident.id)
+        assert beats >= 4
+    async with store.begin() as uow:
+        before = beats
+        for _ in range(4 * AT_ONCE):
+            await uow.incidents.get(incident.id)
+        assert beats >= before + 4
+    beating.cancel()
+
+
+WRITER = """
+import asyncio, sys
+from commhub.db import open_store
+from commhub.domain.facts import AttentionRaised
+from commhub.kit.bus import Bus
+from commhub.kit.clock import SystemClock
+from fakes.objects import an_incident
+
+async def write(store, clock, number):
+    incident = an_incident(number=f"{number:06}")
+    async with store.begin() as uow:
+        await uow.incidents.add(incident)
+        uow.record(AttentionRaised(at=clock.now(), incident_id=incident.id, code=f"{number:06}", text=""))
+    print(f"{number:06}", flush=True)
+
+async def main(url):
+    clock = SystemClock()
+    async with open_store(url, bus=Bus(), clock=clock) as store:
+        for start in range(0, 100_000, 25):
+            await asyncio.gather(*(write(store, clock, start + n) for n in range(25)))
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+async def test_what_was_told_before_a_kill_is_there_in_the_order_told(
+    tmp_path: Path, clock: ScriptedClock, bus: Bus[Fact]
+) -> None:
+    """kill -9 in the middle of shared commits: whoever's `begin` block ended is on the disk, whole."""
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    url = fresh_database(folder)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        WRITER,
+        url,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert process.stdout is not None
+    told = [(await process.stdout.readline()).decode().strip() for _ in range(330)]
+    process.send_signal(signal.SIGKILL)
+    told += (await process.stdout.read()).decode().split("\n")[:-1]
+    await process.wait()
+    async with open_store(url, bus=bus, clock=clock) as store, store.read() as uow:
+        incidents = {
+            one.number: one.id for one in await uow.incidents.list(IncidentQuery(limit=100_000))
+        }
+        lines = [
+            entry
+            for incident_id in incidents.values()
+            for entry in await uow.timeline.of_incident(incident_id)
+        ]
+    lines.sort(key=lambda entry: entry.seq)
+    assert set(told) <= incidents.keys()
+    # Whole units only, and in the order they were told: a row has its line, a line its row.
+    assert [str(line.data["code"]) for line in lines] == sorted(incidents)
+    assert told == sorted(told)
