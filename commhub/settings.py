@@ -47,7 +47,7 @@ class TrunkSettings(Part):
 
     name: Name
     server: Annotated[str, Field(pattern=r"^[^\s/@]+$")]
-    transport: Literal["udp", "tcp", "tls"] = "udp"
+    transport: Literal["udp", "tcp", "tls", "auto"] = "udp"
     domain: str = ""
     registers: bool = False
     username: str = ""
@@ -144,6 +144,7 @@ class SipSettings(Part):
     session_s: Annotated[int, Field(ge=90, le=86_400)] = 1_800
     early_media: bool = True
     trunks: tuple[TrunkSettings, ...] = ()
+    nameservers: tuple[Annotated[str, Field(pattern=r"^[^\s/@]+$")], ...] = ()
     numbers: tuple[NumberRuleSettings, ...] = ()
     calling: CallingSettings = CallingSettings()
     emergency: EmergencySettings = EmergencySettings()

@@ -29,6 +29,7 @@ def sip_config(settings: Settings) -> SipConfig:
         session_s=sip.session_s,
         early_media=sip.early_media,
         trunks=trunk_configs(settings),
+        nameservers=sip.nameservers,
         user_agent=f"commhub/{__version__}",
     )
 

@@ -131,6 +131,8 @@ class SipConfig:
     text_every_s: float = 10.0
 
     trunks: tuple[TrunkConfig, ...] = ()
+    # Who is asked for the records of trunks, as `address` or `address:port`; nobody named: the system's.
+    nameservers: tuple[str, ...] = ()
 
     hang_up_on_stop: bool = False
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from typing import Protocol
 
 from gateways.sip.core import Core
 from gateways.sip.errors import TransactionError
@@ -10,6 +11,21 @@ from gateways.sip.transactions import ClientTransaction, new_tag
 from gateways.sip.transport import Hop
 from gateways.sip.trunks.credentials import CHALLENGES, MOST_ANSWERS
 from gateways.sip.trunks.line import Line
+
+ABSENT = frozenset({408, 502, 503, 504})
+"""Nobody is there to serve us; any other answer, a refusal too, comes from a line that is alive."""
+
+
+class Whereabouts(Protocol):
+    """Knows where lines are (`lines.Lines`)."""
+
+    async def places(self, line: Line) -> list[Hop]:
+        """In the order to try. Raises TransactionError."""
+        ...
+
+    def misses(self, line: Line, hop: Hop) -> None:
+        """Nobody answered there."""
+        ...
 
 
 class _Awaited:
@@ -34,21 +50,45 @@ class _Awaited:
 class Asker:
     """Asks one line. Requests of one asker share a Call-ID and count up their CSeq (RFC 3261 §10.2)."""
 
-    def __init__(self, core: Core, line: Line) -> None:
+    def __init__(self, core: Core, line: Line, whereabouts: Whereabouts) -> None:
         self._core = core
         self._line = line
+        self._whereabouts = whereabouts
         self._call_id = secrets.token_hex(16)
         self._cseq = secrets.randbelow(1_000_000)
 
     async def ask(
         self, method: str, user: str, within_s: float, headers: tuple[tuple[str, str], ...] = ()
     ) -> Response:
-        """The final answer, after our credentials where they were asked for. Raises TransactionError when there is
-        none in time."""
+        """The final answer, after our credentials where they were asked for, of the first place of the line that is there
+        (RFC 3263 §4.3). Raises TransactionError when there is none; each place has `within_s`."""
+        response: Response | None = None
+        silence: TransactionError | None = None
+        for hop in await self._whereabouts.places(self._line):
+            try:
+                response = await self._ask(hop, method, user, within_s, headers)
+            except TransactionError as error:
+                silence = error
+            else:
+                if response.status not in ABSENT:
+                    return response
+            self._whereabouts.misses(self._line, hop)
+        if response is None:
+            raise silence or TransactionError(f"the line {self._line.name} is nowhere", 503)
+        return response
+
+    async def _ask(
+        self,
+        hop: Hop,
+        method: str,
+        user: str,
+        within_s: float,
+        headers: tuple[tuple[str, str], ...],
+    ) -> Response:
         request = self._request(method, user, headers)
         self._line.credentials.sign(request)
         for _ in range(MOST_ANSWERS):
-            response = await self._send(request, within_s)
+            response = await self._send(request, hop, within_s)
             if response.status not in CHALLENGES:
                 break
             again = self._request(method, user, headers)
@@ -56,17 +96,16 @@ class Asker:
                 return response
             request = again
         else:
-            response = await self._send(request, within_s)
+            response = await self._send(request, hop, within_s)
         if response.status not in CHALLENGES:
             self._line.credentials.accepted(request)
         return response
 
-    async def _send(self, request: Request, within_s: float) -> Response:
+    async def _send(self, request: Request, hop: Hop, within_s: float) -> Response:
         awaited = _Awaited()
         try:
             async with asyncio.timeout(within_s):
-                transaction = await self._core.send_request(request, self._line.server, awaited)
-                self._line.resolved(transaction.hop)
+                await self._core.send_request(request, hop, awaited)
                 return await awaited.outcome
         except TimeoutError as error:
             raise TransactionError(

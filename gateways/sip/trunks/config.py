@@ -13,7 +13,7 @@ EMERGENCY_NUMBERS = ("110", "119", "120", "122")
 class TrunkConfig:
     """One line to a carrier, a PBX or a session border controller.
 
-    `server` is `host` or `host:port`, `transport` UDP, TCP or TLS. With `register` the hub registers there as
+    `server` is `host` or `host:port`, `transport` UDP, TCP, TLS, or AUTO: as the name's NAPTR records say. With `register` the hub registers there as
     `username` (RFC 3261 §10.2); without, both sides know each other by address. `realm` is the only one that is
     ever given the password, in the form of a digest. `sources` are the addresses calls may come from besides the server's own: an
     address, a network (`203.0.113.0/28`) or `address:port`. `number` is ours there, in full.

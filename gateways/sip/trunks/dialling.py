@@ -26,6 +26,7 @@ from gateways.sip.sessions import TOO_SMALL, request_headers
 from gateways.sip.transactions import ClientTransaction, TimerHandle, new_tag
 from gateways.sip.transport import Hop
 from gateways.sip.trunks import metrics
+from gateways.sip.trunks.asking import ABSENT
 from gateways.sip.trunks.credentials import CHALLENGES, MOST_ANSWERS, once_more
 from gateways.sip.trunks.identity import write_caller
 from gateways.sip.trunks.line import Line
@@ -42,8 +43,6 @@ PATIENCE = "line-"
 _OF_THE_CALLED = frozenset({404, 410, 415, 480, 484, 485, 486, 487, 488, 600, 603, 604, 606})
 # In an emergency only these: somebody there has heard of the call and refused it as it is.
 _OF_THE_CENTRE = frozenset({486, 487, 600, 603})
-# Nobody is there at all, so the line counts as down; RFC 3263 §4.3 goes on to the next server for the same.
-_ABSENT = frozenset({408, 502, 503, 504})
 
 
 Otherwise = Callable[[LegOrder], Awaitable[None]]
@@ -131,6 +130,8 @@ class Dialling(Ringing):
         if page is not None and page.errand is not None and not dial.route.emergency:
             self._until = page.errand.until
         self._waiting = lines
+        self._places: list[Hop] = []
+        self._hop: Hop | None = None
         self._answers = 0
         self._withdrawn = 0
         self._patience: TimerHandle | None = None
@@ -189,21 +190,24 @@ class Dialling(Ringing):
         """Try the next line; the one before has nothing of the call any more, or is being withdrawn."""
         line = self._waiting.pop(0)
         self._leg.take(line, Direction.OUTBOUND)
-        self._answers = 0
         self._offer = sdp.offer(self._leg.terms, self._address, self._local)
-        request = self._outside_request(line)
-        line.credentials.sign(request)
-        await self._try(request)
-
-    async def _try(self, request: Request) -> None:
-        line = self._line
         try:
-            # By the transport that was agreed with its owner, however large the request.
-            hop = await self._core.resolve(line.server)
+            self._places = await self._dial.lines.places(line)
         except TransactionError as error:
             await self._line_failed(Cause.UNREACHABLE, str(error), absent=True)
             return
-        line.resolved(hop)
+        await self._ring_next_place()
+
+    async def _ring_next_place(self) -> None:
+        """Try the next place of the line, with an INVITE of its own (RFC 3263 §4.3)."""
+        line, self._answers = self._line, 0
+        request = self._outside_request(line)
+        line.credentials.sign(request)
+        await self._try(request, self._places.pop(0))
+
+    async def _try(self, request: Request, hop: Hop) -> None:
+        """By the transport that was agreed with the line's owner, however large the request."""
+        line, self._hop = self._line, hop
         self._core.write_via(request, hop)
         invite = StoredInvite(request=request, hop=hop)
         self._invites = [*self._ringing.values(), invite]
@@ -266,7 +270,7 @@ class Dialling(Ringing):
             return
         del self._ringing[transaction]
         # A line that redirects (3xx) is not followed: whoever owns it would choose whom we pay for.
-        absent = response.status in _ABSENT
+        absent = response.status in ABSENT
         await self._line_failed(cause_of(response.status), detail_of(response), absent=absent)
 
     async def _challenged(self, transaction: ClientTransaction, response: Response) -> None:
@@ -281,7 +285,7 @@ class Dialling(Ringing):
         if why:
             await self._line_failed(Cause.NOT_ALLOWED, f"{response.status}: {why}", absent=False)
         else:
-            await self._try(again)
+            await self._try(again, transaction.hop)
 
     async def _lose_patience(self) -> None:
         """Not even a 100: the line is as good as dead. Should it come to life after all, it is told to stop."""
@@ -298,8 +302,14 @@ class Dialling(Ringing):
         line = self._line
         metrics.ATTEMPTS.labels(line.name, "absent" if absent else "failed").inc()
         log.warning("sip_line_failed", leg_id=self._leg.id, trunk=line.name, reason=detail)
+        if absent and self._hop is not None:
+            self._dial.lines.misses(line, self._hop)
+        if absent and self._places:
+            await self._ring_next_place()
+            return
         if absent:
             await self._dial.lines.missed(line, detail)
+        self._places, self._hop = [], None
         if self._waiting:
             await self._ring_next()
             return

@@ -13,7 +13,7 @@ from commhub.kit.supervise import Doorbell
 from gateways.sip.core import Core
 from gateways.sip.errors import MalformedError, SipError
 from gateways.sip.message import Response, clean_text
-from gateways.sip.trunks.asking import Asker
+from gateways.sip.trunks.asking import ABSENT, Asker, Whereabouts
 from gateways.sip.trunks.line import Line
 from gateways.sip.trunks.toll import Alarm
 
@@ -28,19 +28,20 @@ _REGISTER_WITHIN_S = 32.0
 # RFC 5626 §4.5: doubling from the base to the most, each wait at random from its upper half.
 _BACKOFF_BASE_S = 5.0
 _BACKOFF_MOST_S = 600.0
-# These say that nobody is there to serve us; any other answer, a refusal too, comes from a line that is alive.
-_ABSENT = frozenset({408, 502, 503, 504})
 
 
 class LineKeeper:
     """`loud` tells the desk of a line that goes or comes back."""
 
-    def __init__(self, core: Core, line: Line, clock: Clock, alarm: Alarm) -> None:
+    def __init__(
+        self, core: Core, line: Line, clock: Clock, alarm: Alarm, whereabouts: Whereabouts
+    ) -> None:
         self._line = line
         self._clock = clock
+        self._whereabouts = whereabouts
         self._alarm = alarm
-        self._registering = Asker(core, line)
-        self._probing = Asker(core, line)
+        self._registering = Asker(core, line, whereabouts)
+        self._probing = Asker(core, line, whereabouts)
         self._register_for_s = line.config.register_for_s
         self._good_until = 0.0
         self._failures = 0
@@ -60,10 +61,18 @@ class LineKeeper:
             await self.probe()
             await self._probe_bell.wait(every_s * random.uniform(0.9, 1.1))  # noqa: S311 - jitter, not a secret
         while True:
+            await self._locate()
             await self._probe_bell.wait(_FORGIVEN_AFTER_S)
             if self._line.reachable is False:
                 await asyncio.sleep(_FORGIVEN_AFTER_S)
                 self._line.is_forgiven()
+
+    async def _locate(self) -> None:
+        """Nobody asks the line anything, and its calls have to be known all the same."""
+        try:
+            await self._whereabouts.places(self._line)
+        except SipError as error:
+            log.info("sip_line_not_located", trunk=self._line.name, reason=str(error))
 
     async def probe(self) -> None:
         """Ask once and note the outcome."""
@@ -73,7 +82,7 @@ class LineKeeper:
         except SipError as error:
             await self.missed(str(error))
             return
-        if response.status in _ABSENT:
+        if response.status in ABSENT:
             await self.missed(_said(response))
         else:
             await self.heard()

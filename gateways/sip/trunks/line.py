@@ -1,7 +1,7 @@
 """One trunk: where it is, whether it can be used now, and which legs are on it."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -12,9 +12,12 @@ from gateways.sip.transport import Hop, default_port, plain_address
 from gateways.sip.trunks import metrics
 from gateways.sip.trunks.config import TrunkConfig
 from gateways.sip.trunks.credentials import LineCredentials
+from gateways.sip.trunks.locating import AUTO, Locator
 from gateways.sip.trunks.numbers import rewrite
 
 AS_DIALLED = "*"
+# As long as that another place of the line is tried before one that did not answer.
+_MISSED_FOR_S = 60.0
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -60,9 +63,9 @@ class Line:
     def __init__(self, config: TrunkConfig) -> None:
         host, port = read_hostport(config.server)
         self.config = config
-        self.server = Hop(
-            host.strip("[]"), port or default_port(config.transport), config.transport
-        )
+        transport = "UDP" if config.transport == AUTO else config.transport
+        self.server = Hop(host.strip("[]"), port or default_port(transport), transport)
+        self._port = port
         self._server_host = plain_address(host)
         self.domain = config.domain or host
         self.credentials = LineCredentials(
@@ -72,7 +75,8 @@ class Line:
         self.registered = False
         self.trouble: str | None = None
         self._sources = [_Source.read(text) for text in config.sources]
-        self._resolved = ""
+        self._places: list[Hop] = []
+        self._missed: dict[Hop, float] = {}
         self._legs: dict[str, Direction] = {}
         metrics.UP.labels(self.name).set(0)
 
@@ -144,23 +148,50 @@ class Line:
 
     # --- numbers and addresses ---------------------------------------------------------------------------------
 
-    def resolved(self, hop: Hop) -> None:
-        """Where the server's name leads now."""
-        self._resolved = hop.host
+    async def places(
+        self, locator: Locator, families: Collection[int], now: float
+    ) -> Sequence[Hop]:
+        """Where the line is now, in the order to try (RFC 3263); a place that was missed lately comes last. Raises
+        TransactionError."""
+        transport = self.config.transport
+        found = await locator.places(self.server.host, self._port, transport, families)
+        self._places = found
+        self._missed = {hop: until for hop, until in self._missed.items() if until > now}
+        return sorted(found, key=lambda hop: hop in self._missed)
+
+    def misses(self, hop: Hop, now: float) -> None:
+        """Nobody answered there."""
+        self._missed[hop] = now + _MISSED_FOR_S
+
+    @property
+    def tells_transport(self) -> bool:
+        """Whether its URIs name the transport; where DNS chooses it, they do not."""
+        return self.config.transport not in ("UDP", AUTO)
 
     def is_source(self, source: Hop) -> bool:
         """Whether a message from there is this line's."""
         if any(one.has(source) for one in self._sources):
             return True
-        from_server = source.host in (self._server_host, self._resolved)
-        return from_server and (source.reliable or source.port == self.server.port)
+        if source.host == self._server_host:
+            return source.reliable or source.port == self.server.port
+        return any(
+            place.host == source.host and (source.reliable or place.port == source.port)
+            for place in self._places
+        )
 
     def uri_of(self, number: str) -> str:
         """The Request-URI for a number in full, as this line writes it (RFC 3261 §19.1.6)."""
-        place = self.config.domain or str(replace(self.server, host=self.domain.strip("[]")))
-        transport = self.server.transport.lower()
-        shown = "" if transport == "udp" else f";transport={transport}"
+        place = self.config.domain or self._own_domain
+        shown = f";transport={self.server.transport.lower()}" if self.tells_transport else ""
         return f"sip:{self.uri_user(number)}@{place}{shown};user=phone"
+
+    @property
+    def _own_domain(self) -> str:
+        """The server's own name, with the port where the settings name one: a port would keep others from asking for
+        its records (RFC 3263 §4.1)."""
+        if self._port is None and not _address_of(self._server_host):
+            return self.domain
+        return str(replace(self.server, host=self.domain.strip("[]")))
 
     def uri_user(self, number: str) -> str:
         """A number in full as this line writes it."""

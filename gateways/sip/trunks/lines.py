@@ -11,6 +11,7 @@ from gateways.sip.transport import Hop
 from gateways.sip.trunks.config import TrunkConfig
 from gateways.sip.trunks.keeper import LineKeeper
 from gateways.sip.trunks.line import Line
+from gateways.sip.trunks.locating import Locator
 from gateways.sip.trunks.toll import Alarm
 
 
@@ -20,9 +21,12 @@ class Lines:
     def __init__(
         self, core: Core, configs: Sequence[TrunkConfig], clock: Clock, alarm: Alarm
     ) -> None:
+        self._core = core
+        self._clock = clock
+        self._locator = Locator(core.config.nameservers)
         self._lines: Mapping[str, Line] = {config.name: Line(config) for config in configs}
         self._keepers = {
-            name: LineKeeper(core, line, clock, alarm) for name, line in self._lines.items()
+            name: LineKeeper(core, line, clock, alarm, self) for name, line in self._lines.items()
         }
 
     def __iter__(self) -> Iterator[Line]:
@@ -52,6 +56,15 @@ class Lines:
             able = [line for line in wanted if line.config.emergency]
             return sorted(able, key=lambda line: not line.is_worth_trying)
         return [line for line in wanted if line.is_worth_trying and not line.is_full]
+
+    async def places(self, line: Line) -> list[Hop]:
+        """Where a line is, in the order to try. Raises TransactionError."""
+        families = self._core.wires.families()
+        return list(await line.places(self._locator, families, self._clock.monotonic()))
+
+    def misses(self, line: Line, hop: Hop) -> None:
+        """Nobody answered at that place of the line."""
+        line.misses(hop, self._clock.monotonic())
 
     async def heard(self, line: Line) -> None:
         """A call was answered, or refused, by the line."""

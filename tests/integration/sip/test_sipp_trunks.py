@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes.dns import name_server
 from fakes.servers import free_port
 from fakes.sipp import sipp
 from fakes.waiting import eventually
@@ -137,6 +138,69 @@ async def test_the_second_carrier_takes_the_call_when_nobody_is_at_the_first(edg
         await eventually(lambda: edge.calls.told("connected", leg), within_s=10)
         await edge.gateway.hang_up(leg, Cause.DESK)
         await second.finish()
+
+
+@asynccontextmanager
+async def located(edge, ports, **changes):
+    """A line by its name, of which SRV records say that it is at the first port, and else at the second."""
+    records = f"""
+_sip._udp 60 SRV 10 0 {ports[0]} sbc
+_sip._udp 60 SRV 20 0 {ports[1]} sbc
+sbc 60 A 127.0.0.1
+"""
+    async with name_server("carrier.test", records) as names:
+        edge.config = replace(edge.config, nameservers=(names.address,))
+        named = line("first", ports[0], server="carrier.test", domain="", **changes)
+        yield await lines_of(edge, named)
+
+
+async def test_a_line_by_its_name_is_called_where_its_srv_records_say(edge, ports):
+    async with far_end(edge, "answer", ports[0]) as peer, located(edge, ports):
+        leg = await dial(edge, via=("first",))
+        await eventually(lambda: edge.calls.told("connected", leg), within_s=10)
+        await edge.gateway.hang_up(leg, Cause.DESK)
+        await peer.finish()
+        assert "INVITE sip:013800000000@carrier.test;user=phone" in peer.log()
+
+
+async def test_the_next_place_of_a_line_takes_the_call_when_the_first_is_out_of_service(
+    edge, ports
+):
+    async with (
+        far_end(edge, "trunk_out_of_service", ports[0]) as first,
+        far_end(edge, "answer", ports[1]) as second,
+        located(edge, ports) as lines,
+    ):
+        leg = await dial(edge, via=("first",))
+        await eventually(lambda: edge.calls.told("connected", leg), within_s=10)
+        await first.finish()
+        # One of its places is there, so the line is.
+        assert lines.find("first").reachable
+        await edge.gateway.hang_up(leg, Cause.DESK)
+        await second.finish()
+
+
+async def test_a_place_that_said_nothing_is_tried_last_by_the_next_call(edge, ports):
+    async with located(edge, ports, patience_s=0.5) as lines:
+        for _ in range(2):
+            async with far_end(edge, "answer", ports[1]) as second:
+                leg = await dial(edge, via=("first",))
+                await eventually(lambda leg=leg: edge.calls.told("connected", leg), within_s=10)
+                await edge.gateway.hang_up(leg, Cause.DESK)
+                await second.finish()
+            places = await lines.places(lines.find("first"))
+            assert [hop.port for hop in places] == [ports[1], ports[0]]
+
+
+async def test_a_line_by_its_name_registers_at_the_place_that_is_there(edge, ports):
+    async with (
+        far_end(edge, "trunk_registrar", ports[1]) as peer,
+        located(
+            edge, ports, register=True, username="hub", password=PASSWORD, realm="pbx.test"
+        ) as lines,
+    ):
+        await eventually(lambda: lines.find("first").registered, within_s=20)
+        await peer.finish()
 
 
 async def test_an_emergency_is_taken_by_the_line_made_for_it_though_it_is_full(edge, ports):
