@@ -608,3 +608,32 @@ def test_a_pool_needs_workers_with_names_of_their_own():
     for workers in ([], [address, address]):
         with pytest.raises(InvalidError):
             MediaPool(workers, Inward(), FakePlacements(), ScriptedClock())
+
+
+@pytest.fixture
+async def hamlet():
+    """A town with one worker."""
+    town = Town(FakeWorker("w0", 20_000))
+    await town.pool.__aenter__()
+    await town.workers["w0"].start()
+    await town.pool.look()
+    yield town
+    await town.pool.__aexit__(None, None, None)
+
+
+async def test_a_pool_of_one_asks_nobody_where_a_call_lives_and_remembers_nothing(hamlet):
+    await hamlet.talk("c1", "a", "b")
+    assert hamlet.placements.workers == {}
+    # A new control process finds the call where all calls are.
+    await hamlet.restart_control()
+    await hamlet.workers["w0"].meet()
+    await hamlet.pool.look()
+    await hamlet.reserve("c1", "late")
+    assert set(hamlet.workers["w0"].legs) == {"a", "b", "late"}
+
+
+async def test_a_pool_of_one_that_is_full_says_so(hamlet):
+    hamlet.workers["w0"].max_legs = 0
+    await hamlet.pool.look()
+    with pytest.raises(UnavailableError, match="full"):
+        await hamlet.reserve("c1", "a")

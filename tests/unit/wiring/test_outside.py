@@ -39,6 +39,9 @@ class Lines:
         self.hung_up = []
         self.readdressed = []
 
+    def carries(self, leg_id):
+        return False
+
     async def dial(self, order, route, otherwise=None):
         self.dialled.append((order, route, otherwise))
 
