@@ -64,7 +64,7 @@ def assemble(payloads: Sequence[bytes]) -> bytes | None:
             else:
                 obus.append(bytearray(payload[begin:end]))
         is_open = bool(payload[0] & 0x40)
-    if is_open or not all(obus):
+    if is_open or not all(len(obu) >= _header_size(obu) for obu in obus):
         return None
     stored = (_with_size(obu) for obu in obus if obu[0] >> 3 & 0x0F not in _NOT_STORED)
     return b"".join(stored) or None
@@ -102,10 +102,15 @@ def _leb128(data: memoryview, at: int) -> tuple[int, int]:
     return -1, at
 
 
+def _header_size(obu: bytearray) -> int:
+    """Of a header with or without extension (AV1 §5.3); 1 for an OBU that is not even that long."""
+    return 2 if obu and obu[0] & 0x04 else 1
+
+
 def _with_size(obu: bytearray) -> bytes:
     if obu[0] & 0x02:
         return bytes(obu)
-    header = 2 if obu[0] & 0x04 else 1
+    header = _header_size(obu)
     size = len(obu) - header
     encoded = bytearray()
     while size >= 0x80:

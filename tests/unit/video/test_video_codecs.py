@@ -182,6 +182,11 @@ def test_an_av1_sequence_header_is_found_behind_other_elements():
     assert av1.inspect(memoryview(sized)) == seen
 
 
+@pytest.mark.parametrize("payload", [b"\x10\x34", b"\x20\x01\x34\x32", b"\x20\x00\x32\x00"])
+def test_an_obu_shorter_than_its_header_is_not_assembled(payload):
+    assert av1.assemble([payload]) is None
+
+
 @pytest.mark.parametrize(
     ("codec", "payload"),
     [
