@@ -6,6 +6,7 @@ keys are in nobody's hands but its own, and browsers and cameras offer again by 
 """
 
 import asyncio
+import gc
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
@@ -219,4 +220,7 @@ async def _at_once(result: object) -> object:
 async def run_video_worker(config: VideoWorkerConfig) -> None:
     """Run a worker until cancelled, as the whole of its process."""
     async with VideoWorker(config):
+        # What is there now stays, so the collector need not walk it between two batches.
+        gc.collect()
+        gc.freeze()
         await asyncio.Event().wait()

@@ -1,12 +1,21 @@
 """A meeting at a whole hub: guests by their links over WHIP and WHEP, a SIP phone that dials the room's number."""
 
 import asyncio
+import fractions
 import os
 import signal
+import threading
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
+import av
 import httpx
+import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from fakes.baresip import baresip
 from fakes.meeting import Picture, far_end
 from fakes.waiting import eventually
@@ -199,6 +208,85 @@ async def test_a_video_worker_that_is_killed_costs_a_new_offer_and_nothing_else(
         assert await meeting.source_of("Zhang") == source
         await offer(http, f"/whep/{meeting.id}/{source}", viewer, wang)
         await eventually(lambda: viewer.sees(180), within_s=20)
+
+
+class Encoder(threading.Thread):
+    """FFmpeg's WHIP muxer, an encoder that waits for our DTLS: a grey at 15 pictures a second until it is told to stop."""
+
+    def __init__(self, url, token, pair, grey):
+        super().__init__(daemon=True)
+        self.url, self.grey = url, grey
+        self.options = {"authorization": token, "cert_file": pair[0], "key_file": pair[1]}
+        self.told = threading.Event()
+        self.failure = None
+
+    def run(self):
+        try:
+            with av.open(self.url, "w", format="whip", options=self.options) as out:
+                stream = out.add_stream("libx264", rate=15)
+                stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+                # No B pictures: WebRTC has none.
+                stream.options = {
+                    "profile": "baseline",
+                    "preset": "ultrafast",
+                    "tune": "zerolatency",
+                }
+                stream.gop_size = 15
+                plane = np.full((360, 320), 128, np.uint8)
+                plane[:240] = self.grey
+                n = 0
+                while not self.told.wait(1 / 15):
+                    frame = av.VideoFrame.from_ndarray(plane, format="yuv420p")
+                    frame.pts, n = n, n + 1
+                    frame.time_base = fractions.Fraction(1, 15)
+                    out.mux(stream.encode(frame))
+        except Exception as error:  # noqa: BLE001 - whatever ended it, the test says so
+            self.failure = error
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """A P-256 certificate and its key: FFmpeg's own is of a curve that OpenSSL refuses."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "encoder")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    paths = tmp_path / "encoder.crt", tmp_path / "encoder.key"
+    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        )
+    )
+    return [str(path) for path in paths]
+
+
+async def test_ffmpeg_publishes_into_a_room(hub, http, meeting, pair, monkeypatch):
+    encoder_token, wang = await meeting.guest("Encoder"), await meeting.guest("Wang")
+    token = encoder_token["Authorization"].removeprefix("Bearer ")
+    encoder = Encoder(f"{hub.url}/whip/{meeting.id}", token, pair, grey=140)
+    encoder.start()
+    try:
+        source = await meeting.source_of("Encoder")
+        async with far_end(monkeypatch) as viewer:
+            await offer(http, f"/whep/{meeting.id}/{source}", viewer, wang)
+            await eventually(lambda: viewer.sees(140, frames=15), within_s=20)
+            assert viewer.size == (320, 240)
+    finally:
+        encoder.told.set()
+        await asyncio.to_thread(encoder.join, 10)
+    assert encoder.failure is None, encoder.failure
 
 
 async def test_nobody_gets_in_without_a_token_of_this_room(http, desk, meeting, monkeypatch):
