@@ -2,12 +2,18 @@
 
 import pytest
 
+from bridges.video.orders import NoVideo
+from commhub.domain.errors import UnavailableError
+from commhub.kit.bus import Bus
+from commhub.kit.clock import SystemClock
 from commhub.settings import MediaSettings, RemoteWorker, Settings, SettingsError
 from commhub.wiring.doctor import Verdict, examine
+from commhub.wiring.health import Health
 from commhub.wiring.media import worker_addresses
 from commhub.wiring.shared import worker_names, worker_ports
 from commhub.wiring.up import specs
-from commhub.wiring.worker import worker_config
+from commhub.wiring.video import video_engine
+from commhub.wiring.worker import video_config, worker_config
 
 
 @pytest.fixture
@@ -41,9 +47,31 @@ def test_too_few_ports_for_the_workers_are_one_clear_line(settings):
 
 def test_every_worker_is_a_child_with_a_pid_file_of_its_own(settings):
     children = {spec.name: spec for spec in specs(settings(workers=2))}
-    assert list(children) == ["broker", "worker-w0", "worker-w1", "control"]
+    assert list(children) == ["broker", "worker-w0", "worker-w1", "worker-v0", "control"]
     assert children["worker-w1"].command[-2:] == ["worker", "w1"]
     assert children["worker-w1"].pid_file.name == "worker-w1.pid"
+
+
+def test_a_hub_may_have_no_video_worker(settings):
+    bare = settings(video_workers=0)
+    assert "worker-v0" not in [spec.name for spec in specs(bare)]
+    engine = video_engine(bare, Health(Bus(), SystemClock()), SystemClock())
+    assert not engine.is_connected
+
+
+async def test_without_a_video_worker_every_order_is_refused_in_words():
+    async with NoVideo() as engine:
+        with pytest.raises(UnavailableError, match=r"media\.video_workers"):
+            await engine.status()
+
+
+def test_the_video_worker_is_told_its_port_and_where_recordings_are(settings):
+    config = video_config(
+        settings(video_port=40_000, host="127.0.0.1", advertised_host="192.0.2.9"), "v0"
+    )
+    assert (config.webrtc.port, config.webrtc.advertise_host) == (40_000, "192.0.2.9")
+    assert config.control.endswith("v0.sock")
+    assert config.recordings.name == "recordings"
 
 
 def test_workers_differ_in_socket_journal_and_ports(settings):
