@@ -107,7 +107,11 @@ class SipGateway:
             self._doorman,
             is_behind=lambda: more.is_behind() or self._core.opening >= config.max_opening,
             is_urgent=urgency.dials,
-            has_begun=authenticator.was_just_challenged,
+            # Whoever was challenged has first claim, but not to a place that makes everybody wait too long.
+            has_begun=lambda request, source: (
+                self._core.opening < 2 * config.max_opening
+                and authenticator.was_just_challenged(request, source)
+            ),
         )
         self._registrar = Registrar(self._core, store, presence, clock, authenticator)
         self._reception = Reception(self._core, authenticator)

@@ -124,9 +124,15 @@ async def test_who_comes_when_too_many_hear_nothing_yet_is_turned_away(wire):
 
     wire.calls.call_offered = slowly
     most = wire.gateway._config.max_opening
-    for number in range(most):
-        await dials(wire, "1002", f"c{number}")
-    assert (await wire.ask(invite(wire, call="late"))).status == 503
+    challenges = [await wire.ask(invite(wire, call=f"c{n}")) for n in range(2 * most + 1)]
+    for number, challenge in enumerate(challenges):
+        line = wire.credentials(challenge, "INVITE", uri="sip:1002@commhub.test")
+        sent = await wire.silence(invite(wire, call=f"c{number}", seq=2, headers=[line]))
+        if number == most:
+            assert (await wire.ask(invite(wire, call="late"))).status == 503
+    # Those who were challenged before have come further, but not all of them either.
+    assert b"503" in sent[-1][0].split(b"\r\n")[0]
+    most *= 2
     gate.set()
     await eventually(lambda: len(wire.calls.offers) == most)
     assert (await wire.ask(invite(wire, call="later"))).status == 407
