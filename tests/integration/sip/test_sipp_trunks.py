@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes.dns import name_server
+from fakes.name_servers import name_server
 from fakes.servers import free_port
 from fakes.sipp import sipp
 from fakes.waiting import eventually

@@ -4,7 +4,7 @@ import socket
 from collections import Counter
 
 import pytest
-from fakes.dns import name_server
+from fakes.name_servers import name_server
 
 from gateways.sip.errors import TransactionError
 from gateways.sip.trunks.locating import AUTO, Locator
