@@ -74,14 +74,14 @@ class Dialog:
         (INVITE, UPDATE) the new Contact. Raises MalformedError."""
         changed = replace(self, remote_seq=request.cseq.sequence, learned=str(source))
         if request.method in ("INVITE", "UPDATE") and (contacts := request.addresses("Contact")):
-            changed = replace(changed, target=checked_target(contacts[0].uri))
+            changed = _leading(replace(changed, target=checked_target(contacts[0].uri)))
         return changed
 
     def answered(self, response: Response, source: Hop) -> "Dialog":
         """The dialog after a 2xx to our re-INVITE, which may name a new target (§12.2.1.2). Raises MalformedError."""
         changed = replace(self, learned=str(source))
         if contacts := response.addresses("Contact"):
-            changed = replace(changed, target=checked_target(contacts[0].uri))
+            changed = _leading(replace(changed, target=checked_target(contacts[0].uri)))
         return changed
 
     def to_json(self) -> dict[str, object]:
@@ -106,7 +106,7 @@ def dialog_of_answer(invite: Request, response: Response, source: Hop) -> Dialog
     contacts = response.addresses("Contact")
     if not contacts:
         raise MalformedError("a 2xx without a Contact")
-    return Dialog(
+    dialog = Dialog(
         call_id=invite.call_id,
         local=without_tag(invite.sender),
         local_tag=invite.sender.tag,
@@ -119,6 +119,7 @@ def dialog_of_answer(invite: Request, response: Response, source: Hop) -> Dialog
         local_seq=invite.cseq.sequence,
         invite_seq=invite.cseq.sequence,
     )
+    return _leading(dialog)
 
 
 def dialog_of_invite(invite: Request, local_tag: str, source: Hop) -> Dialog:
@@ -127,7 +128,7 @@ def dialog_of_invite(invite: Request, local_tag: str, source: Hop) -> Dialog:
     if not contacts:
         raise MalformedError("an INVITE without a Contact")
     vias = sum(value.count(",") + 1 for value in invite.headers.getlist("Via"))
-    return Dialog(
+    dialog = Dialog(
         call_id=invite.call_id,
         local=without_tag(invite.recipient),
         local_tag=local_tag,
@@ -140,6 +141,17 @@ def dialog_of_invite(invite: Request, local_tag: str, source: Hop) -> Dialog:
         remote_seq=invite.cseq.sequence,
         direct=vias == 1,
     )
+    return _leading(dialog)
+
+
+def _leading(dialog: Dialog) -> Dialog:
+    """The dialog, if its next request has a way at all. Behind a proxy the far end may name a transport we do not
+    speak. Raises MalformedError."""
+    try:
+        _ = dialog.hop
+    except ValueError as error:
+        raise MalformedError(f"Contact: {error}") from error
+    return dialog
 
 
 def checked_target(uri: str) -> str:
