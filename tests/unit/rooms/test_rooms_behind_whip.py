@@ -1,5 +1,7 @@
 """Rooms with their real edge: an offer by WHIP or WHEP makes a participant, a leg and a session, and its end unmakes them."""
 
+from dataclasses import replace
+
 import httpx
 import pytest
 from fakes.media import FakeMedia
@@ -21,16 +23,23 @@ from gateways.webrtc.room_routes import RoomDoor, build_room_router
 from gateways.webrtc.room_sessions import RoomNews, RoomSessions
 from gateways.webrtc.routes import build_router
 
-CONFIG = WebRtcConfig(token_secret=b"secret", return_within_s=0.05)
+CONFIG = WebRtcConfig(token_secret=b"secret")
 SDP = {"Content-Type": "application/sdp"}
 OFFER = chromium()
 VIEWING = chromium(direction="recvonly")
 
 
 @pytest.fixture
-async def legs(town):
+def patience():
+    """Seconds a lost browser has to come back; longer than any test, unless it says otherwise."""
+    return 600.0
+
+
+@pytest.fixture
+async def legs(town, patience):
     media = FakeMedia()
-    async with RoomLegs(CONFIG, town.store, media, town.calls) as legs:
+    config = replace(CONFIG, return_within_s=patience)
+    async with RoomLegs(config, town.store, media, town.calls) as legs:
         legs.connect(town.feature.doors, town.video)
         town.calls.connect(media, {**dict.fromkeys(RUNG, town.driver), Scheme.ROOM: legs})
         yield legs
@@ -131,6 +140,7 @@ async def test_a_browser_that_is_lost_keeps_its_seat_for_a_while(client, town, n
     assert (same.id, same.is_live) == (leg.id, True)
 
 
+@pytest.mark.parametrize("patience", [0.05])
 async def test_a_browser_that_does_not_come_back_has_left(client, town, news):
     room = await town.open()
     _, token = await a_guest(town, room)
