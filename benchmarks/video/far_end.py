@@ -69,7 +69,7 @@ class FarEnd:
         self.sock.setblocking(False)
         self.sock.setsockopt(socket.SOL_SOCKET, _RECEIVE_BUFFER_FORCE, _RECEIVE_BUFFER)
         self.sock.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
-        self.sock.bind(("127.0.0.1", 0))
+        self.sock.bind(("0.0.0.0", 0))
         self.keys: SrtpKeys | None = None
         self.early: list[bytes] = []
         self.payload_type, self.rtx_type = PAYLOAD_TYPE, RTX_TYPE
@@ -187,7 +187,7 @@ class FarEnd:
 
     def _describe(self, setup: str, direction: str, mid: str, types: tuple[int, int]) -> str:
         payload, rtx = types
-        host, port = self.sock.getsockname()
+        port = self.sock.getsockname()[1]
         digest = next(
             one.value for one in self._certificate.getFingerprints() if one.algorithm == "sha-256"
         )
@@ -220,7 +220,7 @@ class FarEnd:
         if direction == "sendonly":
             lines += [f"a=ssrc:{_PUBLISHED_SSRC} cname:bench", "a=msid:bench video"]
         lines += [
-            f"a=candidate:1 1 udp {_PRIORITY} {host} {port} typ host",
+            f"a=candidate:1 1 udp {_PRIORITY} 127.0.0.1 {port} typ host",
             "a=end-of-candidates",
         ]
         return "\r\n".join([*lines, ""])

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
@@ -74,7 +75,7 @@ class Load:
             playing = asyncio.create_task(_play(camera, viewers))
             try:
                 await self._join(signalling, certificate, viewers)
-                await _until(lambda: all(one.first_picture_s is not None for one in viewers.all))
+                await _until(lambda: not viewers.blind, lambda: viewers.blind)
                 await asyncio.sleep(_SETTLE_S)
                 gc.collect()
                 gc.disable()
@@ -141,9 +142,8 @@ async def _play(camera: Camera, viewers: Viewers) -> None:
         await asyncio.sleep(_POLL_S)
 
 
-async def _until(condition: "object") -> None:
-    assert callable(condition)
+async def _until(condition: Callable[[], bool], why_not: Callable[[], object]) -> None:
     deadline = time.monotonic() + _JOIN_S
     while not condition():
-        assert time.monotonic() < deadline, "some viewers never saw a picture"
+        assert time.monotonic() < deadline, f"viewers that never saw a picture: {why_not()}"
         await asyncio.sleep(0.05)

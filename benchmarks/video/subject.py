@@ -63,7 +63,10 @@ class Subject:
         self._folder = TemporaryDirectory()
         self._control = f"unix:{self._folder.name}/video.sock"
         config = VideoWorkerConfig(
-            name="bench", control=self._control, webrtc=PortConfig(max_peers=1024)
+            name="bench",
+            control=self._control,
+            webrtc=PortConfig(max_peers=1024),
+            recordings=Path(self._folder.name, "recordings"),
         )
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()

@@ -24,6 +24,8 @@ _REPORT_EVERY_S = 1.0
 _NACK_EVERY_S = 0.5
 _CHECK_EVERY_S = 4.0
 _NACKED_BACK = 40
+_TELLING = 200
+"""Bytes of a payload by which it is known again."""
 _REMB_BPS = 20_000_000
 SAMPLED = 4
 """Viewers whose pictures are decoded, and who ask for packets again."""
@@ -73,6 +75,15 @@ class Viewers:
         for packet in far_end.early:
             self._take_early(place, viewer, packet, viewer.connected_at)
         far_end.early = []
+
+    @property
+    def blind(self) -> list[str]:
+        """Who has seen no picture, and what they have instead."""
+        return [
+            f"{place}: offset {one.offset}, key {one.has_key}, {one.reports} reports"
+            for place, one in enumerate(self.all)
+            if one.first_picture_s is None
+        ]
 
     def poll(self) -> None:
         """Take what waits at all sockets, and send the reports that are due."""
@@ -151,19 +162,19 @@ class Viewers:
         if kind != far_end.payload_type:
             return
         payload = clear[start:]
+        viewer.has_key |= _is_key(payload)
         sequence = int.from_bytes(clear[2:4], "big")
         if viewer.offset is None:
+            # Parameter sets are the same in every key frame.
             known = self._camera.marks.get(stream.mark(payload))
-            if known is None:
+            if known is None or len(payload) < _TELLING:
                 return
             viewer.offset = self._offsets[place] = sequence - known[-1]
             viewer.ssrc = int.from_bytes(clear[8:12], "big")
         viewer.highest = sequence
-        self._note(
-            np.array([place]), self._places(np.array([sequence]), viewer.offset), np.array([at])
-        )
-        viewer.has_key |= _is_key(payload)
-        if viewer.has_key and clear[1] & 0x80:
+        places = self._places(np.array([sequence]), viewer.offset)
+        self._note(np.array([place]), places, np.array([at]))
+        if viewer.has_key and clear[1] & 0x80 and viewer.first_picture_s is None:
             viewer.first_picture_s = max(0.0, at - viewer.connected_at)
             self._known[place] = True
 

@@ -77,12 +77,12 @@ class Audience:
             octets=int(track.cache.sizes[slots].sum()),
             age_s=now - track.key_seen_at,
         )
-        return may_replay(cached, view.estimator.kbps(now), is_newcomer=is_newcomer)
+        return may_replay(cached, view.estimator.limit_kbps(now), is_newcomer=is_newcomer)
 
     def begin_cached(self, view: View, now: float) -> None:
         """Begin there, faster than it was made."""
         track = self.track
-        view.pace.kbps = replay_kbps(track.rates.kbps, view.estimator.kbps(now))
+        view.pace.kbps = replay_kbps(track.rates.kbps, view.estimator.limit_kbps(now))
         self.begin(view, track.key_at or 0, now)
         self._counts.replays += 1
 
@@ -214,11 +214,13 @@ class Audience:
 
     def _hold_back(self, burst: int, first: int) -> None:
         """A large picture goes to thin paths piece by piece."""
-        held = [view for view in self._followers if not view.pace.takes(burst)]
+        kbps = self.track.rates.kbps
+        held = [view for view in self._followers if not view.pace.takes(burst, kbps)]
         for view in held:
             self.sync(view)
             self._followers.remove(view)
             view.cursor = first
+            view.pace.kbps = replay_kbps(kbps, view.pace.limit_kbps)
             self.behind.append(view)
         self._is_stale |= bool(held)
 

@@ -109,6 +109,17 @@ class Estimator:
         remb = max(self._remb, self.rate.kbps(now)) if self._remb_rises else self._remb
         return remb if self._kbps is None else min(self._kbps, remb)
 
+    def limit_kbps(self, now: float) -> float | None:
+        """What the path has shown not to exceed: what its far end measured, or the estimate while packets are lost or
+        queue; None while nothing speaks against more (the estimate of a clean path is only what was tried)."""
+        shown: list[float] = []
+        if self._remb is not None and now - self._remb_at <= _REMB_S and not self._remb_rises:
+            shown.append(self._remb)
+        is_strained = self.loss > _FEW_LOST or self._queue_s > _QUEUE_LIMIT_S / 2
+        if is_strained and self._kbps is not None:
+            shown.append(self._kbps)
+        return min(shown, default=None)
+
     def sent(self, octets: int, now: float) -> None:
         """So many bytes went out, in any number of packets."""
         self.rate.add(octets, now)

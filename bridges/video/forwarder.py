@@ -14,6 +14,7 @@ from bridges.video.audience import Audience
 from bridges.video.counts import VideoCounts
 from bridges.video.events import Event, KeyframeWanted, SourceStarted, SpeakerMoved
 from bridges.video.fanout import Fanout
+from bridges.video.gop import replay_kbps
 from bridges.video.pacing import Share
 from bridges.video.publisher import Publisher
 from bridges.video.source import Source
@@ -259,7 +260,9 @@ class Forwarder:
         view.estimator.sent(octets - view.octets, now)
         view.octets = octets
         view.rates.read(octets, 0, now)
-        view.pace.estimate_kbps = view.estimator.kbps(now)
+        view.pace.limit_kbps = view.estimator.limit_kbps(now)
+        if view.cursor is not None and view.track is not None:
+            view.pace.kbps = replay_kbps(view.track.rates.kbps, view.pace.limit_kbps)
         self._aim(view, now)
         self._reports.report(view, now)
 

@@ -7,6 +7,7 @@ half of it. All that catch up at once share what the processor can spare beside 
 from dataclasses import dataclass
 
 _BURST_BYTES = 48_000
+_WIDE = 0.9
 _SHARE_PER_S = 120_000
 """Packets a second for all who catch up: about a third of a core."""
 _SHARE_BURST = 4_000
@@ -14,10 +15,10 @@ _SHARE_BURST = 4_000
 
 @dataclass(slots=True)
 class Pace:
-    """The bucket of one view. `kbps` is how fast it is filled, `estimate_kbps` what the path carries, None while unknown."""
+    """The bucket of one view. `kbps` is how fast it is filled, `limit_kbps` what the path has shown not to exceed."""
 
     kbps: float = 20_000.0
-    estimate_kbps: float | None = None
+    limit_kbps: float | None = None
     _bytes: float = _BURST_BYTES
     _at: float = 0.0
 
@@ -31,9 +32,11 @@ class Pace:
     def spend(self, used: int) -> None:
         self._bytes -= used
 
-    def takes(self, burst: int) -> bool:
-        """Whether a burst of so many bytes may go to the path at once: up to 50 ms of what it carries."""
-        return self.estimate_kbps is None or burst <= max(16_000.0, self.estimate_kbps * 6.25)
+    def takes(self, burst: int, layer_kbps: float) -> bool:
+        """Whether a burst of so many bytes of that layer may go to the path at once: always, unless the path is known to
+        carry less than the layer; then as much as it carries in 50 ms."""
+        known = self.limit_kbps
+        return known is None or known >= _WIDE * layer_kbps or burst <= known * 6.25
 
 
 class Share:

@@ -390,8 +390,18 @@ def test_key_frames_are_asked_for_once_for_all(stage):
 def test_a_thin_path_gets_a_large_picture_piece_by_piece_and_others_at_once(stage):
     camera, thin, wide = stage.camera(), stage.viewer(), stage.viewer(ssrc=9)
     stage.give(camera, camera.picture(key=True))
-    remb = feedback.write_remb(1, 3_000_000, [thin.stream.ssrc])
-    thin.handle.take_rtcp(remb, stage.clock.monotonic())
+    stage.run(camera, 30)
+    block = feedback.ReportBlock(
+        ssrc=thin.stream.ssrc,
+        fraction_lost=90,
+        packets_lost=40,
+        highest_sequence=1,
+        jitter=1,
+        lsr=0,
+        dlsr=0,
+    )
+    report = feedback.write_reports(1, None, [block], feedback.cname(b"thin"))
+    thin.handle.take_rtcp(report, stage.clock.monotonic())
     stage.pass_time(0.3)
     thin.take(), wide.take()
     stage.give(camera, camera.picture(100, key=True))
