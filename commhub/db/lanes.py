@@ -11,8 +11,10 @@ import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, Generic, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine
@@ -25,12 +27,34 @@ R = TypeVar("R")
 log = structlog.get_logger(__name__)
 
 
+@dataclass(slots=True)
+class _Trip(Generic[R]):
+    """Work on its way to the thread, and who waits for it."""
+
+    work: Callable[[Connection], R]
+    future: asyncio.Future[R]
+
+    def arrive(self, result: R | None, error: BaseException | None) -> None:
+        """On the event loop."""
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(result)  # type: ignore[arg-type] # without an error there is a result
+        else:
+            self.future.set_exception(error)
+
+
 class Lane:
-    """One connection, opened at the first need and again after it broke."""
+    """One connection, opened at the first need and again after it broke.
+
+    The thread is a bare one: every commit goes there and back, and an executor's futures cost as much as the commit.
+    """
 
     def __init__(self, engine: Engine, name: str) -> None:
         self._engine = engine
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._name = name
+        self._inbox: SimpleQueue[_Trip[Any] | None] = SimpleQueue()
+        self._thread: Thread | None = None
         self._connection: Connection | None = None
         self._under_way: deque[None] = deque()
 
@@ -45,7 +69,13 @@ class Lane:
 
     def start(self, work: Callable[[Connection], R]) -> asyncio.Future[R]:
         """Send work on its way. Awaiting the future may be given up; the work is done nevertheless."""
-        return asyncio.wrap_future(self._send(work))
+        if self._thread is None:
+            self._thread = Thread(target=self._travel, name=self._name, daemon=True)
+            self._thread.start()
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._under_way.append(None)
+        self._inbox.put(_Trip(work, future))
+        return future
 
     async def run(self, work: Callable[[Connection], R]) -> R:
         return await self.start(work)
@@ -56,7 +86,7 @@ class Lane:
         if self.is_idle:
             self.at_once(self.reset)
         elif self._under_way:
-            self._send(self.reset)
+            self.start(self.reset)
 
     def reset(self, connection: Connection) -> None:
         """Roll all back. A connection that is still inside a transaction then (its COMMIT failed) or cannot
@@ -76,25 +106,33 @@ class Lane:
             self._connection = None
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-        self._thread.shutdown()
+        """After whatever is under way."""
+        if self._thread is not None:
+            await self.start(self._close)
+            self._inbox.put(None)
 
-    def _send(self, work: Callable[[Connection], R]) -> Future[R]:
-        self._under_way.append(None)
-        trip = self._thread.submit(self._do, work)
-        # On whichever thread ends it, and before anybody hears of the end; a deque needs no lock for that.
-        trip.add_done_callback(lambda _: self._under_way.pop())
-        return trip
+    def _travel(self) -> None:
+        while (trip := self._inbox.get()) is not None:
+            result, error = None, None
+            try:
+                result = self._do(trip.work)
+            except BaseException as caught:  # noqa: BLE001 - it belongs to whoever waits, and the thread goes on
+                error = caught
+            # Before anybody hears of the end; a deque needs no lock for that.
+            self._under_way.pop()
+            try:
+                trip.future.get_loop().call_soon_threadsafe(trip.arrive, result, error)
+            except RuntimeError:
+                log.debug("database_answer_for_nobody", lane=self._name)
 
     def _do(self, work: Callable[[Connection], R]) -> R:
         if self._connection is None:
             self._connection = self._engine.connect()
         return work(self._connection)
 
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+    def _close(self, connection: Connection) -> None:
+        connection.close()
+        self._connection = None
 
 
 class ReadingLanes:

@@ -34,7 +34,7 @@ R = TypeVar("R")
 Publish = Callable[[], None]
 
 # So many more turns share a commit when they come fast, and nobody waits noticeably longer.
-COMMITS_APART_S = 0.002
+COMMITS_APART_S = 0.004
 
 # After so many statements that were done at once, one goes to the thread: others go on meanwhile.
 AT_ONCE = 64
@@ -106,14 +106,14 @@ class SqliteTurn:
             await self._group.wait()
 
     async def rollback(self) -> None:
-        if not self._has_begun:
-            self._backend.release()
-        elif self._lane.is_idle:
-            self._lane.at_once(self._undo)
+        if self._lane.is_idle:
+            if self._has_begun:
+                self._lane.at_once(self._undo)
             self._leave()
         else:
+            # What was begun and given up is finished first.
             await self._end(self._undo, lambda: None)
-        if self._group is not None:
+        if self._group is not None and self._has_begun:
             await self._group.wait()
 
     # --- its beginning -------------------------------------------------------------------------------
@@ -218,9 +218,11 @@ class SqliteTurn:
     def _undo(self, connection: Connection) -> None:
         """Take back this turn only. When its savepoint is gone, because the database gave up on the whole
         transaction by itself, the finished turns before it are lost with it."""
+        if not self._has_begun:
+            return
         if self._group is None:
             self._lane.reset(connection)
-        elif self._has_begun:
+        else:
             try:
                 driver_of(connection).execute("ROLLBACK TO turn")
                 driver_of(connection).execute("RELEASE turn")
