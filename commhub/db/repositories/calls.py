@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, bindparam, select, type_coerce
 
 from commhub.db.codec import Rows
+from commhub.db.prepared import Prepared
 from commhub.db.repositories.base import Question, Repository
 from commhub.db.repositories.known import Known
 from commhub.db.tables import equipment
@@ -22,6 +23,13 @@ _LEGS_OF = Question(
     _LEGS,
     _LEGS_TABLE.c.call_id == bindparam("call_id"),
     order_by=(_LEGS_TABLE.c.created_at, _LEGS_TABLE.c.id),
+)
+_ROOM_OF = Prepared(
+    select(_TABLE.c.room_id).where(
+        _TABLE.c.tenant == bindparam("tenant"),
+        _TABLE.c.id == bindparam("call_id"),
+        _TABLE.c.room_id.is_not(None),
+    )
 )
 
 
@@ -106,10 +114,8 @@ class SqlCalls(Repository):
         )
 
     async def rooms_of(self, call_ids: Collection[str]) -> frozenset[str]:
-        asked = select(_TABLE.c.room_id).where(
-            self._tx.mine(_TABLE), _TABLE.c.id.in_(call_ids), _TABLE.c.room_id.is_not(None)
-        )
-        return frozenset(row[0] for row in await self._tx.rows(asked))
+        found = [await self._tx.ask(_ROOM_OF, _TABLE, call_id=call_id) for call_id in call_ids]
+        return frozenset(rows[0][0] for rows in found if rows)
 
     async def legs_since(self, scheme: Scheme, since: datetime) -> Sequence[Leg]:
         return await self._all(
