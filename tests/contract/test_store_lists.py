@@ -18,6 +18,7 @@ from fakes.objects import (
 
 from commhub.db import SqlStore
 from commhub.domain.account import ApiKey, Session, User
+from commhub.domain.call import LegState
 from commhub.domain.device import Device, DeviceCommand, DeviceKind
 from commhub.domain.errors import ConflictError, InvalidError
 from commhub.domain.facts import AttentionRaised
@@ -404,3 +405,61 @@ async def test_legs_are_found_by_their_scheme_and_time(sql_store: SqlStore) -> N
             legs[i] for i in (0, 2, 4)
         ]
         assert await uow.calls.legs_since(Scheme.DESK, legs[0].created_at) == []
+
+
+async def test_live_calls_are_found_by_who_placed_them_and_live_legs_by_scheme(
+    sql_store: SqlStore, clock: ScriptedClock
+) -> None:
+    now = clock.now()
+    first, second = a_call(created_by="alert:d1"), a_call(created_by="alert:d2")
+    person = a_call(created_by="alertx:d1")
+    over = a_call(created_by="alert:d1", ended_at=now)
+    phone = a_leg(first.id, endpoint=Endpoint(Scheme.SIP, "1001"))
+    radio = a_leg(person.id, endpoint=Endpoint(Scheme.RADIO, "r12"))
+    gone = a_leg(person.id, endpoint=Endpoint(Scheme.RADIO, "r13"), state=LegState.ENDED)
+    left = a_leg(over.id, endpoint=Endpoint(Scheme.RADIO, "r14"))
+    async with sql_store.begin() as uow:
+        for call in (first, second, person, over):
+            await uow.calls.add(call)
+        for leg in (phone, radio, gone, left):
+            await uow.calls.add_leg(leg)
+        # Also in the transaction that writes them.
+        assert {leg.id for leg in await uow.calls.live_legs()} == {phone.id, radio.id}
+    async with sql_store.read() as uow:
+        placed = await uow.calls.live_placed_by("alert")
+        assert [call.id for call in placed] == [second.id, first.id]
+        assert [call.id for call in await uow.calls.live_placed_by("alert", "d1")] == [first.id]
+        assert [leg.id for leg in await uow.calls.live_legs(Scheme.RADIO)] == [radio.id]
+
+
+async def test_which_calls_are_the_sound_of_a_room(sql_store: SqlStore) -> None:
+    plain, sound = a_call(), a_call(room_id="room-1")
+    async with sql_store.begin() as uow:
+        for call in (plain, sound):
+            await uow.calls.add(call)
+    async with sql_store.read() as uow:
+        asked = [plain.id, sound.id, new_id()]
+        assert await uow.calls.rooms_of(asked) == {"room-1"}
+        assert await uow.calls.rooms_of([]) == frozenset()
+
+
+async def test_a_row_changed_twice_in_one_unit_is_what_was_said_last(sql_store: SqlStore) -> None:
+    """Only columns that differ are written, so a change that is taken back must be, too."""
+    call = a_call()
+    leg = a_leg(call.id, codec="PCMA")
+    async with sql_store.begin() as uow:
+        await uow.calls.add(call)
+        await uow.calls.add_leg(leg)
+    async with sql_store.begin() as uow:
+        known = await uow.calls.find_leg(leg.id)
+        assert known == leg
+        await uow.calls.update_leg(replace(leg, muted=True, codec="G722"))
+        await uow.calls.update_leg(replace(leg, muted=False, codec="opus"))
+        assert [one.codec for one in await uow.calls.legs_of(call.id)] == ["opus"]
+        await uow.calls.update_leg(replace(leg, codec="PCMU"))
+        await uow.calls.add_leg(later := a_leg(call.id, created_at=leg.created_at + timedelta(1)))
+        # Asked again in the same unit: with what was added and changed since.
+        legs = await uow.calls.legs_of(call.id)
+        assert [(one.id, one.codec) for one in legs] == [(leg.id, "PCMU"), (later.id, None)]
+    async with sql_store.read() as uow:
+        assert await uow.calls.find_leg(leg.id) == replace(leg, codec="PCMU")

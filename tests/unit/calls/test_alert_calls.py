@@ -259,3 +259,15 @@ async def test_keys_in_other_calls_mean_nothing(scene):
         await eventually(scene.alerts._inbox.empty)
         assert scene.acks.taken == []
         assert scene.played() == []
+
+
+async def test_calls_without_a_card_cost_not_a_look(scene, store, monkeypatch):
+    async with scene.running():
+        reads = []
+        monkeypatch.setattr(store, "read", lambda: reads.append(1) or pytest.fail("a look"))
+        person = Principal(id="1", name="li", kind="user", roles=frozenset())
+        await scene.calls.place(CallRequest(legs=("sip:1002",)), person)
+        await scene.pick_up()
+        await scene.calls.leg_ended(scene.leg, Cause.HUNG_UP, None)
+        await eventually(scene.alerts._inbox.empty)
+        assert reads == []
