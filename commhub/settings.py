@@ -192,6 +192,8 @@ class MediaSettings(Part):
 
     host: str = "127.0.0.1"
     advertised_host: str | None = None
+    ipv6_host: str | None = None
+    ipv6_advertised_host: str | None = None
     first_port: Port = 20000
     last_port: Port = 29999
     webrtc_port: Port = 0

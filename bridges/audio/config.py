@@ -25,7 +25,8 @@ class RadioCodec(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioConfig:
-    """`advertise_host` is what far ends are told (SDP); `bind_host` what the sockets bind to.
+    """`advertise_host` is what far ends are told (SDP); `bind_host` what the sockets bind to; the
+    `ipv6` ones likewise, None where no leg can be reached by IPv6.
 
     Ports are even/odd pairs from `port_min` to `port_max`; the first free pair is the shared one, so that a
     worker that comes back finds its old address. `depth` is the playout delay in ticks of 20 ms, and
@@ -37,6 +38,8 @@ class AudioConfig:
     prompts: Path | None = None
     bind_host: str = "127.0.0.1"
     advertise_host: str = "127.0.0.1"
+    ipv6_bind_host: str | None = None
+    ipv6_advertise_host: str | None = None
     port_min: int = 20000
     port_max: int = 20999
     max_legs: int = 2048

@@ -3,7 +3,6 @@
 Time is an argument. A test calls `tick(now)` as often as it likes; `thread.EngineThread` calls it every 20 ms.
 """
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -35,12 +34,11 @@ from bridges.audio.resample import Downsampler, Upsampler
 from bridges.audio.rings import Rings, Units
 from bridges.audio.shaping import Shapes, check
 from bridges.audio.snapshot import Snapshot
-from bridges.audio.sockets import PortPool, UdpPair
+from bridges.audio.sockets import PortPool, UdpPair, key_of
 from bridges.audio.sounds import SoundLibrary
 from bridges.audio.speakers import Streams
 from bridges.audio.taps import RecordTaps
 from bridges.audio.vault import Vault
-from bridges.transport.batch import source_key
 from commhub.domain.device import is_safe_id
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.ports.media import (
@@ -84,7 +82,9 @@ class AudioEngine:
         self._tick = 0
         self._now = 0.0
         self._out: list[Output] = []
-        self._pool = PortPool(config.bind_host, config.port_min, config.port_max)
+        self._pool = PortPool(
+            config.bind_host, config.port_min, config.port_max, config.ipv6_bind_host
+        )
         self._shared = self._pool.open_pair(shared=True)
         self._pairs: dict[str, UdpPair] = {}
         self._calls = CallBook()
@@ -158,8 +158,9 @@ class AudioEngine:
             if known.call_id != order.call_id or self._groups.find_leg(order.leg_id):
                 raise ConflictError("this leg is another call's or a group's", leg=order.leg_id)
             return self._address_of(order.leg_id)
-        shares = order.near_signalling and order.port in {0, self._shared.port}
-        self._seat(order, None if shares else self._pool.open_pair(order.port))
+        shares = order.near_signalling and not order.ipv6 and order.port in {0, self._shared.port}
+        pair = None if shares else self._pool.open_pair(order.port, ipv6=order.ipv6)
+        self._seat(order, pair)
         return self._address_of(order.leg_id)
 
     def _seat(self, order: MediaOrder, pair: UdpPair | None) -> int:
@@ -193,14 +194,15 @@ class AudioEngine:
         legs = self._legs
         row = legs.row_of(leg_id)
         coding = self._codings.find(remote.audio)
-        key, reachable = _key_of(remote.address)
+        pair = self._pairs.get(leg_id)
+        key, reachable = key_of(self._legs.hosts, pair, remote.address)
         self._vault.agree(row, remote.srtp)
         self._codings.give(row, coding, remote.audio)
         if reachable and key != legs.expected[row]:
             self._receiver.sources.expect(row, key)
             legs.goal[row] = key
-        reports_to = NONE if remote.rtcp is None else _key_of(remote.rtcp)[0]
-        self._reports.expect(row, self._pairs.get(leg_id), reports_to, remote.rtcp_mux, self._tick)
+        reports_to = NONE if remote.rtcp is None else key_of(self._legs.hosts, pair, remote.rtcp)[0]
+        self._reports.expect(row, pair, reports_to, remote.rtcp_mux, self._tick)
         self._turn(row, sends=remote.sends, receives=remote.receives and reachable)
 
     def plug(
@@ -432,21 +434,13 @@ class AudioEngine:
 
     def _address_of(self, leg_id: str) -> RtpAddress:
         pair = self._pairs.get(leg_id, self._shared)
-        return RtpAddress(self._config.advertise_host, pair.port)
+        config, host = self._config, self._config.advertise_host
+        if pair.is_six:
+            host = config.ipv6_advertise_host or config.ipv6_bind_host or host
+        return RtpAddress(host, pair.port)
 
     def _stop_recording(self, call: CallState) -> None:
         if call.recording:
             call.recording = call.per_leg = False
             self._legs.changed = True
             self._recorder.stop(call.call_id)
-
-
-def _key_of(address: RtpAddress) -> tuple[int, bool]:
-    """The address as a source key, and whether anything can be sent there (RFC 2543 holds by 0.0.0.0)."""
-    try:
-        host = ipaddress.IPv4Address(address.host)
-    except ValueError as error:
-        raise InvalidError(f"not an IPv4 address: {address.host}") from error
-    if not 0 < address.port < 65536:
-        raise InvalidError(f"not a UDP port: {address.port}")
-    return source_key(str(host), address.port), not host.is_unspecified

@@ -148,6 +148,7 @@ class LegSources:
         if legs.own_fd[row] == NONE and key != legs.source[row]:
             self.shared.remove(int(legs.source[row]), row)
             self.shared.put(key, row)
+        legs.hosts.keep(key)
         legs.source[row] = key
         legs.ssrc[row] = ssrc
         legs.locked[row] = True

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bridges.audio.bands import TICK_MS
 from bridges.audio.g711 import FRAME, RATE, SILENCE, STATIC_PAYLOAD_TYPE, Law
 from bridges.audio.packet_times import LONGEST_TICKS
+from bridges.transport.six import SixHosts
 from commhub.domain.errors import NotFoundError, UnavailableError
 
 NONE = -1
@@ -25,7 +26,7 @@ Rows = NDArray[np.int64]
 class LegTable:
     """Columns are public arrays; `None`-like values are `NONE`.
 
-    Sources are `sockets.source_key` integers. `expected` is what the SDP said, `source` what packets must come
+    Sources are `batch.source_key` integers, those of IPv6 as `hosts` numbers them. `expected` is what the SDP said, `source` what packets must come
     from, `locked` that one did, `goal` where ours go. `own_fd` is the leg's own socket, NONE for the shared one.
     `radio` rows hold the voice on the air of a group: their call is the group's own, and nothing is sent.
     `secured` legs have keys: nothing of theirs crosses in the clear (`vault`).
@@ -38,6 +39,7 @@ class LegTable:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.changed = True
+        self.hosts = SixHosts()
         self._rows: dict[str, int] = {}
         self._ids: list[str | None] = [None] * capacity
         self._free = list(range(capacity - 1, -1, -1))

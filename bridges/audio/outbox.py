@@ -110,11 +110,13 @@ class Outbox:
         fds = legs.own_fd[owners]
         self._send(self._shared_fd, np.flatnonzero((fds == NONE) & ~plugged))
         for i in np.flatnonzero((fds != NONE) & ~plugged).tolist():
-            self._send(int(fds[i]), np.array([i]))
+            self._send(int(fds[i]), np.array([i]), legs.goal[owners[i : i + 1]])
 
-    def _send(self, fd: int, which: Index) -> None:
+    def _send(self, fd: int, which: Index, goals: Index | None = None) -> None:
+        """`goals` where they may be IPv6's: on sockets of legs' own."""
         if len(which):
             messages = np.ascontiguousarray(self._messages[which])
+            _addresses = None if goals is None else self._legs.hosts.point(messages, goals)
             sent, unsent = send_batch(fd, messages, 0, len(which))
             self._counts.sent += sent
             self._counts.send_errors += unsent

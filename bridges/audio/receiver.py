@@ -62,7 +62,7 @@ class Receiver:
         self._counts = counts
         self._shared_fd = shared_fd
         self._shared_limit = 4 * legs.capacity
-        self._arena = ReceiveArena(self._shared_limit + _SLACK)
+        self._arena = ReceiveArena(self._shared_limit + _SLACK, hosts=legs.hosts)
         self.sources = LegSources(legs)
         self._now = 0.0
         self._came: NDArray[np.float64] = np.empty(0)

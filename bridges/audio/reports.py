@@ -8,7 +8,6 @@ really came), on the audio's own port (RFC 5761), or from whoever carries a leg'
 import heapq
 import random
 import secrets
-import socket
 import time
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ from bridges.audio.legs import NONE, LegTable
 from bridges.audio.rtp import MalformedPacketError
 from bridges.audio.sockets import UdpPair
 from bridges.audio.vault import Vault
-from bridges.transport.batch import ReceiveArena
+from bridges.transport.batch import ReceiveArena, source_address
 
 LOOK_LIMIT = 64
 """Reports a tick from the shared port; a hundred thousand legs send as many."""
@@ -60,7 +59,7 @@ class Reports:
         self._vault = vault
         self._counts = counts
         self._shared = shared
-        self._arena = ReceiveArena(2 * LOOK_LIMIT)
+        self._arena = ReceiveArena(2 * LOOK_LIMIT, hosts=legs.hosts)
         self._talks: dict[int, _Talk] = {}
         self._rows_by_ssrc: dict[int, int] = {}
         self._turns: list[tuple[int, int]] = []
@@ -299,9 +298,8 @@ class Reports:
             way = talk.pair.rtp
         else:
             way, goal = talk.pair.rtcp, talk.goal if talk.goal != NONE else goal + 1
-        host = socket.inet_ntoa((goal >> 16).to_bytes(4, "big"))
         try:
-            way.sendto(sealed, (host, goal & 0xFFFF))
+            way.sendto(sealed, legs.hosts.address(goal) or source_address(goal))
         except OSError:
             # A closed port, a full buffer: the next report says the same.
             self._counts.send_errors += 1

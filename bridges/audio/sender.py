@@ -56,6 +56,7 @@ class PacketArena:
         messages, self._iov = message_array(self._packets, self._addresses)
         self._iov["size"] = self._size
         self._messages = np.ascontiguousarray(messages[places])
+        self._kept = legs.hosts.point(self._messages, legs.goal[rows])
         self._marked = bool(legs.marker[rows].any())
         self._packets[:, 1] = self._types
         self.payload = self._packets[:, rtp.HEADER_SIZE : self._size]

@@ -2,7 +2,8 @@
 
 `recvmmsg` and `sendmmsg` read arrays of `struct mmsghdr`; here those arrays are numpy records filled once, so
 that a call costs no Python per packet. With UDP_SEGMENT (generic segmentation offload) one message carries many packets
-of equal length, which the kernel takes apart at the last moment: a quarter of the cost. Linux on 64-bit machines; IPv4.
+of equal length, which the kernel takes apart at the last moment: a quarter of the cost. Linux on 64-bit machines; IPv4,
+and IPv6 where a `six.SixHosts` knows the hosts.
 """
 
 import ctypes
@@ -13,6 +14,9 @@ import time
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bridges.transport import six
+from bridges.transport.six import SixHosts
 
 MESSAGE = np.dtype(
     [
@@ -66,7 +70,7 @@ _sendmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int
 def message_array(
     buffers: NDArray[np.uint8], addresses: NDArray[np.uint8]
 ) -> tuple[NDArray[np.void], NDArray[np.void]]:
-    """One message a row of `buffers` (any row stride), addressed by the same row of `addresses` (n×16).
+    """One message a row of `buffers` (any row stride), addressed by the same row of `addresses` (n×16; n×28 for IPv6).
 
     Returns the messages and the iovecs they point to: keep both, and both arguments, alive.
     """
@@ -76,7 +80,7 @@ def message_array(
     iov["size"] = buffers.shape[1]
     messages = np.zeros(count, MESSAGE)
     messages["name"] = addresses.ctypes.data + np.arange(count) * addresses.strides[0]
-    messages["name_size"] = ADDRESS_SIZE
+    messages["name_size"] = addresses.shape[1]
     messages["iov"] = iov.ctypes.data + np.arange(count) * IOV.itemsize
     messages["iov_count"] = 1
     return messages, iov
@@ -84,14 +88,18 @@ def message_array(
 
 class ReceiveArena:
     """Where a batch of packets lands. Row i: `data[i]`, `sizes[i]`, `truncated[i]`, `keys()[i]`, its source, and
-    `ages()[i]`, how long it waited in the kernel."""
+    `ages()[i]`, how long it waited in the kernel. With `hosts` its sockets may be IPv6's too."""
 
-    def __init__(self, capacity: int, stride: int = AUDIO_STRIDE) -> None:
+    def __init__(
+        self, capacity: int, stride: int = AUDIO_STRIDE, hosts: SixHosts | None = None
+    ) -> None:
         self.capacity = capacity
+        self._hosts = hosts
+        size = ADDRESS_SIZE if hosts is None else six.ADDRESS_SIZE
         self._used = 0
         # Touched now: a flood must not meet memory that the kernel has yet to find, page by page.
         self.data = np.full((capacity, stride), 0, np.uint8)
-        self._addresses = np.zeros((capacity, ADDRESS_SIZE), np.uint8)
+        self._addresses = np.zeros((capacity, size), np.uint8)
         self._messages, self._iov = message_array(self.data, self._addresses)
         self._control = np.zeros((capacity, _CONTROL_SIZE), np.uint8)
         self._messages["control"] = self._control.ctypes.data + np.arange(capacity) * _CONTROL_SIZE
@@ -107,6 +115,7 @@ class ReceiveArena:
         if start == 0:
             # The kernel wrote over what it was given room for.
             self._messages["control_size"][: self._used] = _CONTROL_SIZE
+            self._messages["name_size"][: self._used] = self._addresses.shape[1]
         while row < end:
             want = min(_VLEN, end - row)
             got = _recvmmsg(fd, self._base + row * MESSAGE.itemsize, want, _MSG_DONTWAIT, None)
@@ -140,6 +149,10 @@ class ReceiveArena:
         """The sources as `source_key` has them."""
         hosts = self._addresses.view(">u4")[:count, 1].astype(np.int64)
         keys: NDArray[np.int64] = (hosts << 16) | self._addresses.view(">u2")[:count, 1]
+        if self._hosts is not None:
+            sixes = self._addresses.view(np.uint16)[:count, 0] == socket.AF_INET6
+            for i in np.flatnonzero(sixes).tolist():
+                keys[i] = self._hosts.heard(self._addresses[i].tobytes())
         return keys
 
 

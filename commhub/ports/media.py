@@ -78,6 +78,7 @@ class RadioStanding:
 class MediaOrder:
     """A place for one leg. `near_signalling`: the SDP address equals the signalling source, so the leg may
     share the batch port pair; otherwise it gets a pair of its own until its source is learnt and locked.
+    `ipv6`: its far end is reached by IPv6, for which there is always a pair of its own.
     `port` asks for the pair the leg had before a worker died (0: any). `shape` is how it begins, so that who only
     listens is not heard for a moment first."""
 
@@ -86,6 +87,7 @@ class MediaOrder:
     near_signalling: bool = True
     port: int = 0
     shape: LegShape = PLAIN
+    ipv6: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,8 @@ def worker_config(settings: Settings, name: str) -> WorkerConfig:
             prompts=settings.prompts_dir,
             bind_host=media.host,
             advertise_host=media.advertised_host or media.host,
+            ipv6_bind_host=media.ipv6_host,
+            ipv6_advertise_host=media.ipv6_advertised_host,
             port_min=first_port,
             port_max=last_port,
             radio_codec=RadioCodec[media.radio_codec.upper()],

@@ -38,7 +38,8 @@ class Phone:
     def __init__(
         self, frequency: float = 400.0, law: Law = Law.PCMU, *, host: str = "127.0.0.1"
     ) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.socket.bind((host, 0))
         self.socket.setblocking(False)
         self.host = host
@@ -180,7 +181,9 @@ class EngineBench:
 
     def add(self, leg: str, phone: Phone, *, call: str = "c1", near: bool = True) -> Phone:
         """Connect a phone as a leg."""
-        address = self.engine.reserve(MediaOrder(call_id=call, leg_id=leg, near_signalling=near))
+        ipv6 = ":" in phone.host
+        order = MediaOrder(call_id=call, leg_id=leg, near_signalling=near, ipv6=ipv6)
+        address = self.engine.reserve(order)
         phone.goal = (address.host, address.port)
         self.phones[leg] = phone
         self.engine.connect(leg, phone.remote())
