@@ -77,6 +77,8 @@ class Load:
                 await self._join(signalling, certificate, viewers)
                 await _until(lambda: not viewers.blind, lambda: viewers.blind)
                 await asyncio.sleep(_SETTLE_S)
+                viewers.learn_again()
+                await _until(lambda: not viewers.unknown, lambda: viewers.unknown)
                 gc.collect()
                 gc.disable()
                 return await self._measure(camera, viewers, pid, playing)

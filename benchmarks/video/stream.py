@@ -7,6 +7,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -126,11 +127,11 @@ def assemble(payloads: list[bytes]) -> bytes:
 
 
 def decode(stream: bytes) -> list[tuple[int, int]]:
-    """Width and height of each picture of an Annex B stream that decodes without an error."""
+    """Width and height of each picture of an Annex B stream, up to the first that does not decode."""
     codec = av.CodecContext.create("h264", "r")
     assert isinstance(codec, av.VideoCodecContext)
-    sizes = []
-    for packet in [*codec.parse(stream), *codec.parse(b"")]:
-        sizes += [(frame.width, frame.height) for frame in codec.decode(packet)]
-    sizes += [(frame.width, frame.height) for frame in codec.decode(None)]
+    sizes: list[tuple[int, int]] = []
+    with suppress(av.error.InvalidDataError):
+        for packet in [*codec.parse(stream), *codec.parse(b""), None]:
+            sizes += [(frame.width, frame.height) for frame in codec.decode(packet)]
     return sizes

@@ -85,6 +85,16 @@ class Viewers:
             if one.first_picture_s is None
         ]
 
+    def learn_again(self) -> None:
+        """A viewer that joined may have been moved on to a newer key frame: its numbers say something else since."""
+        self._known[:] = False
+        for viewer in self.all:
+            viewer.offset = None
+
+    @property
+    def unknown(self) -> list[int]:
+        return [place for place in range(len(self.all)) if not self._known[place]]
+
     def poll(self) -> None:
         """Take what waits at all sockets, and send the reports that are due."""
         arena = self._arena
@@ -176,7 +186,7 @@ class Viewers:
         self._note(np.array([place]), places, np.array([at]))
         if viewer.has_key and clear[1] & 0x80 and viewer.first_picture_s is None:
             viewer.first_picture_s = max(0.0, at - viewer.connected_at)
-            self._known[place] = True
+        self._known[place] = viewer.first_picture_s is not None
 
     def _keep(self, viewer: _Viewer, packet: bytes) -> None:
         viewer.highest = int.from_bytes(packet[2:4], "big")
