@@ -18,6 +18,7 @@ def sip_config(settings: Settings) -> SipConfig:
         advertised_host=sip.advertised_host,
         ipv6_host=sip.ipv6_host,
         ipv6_advertised_host=sip.ipv6_advertised_host,
+        ipv6_media=settings.media.ipv6_host is not None,
         tcp=sip.tcp,
         tls=sip_tls(sip),
         tls_port=sip.tls_port,

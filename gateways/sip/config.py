@@ -62,8 +62,8 @@ class RateConfig:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SipConfig:
     """`port` 0 takes any free port. `advertised_host` is what Via, Contact and SDP-independent headers say
-    (default: `host`, which then must be a reachable address). `ipv6_host` is listened at besides, for signalling
-    alone. `realm` is also the domain of the accounts; changing it makes every stored HA1 worthless (RFC 7616 §3.4.2).
+    (default: `host`, which then must be a reachable address). `ipv6_host` is listened at besides; `ipv6_media` says that
+    the media workers are reached by IPv6 too. `realm` is also the domain of the accounts; changing it makes every stored HA1 worthless (RFC 7616 §3.4.2).
     `proxies` are addresses and networks of the proxies in front: what those say of where a request came from is
     believed, and their Path (RFC 3327)."""
 
@@ -72,6 +72,7 @@ class SipConfig:
     advertised_host: str | None = None
     ipv6_host: str | None = None
     ipv6_advertised_host: str | None = None
+    ipv6_media: bool = False
     tcp: bool = True
     tls: TlsConfig | None = None
     tls_port: int = 5061

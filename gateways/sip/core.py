@@ -143,6 +143,11 @@ class Core:
         if request.get("Contact"):
             request.headers.set("Contact", self.wires.contact(hop, secure=is_secure(request)))
 
+    def by_ipv6(self, host: str) -> bool:
+        """Whether the voice of a far end at `host` goes by IPv6. Where the workers have none it is offered what there is:
+        many who signal by IPv6 have both."""
+        return self.config.ipv6_media and ":" in host
+
     async def resolve(self, hop: Hop) -> Hop:
         """The hop with an address literal. Raises TransactionError for a name nobody knows."""
         try:

@@ -85,6 +85,8 @@ class Placing:
             shape=self._order.shape,
             leg_id=self._leg.id,
             near_signalling=all(is_near(binding) for binding in bindings),
+            # One offer for all of them: IPv6 where each has it.
+            ipv6=all(self._core.by_ipv6(hop_of_binding(binding).host) for binding in bindings),
         )
         try:
             address = await self._core.media.reserve(order)

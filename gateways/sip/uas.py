@@ -225,11 +225,13 @@ class Offered:
     async def _answer(self) -> None:
         core, request = self._leg.core, self._transaction.request
         local = sdp.Local.new()
+        source = self._transaction.source.host
+        voice = sdp.connection_host(request.body)
         order = MediaOrder(
             call_id=self._leg.call_id,
             leg_id=self._leg.id,
-            near_signalling=self._leg.line is None
-            and sdp.connection_host(request.body) == self._transaction.source.host,
+            near_signalling=self._leg.line is None and voice == source,
+            ipv6=core.by_ipv6(voice or source),
         )
         agreement: sdp.Agreement | None = None
         try:

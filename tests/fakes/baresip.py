@@ -21,7 +21,7 @@ from fakes.waiting import eventually
 MODULES = Path("/usr/lib/baresip/modules")
 _CONFIG = """\
 poll_method epoll
-sip_listen {address}:{sip_port}
+sip_listen {listen}:{sip_port}
 net_interface {address}
 call_local_timeout 120
 call_max_calls 4
@@ -66,6 +66,15 @@ class Place:
     sip_port: int | None = None
     rtp_port: int | None = None
     host: object = None
+
+    @property
+    def is_six(self):
+        return ":" in self.address
+
+    @property
+    def family(self):
+        """Its option for the IP version it speaks."""
+        return "-6" if self.is_six else "-4"
 
     def command(self, *words):
         return self.host.command(*words) if self.host else words
@@ -218,6 +227,7 @@ async def _start(home, account, tone, extra, place):
     (home / "config").write_text(
         _CONFIG.format(
             address=place.address,
+            listen=f"[{place.address}]" if place.is_six else place.address,
             sip_port=place.sip_port or _free_for_both(),
             tone=tone,
             heard=home,
@@ -232,7 +242,7 @@ async def _start(home, account, tone, extra, place):
     (home / "contacts").write_text("")
     with (home / "output").open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *place.command(program("baresip", "baresip-core"), "-4", "-f", str(home), "-v"),
+            *place.command(program("baresip", "baresip-core"), place.family, "-f", str(home), "-v"),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,

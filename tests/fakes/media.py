@@ -27,14 +27,14 @@ class FakeMedia:
         self._check()
         self.orders.append(("reserve", order))
         if order.leg_id not in self._sockets:
-            self._sockets[order.leg_id] = self._open_even()
+            self._sockets[order.leg_id] = self._open_even(order.ipv6)
         self.reserved[order.leg_id] = order
-        return RtpAddress(self.host, self._sockets[order.leg_id].getsockname()[1])
+        return RtpAddress(*self._sockets[order.leg_id].getsockname()[:2])
 
-    def _open_even(self):
+    def _open_even(self, ipv6):
         while True:
-            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            sock.bind((self.host, 0))
+            sock = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
+            sock.bind(("::1" if ipv6 else self.host, 0))
             if sock.getsockname()[1] % 2 == 0:
                 return sock
             sock.close()

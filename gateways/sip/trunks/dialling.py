@@ -89,15 +89,7 @@ class Choosing:
             await nobody_left(self._leg, self._dial, Cause.UNREACHABLE, _why_none(self._dial))
             return
         try:
-            # A carrier's audio rarely comes from where its signalling does, so it gets a port of its own.
-            address = await self._leg.core.media.reserve(
-                MediaOrder(
-                    call_id=order.call_id,
-                    leg_id=self._leg.id,
-                    shape=order.shape,
-                    near_signalling=False,
-                )
-            )
+            address = await self._leg.core.media.reserve(place_of(order))
         except UnavailableError as error:
             await nobody_left(self._leg, self._dial, Cause.FAILED, f"no media worker: {error}")
             return
@@ -190,7 +182,6 @@ class Dialling(Ringing):
         """Try the next line; the one before has nothing of the call any more, or is being withdrawn."""
         line = self._waiting.pop(0)
         self._leg.take(line, Direction.OUTBOUND)
-        self._offer = sdp.offer(self._leg.terms, self._address, self._local)
         try:
             self._places = await self._dial.lines.places(line)
         except TransactionError as error:
@@ -201,9 +192,24 @@ class Dialling(Ringing):
     async def _ring_next_place(self) -> None:
         """Try the next place of the line, with an INVITE of its own (RFC 3263 §4.3)."""
         line, self._answers = self._line, 0
+        hop = self._places.pop(0)
+        try:
+            await self._receive_beside(hop)
+        except UnavailableError as error:
+            await self._line_failed(Cause.FAILED, f"no media worker: {error}", absent=False)
+            return
         request = self._outside_request(line)
         line.credentials.sign(request)
-        await self._try(request, self._places.pop(0))
+        await self._try(request, hop)
+
+    async def _receive_beside(self, hop: Hop) -> None:
+        """Have our address for the voice be of the IP version of `hop`. Raises UnavailableError."""
+        by_ipv6 = self._core.by_ipv6(hop.host)
+        if by_ipv6 != (":" in self._address.host):
+            await self._core.release(self._leg.id)
+            order = place_of(self._order, ipv6=by_ipv6)
+            self._address = await self._core.media.reserve(order)
+        self._offer = sdp.offer(self._leg.terms, self._address, self._local)
 
     async def _try(self, request: Request, hop: Hop) -> None:
         """By the transport that was agreed with the line's owner, however large the request."""
@@ -354,6 +360,18 @@ class Dialling(Ringing):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+
+def place_of(order: LegOrder, *, ipv6: bool = False) -> MediaOrder:
+    """A place in the audio engine. A carrier's audio rarely comes from where its signalling does, so it gets a port of
+    its own."""
+    return MediaOrder(
+        call_id=order.call_id,
+        leg_id=order.leg_id,
+        shape=order.shape,
+        near_signalling=False,
+        ipv6=ipv6,
+    )
 
 
 async def nobody_left(leg: Leg, dial: Dial, cause: Cause, detail: str, *, forks: int = 0) -> None:
