@@ -178,10 +178,9 @@ def segment_control(segment: int) -> bytes:
     return struct.pack("=QiiH6x", 18, _SOL_UDP, _UDP_SEGMENT, segment)
 
 
-def send_messages(fd: int, messages: NDArray[np.void], start: int, end: int) -> tuple[int, int]:
-    """One `sendmmsg` of the messages `start` to `end`: how many went, and, when not all did, the errno of the next."""
-    base = messages.ctypes.data + start * MESSAGE.itemsize
-    done = _sendmmsg(fd, base, min(_VLEN, end - start), _MSG_DONTWAIT)
+def send_messages(fd: int, address: int, count: int) -> tuple[int, int]:
+    """One `sendmmsg` of `count` messages at a memory address: how many went, and, when none did, the errno of the first."""
+    done = _sendmmsg(fd, address, min(_VLEN, count), _MSG_DONTWAIT)
     if done > 0:
         return done, 0
     return 0, ctypes.get_errno()
@@ -194,8 +193,9 @@ def send_batch(fd: int, messages: NDArray[np.void], start: int, end: int) -> tup
     unreachable host, skips the one message it belongs to.
     """
     row, sent = start, 0
+    base = messages.ctypes.data
     while row < end:
-        done, error = send_messages(fd, messages, row, end)
+        done, error = send_messages(fd, base + row * MESSAGE.itemsize, end - row)
         if not error:
             row += done
             sent += done

@@ -109,6 +109,9 @@ class Peer:
         self._outlet: Outlet | None = None
         self._path = IcePath(self._send_record, _RECORD_LIMIT)
         self._dtls = open_dtls(self._path, certificate, is_server=is_server)
+        # Asked for every packet, and aiortc makes a string of it each time.
+        self._is_open = False
+        self._dtls.on("statechange", self._note_state)
         self._handshake: asyncio.Task[None] | None = None
         self._keys: SrtpKeys | None = None
         self._early: list[bytes] = []
@@ -118,7 +121,10 @@ class Peer:
     @property
     def is_connected(self) -> bool:
         """Whether media can flow both ways."""
-        return self._keys is not None and not self._closed and self._dtls.state == "connected"
+        return self._is_open and self._keys is not None and not self._closed
+
+    def _note_state(self) -> None:
+        self._is_open = self._dtls.state == "connected"
 
     @property
     def has_failed(self) -> bool:

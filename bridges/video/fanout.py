@@ -108,10 +108,11 @@ class _Layout:
         self.overhead = HEADER - skipped
         base = slab.ctypes.data + skipped
         self.iov = np.zeros(ROWS, IOV)
+        self.address = int(self.iov.ctypes.data)
         self.iov["base"] = base + np.arange(ROWS) * VIDEO_STRIDE
         self.sizes = self.iov["size"]
         self.slots = slots_at(base, VIDEO_STRIDE, ROWS)
-        self.lengths: list[Any] = lengths_at(self.iov.ctypes.data + 8, IOV.itemsize, ROWS)
+        self.lengths: list[Any] = lengths_at(self.address + 8, IOV.itemsize, ROWS)
 
 
 class Fanout:
@@ -126,7 +127,10 @@ class Fanout:
         self._bare = _Layout(self._slab, HEADER - RTP_HEADER)
         self._messages = np.zeros(ROWS, MESSAGE)
         self._messages["name_size"] = ADDRESS_SIZE
+        self._messages_at = int(self._messages.ctypes.data)
+        self._names = self._messages["name"]
         self._control = np.zeros((ROWS, SEGMENT_CONTROL_SIZE), np.uint8)
+        self._control_at = int(self._control.ctypes.data)
         self._unsegmented: set[int] = set()
         """Sockets whose device takes no segmentation."""
 
@@ -143,12 +147,13 @@ class Fanout:
             (lengths + cohort.tag).tolist(), segment=cohort.fd not in self._unsegmented
         )
         heads = load.markers | np.uint32(0x90000000 if cohort.extends else 0x80000000)
-        step = max(1, ROWS // count)
+        step = min(max(1, ROWS // count), len(cohort.rows))
+        self._lay_out(layout, plan, count, step)
         for begin in range(0, len(cohort.rows), step):
             views = slice(begin, min(begin + step, len(cohort.rows)))
             self._write(cohort, views, load, layout, lengths, heads, now)
             if self._seal(cohort, views, layout, count):
-                self._send(cohort, views, layout, plan, count)
+                self._send(cohort, views, len(plan.segments))
         rows = cohort.rows
         self._table.packets[rows] += count
         self._table.octets[rows] += int(load.sizes.sum())
@@ -248,28 +253,34 @@ class Fanout:
                 self._control[index] = np.frombuffer(segment_control(length), np.uint8)
         return _Plan(np.array(starts, np.uint64), np.array(counts, np.uint64), segments)
 
-    def _send(self, cohort: Cohort, views: slice, layout: _Layout, plan: _Plan, count: int) -> None:
-        across = views.stop - views.start
+    def _lay_out(self, layout: _Layout, plan: _Plan, count: int, across: int) -> None:
+        """Prepare the messages of a chunk of so many views, all but where they go: the same for every chunk."""
         each = len(plan.segments)
-        total = across * each
-        messages = self._messages[:total]
-        grid = messages.reshape(across, each)
-        grid["name"] = self._table.names[cohort.rows[views], None]
+        grid = self._messages[: across * each].reshape(across, each)
         firsts = np.arange(0, across * count, count, dtype=np.uint64)[:, None] + plan.starts
-        grid["iov"] = firsts * IOV.itemsize + layout.iov.ctypes.data
+        grid["iov"] = firsts * IOV.itemsize + layout.address
         grid["iov_count"] = plan.counts
         segmented = np.array(plan.segments) > 0
-        grid["control"] = self._control.ctypes.data + np.arange(each) * SEGMENT_CONTROL_SIZE
+        grid["control"] = self._control_at + np.arange(each) * SEGMENT_CONTROL_SIZE
         grid["control_size"] = np.where(segmented, SEGMENT_CONTROL_SIZE, 0)
-        self._send_all(cohort, views, messages, np.arange(total) // each)
 
-    def _send_all(
-        self, cohort: Cohort, views: slice, messages: NDArray[np.void], owners: NDArray[np.intp]
+    def _send(self, cohort: Cohort, views: slice, each: int) -> None:
+        across = views.stop - views.start
+        total = across * each
+        names = self._table.names[cohort.rows[views]]
+        self._names[:total].reshape(across, each)[:] = names[:, None]
+        done, _ = send_messages(cohort.fd, self._messages_at, total)
+        if done < total:
+            owners = cohort.rows[views][np.arange(total) // each]
+            self._send_on(cohort.fd, self._messages[:total], done, owners)
+
+    def _send_on(
+        self, fd: int, messages: NDArray[np.void], row: int, owners: NDArray[np.intp]
     ) -> None:
-        """Every message, or as many as the socket takes; `owners` are the views of the chunk they go to."""
-        row, total = 0, len(messages)
+        """The messages from `row` on, or as many as the socket takes; `owners` are the views they go to."""
+        address, total = int(messages.ctypes.data), len(messages)
         while row < total:
-            done, error = send_messages(cohort.fd, messages, row, total)
+            done, error = send_messages(fd, address + row * MESSAGE.itemsize, total - row)
             if not error:
                 row += done
                 continue
@@ -278,13 +289,13 @@ class Fanout:
                 # What is left is lost for these views, and asked for again by those that miss it.
                 left = messages["iov_count"][row:].astype(np.int64)
                 self._counts.unsent += int(left.sum())
-                np.add.at(self._table.unsent, cohort.rows[views][owners[row:]], left)
+                np.add.at(self._table.unsent, owners[row:], left)
                 return
             if error in _NOT_SEGMENTED and packets > 1:
                 if error == errno.EIO:
-                    self._unsegmented.add(cohort.fd)
+                    self._unsegmented.add(fd)
                 self._counts.unsegmented += 1
-                self._send_apart(cohort.fd, messages[row])
+                self._send_apart(fd, messages[row], owners[row])
             else:
                 self._counts.unsent += packets
             row += 1
@@ -298,14 +309,15 @@ class Fanout:
         count: int,
     ) -> None:
         """Only those packets of the chunk, a message each."""
-        messages = self._messages[: len(sealed)]
-        messages["name"] = self._table.names[cohort.rows[views][sealed // count]]
-        messages["iov"] = layout.iov.ctypes.data + sealed * IOV.itemsize
+        owners = cohort.rows[views][sealed // count]
+        messages = np.zeros(len(sealed), MESSAGE)
+        messages["name"] = self._table.names[owners]
+        messages["name_size"] = ADDRESS_SIZE
+        messages["iov"] = layout.address + sealed * IOV.itemsize
         messages["iov_count"] = 1
-        messages["control_size"] = 0
-        self._send_all(cohort, views, messages, sealed // count)
+        self._send_on(cohort.fd, messages, 0, owners)
 
-    def _send_apart(self, fd: int, message: np.void) -> None:
+    def _send_apart(self, fd: int, message: np.void, owner: np.intp) -> None:
         """The packets of a message one by one: its path is narrower than they are, or takes no segmentation."""
         count = int(message["iov_count"])
         apart = np.zeros(count, MESSAGE)
@@ -313,10 +325,4 @@ class Fanout:
             apart[name] = message[name]
         apart["iov"] = int(message["iov"]) + np.arange(count) * IOV.itemsize
         apart["iov_count"] = 1
-        row = 0
-        while row < count:
-            done, error = send_messages(fd, apart, row, count)
-            if error:
-                self._counts.unsent += 1
-                row += 1
-            row += done
+        self._send_on(fd, apart, 0, np.full(count, owner))

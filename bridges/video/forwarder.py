@@ -28,7 +28,7 @@ from commhub.domain.errors import ConflictError
 from commhub.kit.clock import Clock
 from commhub.ports.video import SPEAKER, Layer, SourceMeter, ViewMeter
 
-_LOOK_EVERY_S = 0.2
+_LOOK_EVERY_S = 0.25
 """How often a view's path, layer and address are looked at."""
 _DECIDE_EVERY_S = 0.2
 _MANY_VIEWS = 24
@@ -280,7 +280,10 @@ class Forwarder:
             return
         if source.codec not in view.stream.types:
             return
-        if view.source_id != source.source_id:
+        if view.source_id == source.source_id:
+            if view.track is not None and view.target is None and len(source.audiences) == 1:
+                return
+        else:
             self._leave(view)
             view.forget()
             view.source_id, view.codec = source.source_id, source.codec

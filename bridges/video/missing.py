@@ -1,6 +1,6 @@
 """What is missing of a layer, and when to ask for it again (RFC 4585 §6.2.1): at once would ask for what is only late."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 _PATIENCE_S = 0.012
 """How long a packet may be late before it is asked for."""
@@ -25,8 +25,10 @@ class Missing:
     def clear(self) -> None:
         self._wanted.clear()
 
-    def arrived(self, extended: int) -> None:
-        self._wanted.pop(extended, None)
+    def arrived(self, extended: Iterable[int]) -> None:
+        if self._wanted:
+            for one in extended:
+                self._wanted.pop(one, None)
 
     def noticed(
         self, before: int, highest: int, is_there: Callable[[int], bool], now: float

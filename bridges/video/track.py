@@ -4,8 +4,9 @@ Nothing here knows views. A stream that begins its numbers anew (another SSRC, a
 a new origin, and every view waits for its next key frame.
 """
 
+import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 import numpy as np
@@ -22,6 +23,7 @@ from bridges.video.missing import Missing
 from bridges.video.reception import Reception
 from commhub.ports.video import Layer
 
+_HEAD = struct.Struct("!BBHI")
 _FAR_BEHIND_LIMIT = 16
 """Packets in a row behind the cache before the stream is taken for a new one (RFC 3550 A.1 asks for two)."""
 _origins = count(1)
@@ -79,7 +81,7 @@ class Track:
         """What comes now is another stream, though of the same layer."""
         self._intake = Intake(next(_origins))
         self._reader = NumberReader()
-        self.cache.extended[:] = -1
+        self.cache.clear()
         self.missing.clear()
         self.reception = Reception()
         self.pending.clear()
@@ -90,30 +92,30 @@ class Track:
 
     def take(self, batch: RtpBatch, now: float, *, repaired: bool = False) -> None:
         """Packets of the layer's stream in the order they came; `repaired`: they came as RTX (RFC 4588)."""
-        before = self.highest
-        sequences: list[int] = []
-        timestamps: list[int] = []
-        slots: list[int] = []
-        numbers: list[Number] = []
-        key_at: int | None = None
+        taken = _Taken()
+        highest, origin = self.highest, self.origin
         for sequence, timestamp, marker, payload in _packets(batch, self._counts, repaired):
-            extended = self._place(sequence, max(self.highest, before))
+            extended = self._place(sequence, highest)
             if extended is None:
+                if self.origin != origin:
+                    taken, highest, origin = _Taken(), -1, self.origin
                 continue
-            before = max(before, extended)
-            picture, number = self._inspect(payload.data) if len(payload) else (None, UNNUMBERED)
-            number = self._reader.extend(number)
-            slot = self.cache.put(extended, payload, timestamp, marker=marker, number=number)
-            if picture is not None and self._begins_key(picture, timestamp, extended):
-                key_at, self.key_seen_at = self._picture_first, now
-            sequences.append(sequence)
-            timestamps.append(timestamp)
-            slots.append(slot)
-            numbers.append(number)
-            self.octets += len(payload)
-            self.missing.arrived(extended)
-        if slots:
-            self._make_portions(sequences, timestamps, slots, numbers, key_at, now, repaired)
+            highest = max(highest, extended)
+            size = len(payload)
+            number = UNNUMBERED
+            if size:
+                picture, number = self._inspect(payload.data)
+                if self._begins_key(picture, timestamp, extended):
+                    taken.key_at, self.key_seen_at = self.key_at, now
+                number = self._reader.extend(number)
+            taken.slots.append(self.cache.put(extended, payload, number))
+            taken.extended.append(extended)
+            taken.timestamps.append(timestamp)
+            taken.sizes.append(size)
+            taken.markers.append(marker)
+            taken.numbers.append(number)
+        if taken.slots:
+            self._make_portions(taken, now, repaired=repaired)
 
     def _place(self, sequence: int, highest: int) -> int | None:
         """The extended number of a packet that is wanted."""
@@ -135,10 +137,15 @@ class Track:
     def _begins_key(self, picture: Picture, timestamp: int, extended: int) -> bool:
         """Follow where pictures begin; True when this packet shows that a key frame does."""
         if timestamp != self._picture_timestamp:
-            if not picture.start:
+            if not picture.start or extended < self._picture_first:
                 return False
             self._picture_timestamp, self._picture_first = timestamp, extended
             self.frames += 1
+        elif picture.start and extended < self._picture_first:
+            # Its first packet came late.
+            if self.key_at == self._picture_first:
+                self.key_at = extended
+            self._picture_first = extended
         if picture.width:
             self.width, self.height = picture.width, picture.height
         if not picture.key or self.key_at == self._picture_first:
@@ -146,21 +153,17 @@ class Track:
         self.key_at = self._picture_first
         return True
 
-    def _make_portions(
-        self,
-        sequences: list[int],
-        timestamps: list[int],
-        slots: list[int],
-        numbers: list[Number],
-        key_at: int | None,
-        now: float,
-        repaired: bool,
-    ) -> None:
+    def _make_portions(self, taken: "_Taken", now: float, *, repaired: bool) -> None:
         was_highest = self.highest
+        slots = np.array(taken.slots, np.intp)
+        timestamps = np.array(taken.timestamps, np.uint32)
+        self.cache.describe(slots, taken.extended, taken.sizes, timestamps, taken.markers)
+        self.octets += sum(taken.sizes)
+        self.missing.arrived(taken.extended)
         runs = self._intake.take(
-            np.array(sequences, np.uint16),
-            np.array(timestamps, np.uint32),
-            Numbers.of(numbers) if self.numbered else None,
+            (np.array(taken.extended, np.int64) & 0xFFFF).astype(np.uint16),
+            timestamps,
+            Numbers.of(taken.numbers) if self.numbered else None,
         )
         if repaired:
             self._counts.recovered += len(slots)
@@ -169,35 +172,51 @@ class Track:
             self.reception.take(len(slots), self.highest, runs[-1].newest, now)
         if was_highest >= 0:
             self.missing.noticed(was_highest, self.highest, self.cache.holds, now)
-        index = np.array(slots, np.intp)
-        at = 0
+        key_at, at = taken.key_at, 0
         for run in runs:
             end = at + len(run.sequences)
             begins = key_at if key_at is not None and run.first <= key_at <= run.last else None
-            self.pending.append(Portion(run, index[at:end], begins))
+            self.pending.append(Portion(run, slots[at:end], begins))
             at = end
+
+
+@dataclass(slots=True)
+class _Taken:
+    """The wanted packets of a batch, an entry each."""
+
+    slots: list[int] = field(default_factory=list)
+    extended: list[int] = field(default_factory=list)
+    timestamps: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    markers: list[bool] = field(default_factory=list)
+    numbers: list[Number] = field(default_factory=list)
+    key_at: int | None = None
 
 
 def _packets(
     batch: RtpBatch, counts: VideoCounts, repaired: bool
 ) -> Iterator[tuple[int, int, bool, NDArray[np.uint8]]]:
     """Sequence number, timestamp, marker and payload of each; RTX as what it repairs."""
-    for row, size in zip(batch.rows.tolist(), batch.sizes.tolist(), strict=True):
-        packet = batch.data[row]
-        head = packet[:16].tobytes()
-        start = 12 + 4 * (head[0] & 0x0F)
-        if head[0] & 0x10 and start + 4 <= size:
-            start += 4 + 4 * (int(packet[start + 2]) << 8 | int(packet[start + 3]))
-        end = size - (int(packet[size - 1]) if head[0] & 0x20 else 0)
-        sequence = head[2] << 8 | head[3]
+    data = batch.data
+    heads = data[batch.rows, :12].tobytes()
+    for index, (row, size) in enumerate(
+        zip(batch.rows.tolist(), batch.sizes.tolist(), strict=True)
+    ):
+        first, second, sequence, timestamp = _HEAD.unpack_from(heads, 12 * index)
+        start, end = 12, size
+        if first & 0x3F:
+            start += 4 * (first & 0x0F)
+            if first & 0x10 and start + 4 <= size:
+                start += 4 + 4 * (int(data[row, start + 2]) << 8 | int(data[row, start + 3]))
+            if first & 0x20:
+                end -= int(data[row, size - 1])
         if repaired:
             # A probe repairs nothing: RTX without an original.
             if end - start <= 2:
                 continue
-            sequence = int(packet[start]) << 8 | int(packet[start + 1])
+            sequence = int(data[row, start]) << 8 | int(data[row, start + 1])
             start += 2
-        if start > size or end < start or end - start > LONGEST_PAYLOAD:
+        if not 0 <= end - start <= LONGEST_PAYLOAD:
             counts.shapeless += 1
             continue
-        timestamp = int.from_bytes(head[4:8], "big")
-        yield sequence, timestamp, bool(head[1] & 0x80), packet[start:end]
+        yield sequence, timestamp, second >= 0x80, data[row, start:end]
