@@ -7,14 +7,12 @@ bounded number of tasks for requests that open something), so that the loop turn
 import asyncio
 from collections import OrderedDict
 from collections.abc import Coroutine
-from dataclasses import replace
 from types import TracebackType
 
 import structlog
 
-from commhub.domain.call import Cause, Direction
+from commhub.domain.call import Cause
 from commhub.kit.clock import Clock
-from commhub.kit.ids import new_id
 from commhub.kit.supervise import run_forever
 from commhub.ports.inward import CallsIn, PresenceIn
 from commhub.ports.media import MediaEngine, RtpAddress
@@ -26,34 +24,24 @@ from gateways.sip.core import NOTHING_MORE, Core, Inward, Routes
 from gateways.sip.digest import Authenticator
 from gateways.sip.doorman import Doorman
 from gateways.sip.entrance import Entrance
-from gateways.sip.errors import MalformedError
 from gateways.sip.gate import Gate
+from gateways.sip.inbound import Inbound, Takers
 from gateways.sip.lamps import Lamps, LitTransfers
 from gateways.sip.ledger import Chapter, Page, UnreadablePageError
 from gateways.sip.legs import (
-    Acknowledged,
     Answer,
-    Asked,
-    Cancelled,
     HangUp,
-    LateAnswer,
     Leg,
     Probe,
     Readdressed,
     Stage,
 )
-from gateways.sip.message import (
-    Request,
-    Response,
-)
-from gateways.sip.methods import answer_plainly, judge, refuse
 from gateways.sip.origins import Proxies
 from gateways.sip.registrar import Registrar
-from gateways.sip.replaces import find_replaced
 from gateways.sip.resume import Outward, stage_of
 from gateways.sip.shedding import Shedding
 from gateways.sip.texts import TextIntake
-from gateways.sip.transactions import ServerTransaction, State, TransactionLayer
+from gateways.sip.transactions import TransactionLayer
 from gateways.sip.transport import Hop
 from gateways.sip.trunks.arrival import Arrivals
 from gateways.sip.trunks.dialling import Choosing, Dial, Otherwise
@@ -61,7 +49,7 @@ from gateways.sip.trunks.lines import Lines
 from gateways.sip.trunks.numbers import Route
 from gateways.sip.trunks.toll import Alarm, unheard
 from gateways.sip.uac import Placing
-from gateways.sip.uas import Offered, Reception
+from gateways.sip.uas import Reception
 from gateways.sip.urgency import Urgency
 from gateways.sip.watchers import Watchers
 from gateways.sip.wheel import TimerWheel
@@ -96,15 +84,15 @@ class SipGateway:
         self._lamps = Lamps(calls)
         self._core = Core(config, store, media, self._lamps, clock)
         self._proxies = Proxies(config.proxies)
-        self._urgency = urgency = Urgency(clock, more.is_urgent)
+        urgency = Urgency(clock, more.is_urgent)
         self._gate = Gate(clock, config.rates, self._is_known, urgency)
         self._authenticator = authenticator = Authenticator(
             config, store, clock, self._gate.prove, urgency.dials
         )
-        self._doorman = Doorman(authenticator, self._is_peer)
+        doorman = Doorman(authenticator, self._is_peer)
         shedding = Shedding(
             clock,
-            self._doorman,
+            doorman,
             is_behind=lambda: more.is_behind() or self._core.opening >= config.max_opening,
             is_urgent=urgency.dials,
             # Whoever was challenged has first claim, but not to a place that makes everybody wait too long.
@@ -114,32 +102,39 @@ class SipGateway:
             ),
         )
         self._registrar = Registrar(self._core, store, presence, clock, authenticator)
-        self._reception = Reception(self._core, authenticator)
+        reception = Reception(self._core, authenticator)
         self._watchers = Watchers(
-            self._core, store, self._doorman, self._registrar, self._lamps, self._spawn
+            self._core, store, doorman, self._registrar, self._lamps, self._spawn
         )
         if more.transfers is not None:
             self._core.transfers = LitTransfers(more.transfers, self._lamps)
         self._core.digits = more.digits
         if more.reports is not None:
-            self._core.texts = TextIntake(self._core, self._reception, more.reports, clock)
+            self._core.texts = TextIntake(self._core, reception, more.reports, clock)
         self.lines = Lines(self._core, config.trunks, clock, alarm)
         """The trunks, by name."""
         self.heir: Otherwise | None = None
         """Takes on the calls of a former process that no line could carry, where they were to be taken on."""
         self._alarm = alarm
-        self._arrivals = Arrivals(self._core, self.lines, alarm)
         self._entrance = entrance = Entrance(
-            self._core, self._gate, self._doorman, shedding, urgency, clock
+            self._core, self._gate, doorman, shedding, urgency, clock
         )
         self._transport = Wires(config, entrance.receive, entrance.unreadable, entrance.lost)
         self._routes: Routes[Leg] = Routes()
         self._legs: dict[str, Leg] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
-        self._pending = 0
         self._quiet = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
+        takers = Takers(
+            doorman=doorman,
+            urgency=urgency,
+            registrar=self._registrar,
+            watchers=self._watchers,
+            reception=reception,
+            arrivals=Arrivals(self._core, self.lines, alarm),
+        )
+        self._inbound = Inbound(self._core, self._routes, takers, self, self._spawn)
 
     @property
     def port(self) -> int:
@@ -156,6 +151,11 @@ class SipGateway:
         """How many legs this edge carries now, ringing and leaving ones too."""
         return len(self._legs)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for another leg."""
+        return len(self._legs) >= self._config.max_legs
+
     def errors_of(self, host: str) -> int:
         """How many malformed messages came from an address."""
         return self._entrance.errors_of(host)
@@ -169,7 +169,7 @@ class SipGateway:
             self._wheel,
             self._config.timers,
             self._transport.send,
-            self,
+            self._inbound,
         )
         self._core.listen(layer, self._transport)
         await self._tasks.__aenter__()
@@ -249,12 +249,13 @@ class SipGateway:
                 leg.know(page.dialog)
             if page.seat is not None:
                 leg.sit(page.seat, self.lines.find(page.seat.line))
-            self._launch(leg, stage_of(leg, page, outward))
+            self.launch(leg, stage_of(leg, page, outward))
         if self._legs:
             log.info("sip_dialogs_resumed", legs=len(self._legs))
         self._entrance.is_open = True
 
-    def _launch(self, leg: Leg, stage: Stage) -> None:
+    def launch(self, leg: Leg, stage: Stage) -> None:
+        """Have a leg live, from this stage on."""
         self._legs[leg.id] = leg
         self._spawn(self._run(leg, stage), f"sip-leg-{leg.id}")
 
@@ -280,7 +281,7 @@ class SipGateway:
 
         if (leg := await self._admit(order)) is not None:
             self._lamps.placed(order)
-            self._launch(leg, Placing(leg, order, self._registrar))
+            self.launch(leg, Placing(leg, order, self._registrar))
 
     async def dial(self, order: LegOrder, route: Route, otherwise: Otherwise | None = None) -> None:
         """Begin to ring a number outside, over the lines of its route; `otherwise` takes the order on when none of
@@ -298,13 +299,13 @@ class SipGateway:
         except BaseException:
             del self._legs[leg.id]
             raise
-        self._launch(leg, Choosing(leg, dial))
+        self.launch(leg, Choosing(leg, dial))
 
     async def _admit(self, order: LegOrder, *, whatever: bool = False) -> Leg | None:
         """The leg, known from now on; None for one that is known already, or finds no room."""
         if order.leg_id in self._legs or order.leg_id in self._ended:
             return None
-        if len(self._legs) >= self._config.max_legs and not whatever:
+        if self.is_full and not whatever:
             metrics.OVERLOADED.inc()
             await self._core.tell_ended(order.leg_id, Cause.FAILED, "the SIP gateway is full")
             return None
@@ -336,128 +337,3 @@ class SipGateway:
     def _is_peer(self, source: Hop) -> bool:
         """Whether that far end is known by its address alone; phones are not."""
         return self.lines.of_source(source) is not None
-
-    # --- gateways.sip.transactions.ServerUser ----------------------------------------------------------------
-
-    def request_received(self, transaction: ServerTransaction) -> None:
-        request = transaction.request
-        if refusal := judge(request):
-            refuse(self._core, transaction, *refusal)
-        elif request.recipient.tag and request.method != "REGISTER":
-            self._in_dialog(transaction)
-        elif request.method in ("INVITE", "REGISTER", "SUBSCRIBE") or (
-            request.method == "MESSAGE" and self._core.texts is not None
-        ):
-            self._open_something(transaction)
-        elif request.method in ("BYE", "UPDATE", "INFO", "PRACK", "NOTIFY"):
-            transaction.refuse(481)
-        elif request.method == "REFER":
-            # Who has no call has nothing to hand on; a call is placed by an INVITE or at the desk.
-            refuse(self._core, transaction, 403, {})
-        else:
-            answer_plainly(self._core, transaction)
-
-    def _in_dialog(self, transaction: ServerTransaction) -> None:
-        leg = self._routes.find(transaction.request)
-        if transaction.request.method == "SUBSCRIBE":
-            self._open_something(transaction)
-        elif leg is None:
-            metrics.STRAYS.labels("request").inc()
-            transaction.refuse(481)
-        else:
-            leg.post(Asked(transaction))
-
-    def _open_something(self, transaction: ServerTransaction) -> None:
-        is_call = transaction.request.method == "INVITE"
-        # A storm of registrations must not be told from a call by luck.
-        room = self._config.max_pending + (self._config.max_pending_calls if is_call else 0)
-        is_full = self._pending >= room or (is_call and len(self._legs) >= self._config.max_legs)
-        if is_full and not self._urgency.dials(transaction.request):
-            metrics.OVERLOADED.inc()
-            refuse(self._core, transaction, 503, {"Retry-After": "5"})
-            return
-        self._pending += 1
-        self._spawn(self._bounded(transaction, self._work_of(transaction)), "sip-request")
-
-    def _work_of(self, transaction: ServerTransaction) -> Coroutine[None, None, None]:
-        if transaction.request.method == "INVITE":
-            return self._take_call(transaction)
-        if self._core.texts is not None and transaction.request.method == "MESSAGE":
-            return self._core.texts.receive(transaction)
-        if transaction.request.method == "SUBSCRIBE":
-            return self._watchers.receive(transaction)
-        return self._registrar.register(transaction)
-
-    async def _bounded(
-        self, transaction: ServerTransaction, work: Coroutine[None, None, None]
-    ) -> None:
-        try:
-            await work
-        except Exception:
-            log.exception("sip_request_failed", method=transaction.request.method)
-            transaction.refuse(500, Retry_After="5")
-        finally:
-            self._pending -= 1
-
-    async def _take_call(self, transaction: ServerTransaction) -> None:
-        line = self._arrivals.line_of(transaction)
-        self._core.opening += 1
-        try:
-            if line is not None:
-                admitted = await self._arrivals.admit(transaction, line)
-            else:
-                admitted = await self._reception.admit(transaction)
-        finally:
-            self._core.opening -= 1
-        if admitted is None or transaction.state is not State.PROCEEDING:
-            return
-        if admitted.line is None:
-            # The trunk's side knows no tags of ours and may not take over a call.
-            try:
-                replaced = find_replaced(self._routes, transaction.request)
-            except MalformedError as error:
-                transaction.refuse(error.status)
-                return
-            admitted = replace(admitted, replaced=replaced)
-        leg = Leg(self._core, self._routes, new_id())
-        leg.know(admitted.dialog)
-        if admitted.line is not None:
-            leg.take(admitted.line, Direction.INBOUND)
-        self._launch(leg, Offered(leg, transaction, admitted))
-
-    def _leg_of(self, transaction: ServerTransaction) -> Leg | None:
-        """The leg that a caller's INVITE became."""
-        request = transaction.request
-        return self._routes.get((request.call_id, transaction.to_tag, request.sender.tag))
-
-    def cancelled(self, transaction: ServerTransaction) -> None:
-        leg = self._leg_of(transaction)
-        if leg is None:
-            transaction.refuse(487)
-        else:
-            leg.post(Cancelled())
-
-    def ack_received(
-        self, request: Request, source: Hop, transaction: ServerTransaction | None
-    ) -> None:
-        leg = self._routes.find(request)
-        if leg is None and transaction is not None:
-            # A phone that gets the To tag of its ACK wrong, but repeats the branch of its INVITE.
-            leg = self._leg_of(transaction)
-        if leg is None and self._doorman.is_ack_of_challenge(request):
-            return
-        if leg is None:
-            metrics.STRAYS.labels("ack").inc()
-        else:
-            leg.post(Acknowledged(request))
-
-    def answer_unacknowledged(self, transaction: ServerTransaction) -> None:
-        log.info("sip_answer_unacknowledged", method=transaction.request.method)
-
-    def stray_response(self, response: Response, source: Hop) -> None:
-        key = (response.call_id, response.sender.tag, response.recipient.tag)
-        leg = self._routes.get(key)
-        if leg is None:
-            metrics.STRAYS.labels("response").inc()
-        else:
-            leg.post(LateAnswer(response, source))

@@ -16,7 +16,7 @@ from gateways.sip import sdp
 from gateways.sip.acknowledging import Acknowledging
 from gateways.sip.asides import Asides
 from gateways.sip.core import respond_ok
-from gateways.sip.errors import MalformedError, SdpError, TransactionError
+from gateways.sip.errors import TransactionError
 from gateways.sip.farewell import GivenUp
 from gateways.sip.keeper import NO_ACK, AnswerKeeper
 from gateways.sip.leaving import Leaving
@@ -34,14 +34,13 @@ from gateways.sip.legs import (
     Responded,
     Unanswered,
 )
-from gateways.sip.message import Request
-from gateways.sip.methods import refuse_description, refuse_interval
 from gateways.sip.proof import Proof
 from gateways.sip.referrals import Referrals
 from gateways.sip.refreshing import REFRESH, SESSION_OVER, Refreshing
+from gateways.sip.reinvites import Reinvites
 from gateways.sip.renewal import RENEW, Renewal
-from gateways.sip.sessions import Again, TooShortError, agree, agreed
-from gateways.sip.talk import Talk, answer_200, say_bye, tell_state
+from gateways.sip.sessions import Again, agreed
+from gateways.sip.talk import Talk, say_bye, tell_state
 from gateways.sip.transactions import ClientTransaction, ServerTransaction
 from gateways.sip.trunks.credentials import credentials_of
 
@@ -68,8 +67,7 @@ class Talking:
         self._referrals = Referrals(self)
         self._forks = GivenUp(self._core, lambda: None)
         self._accepted = accepted
-        self._keeper = keeper
-        self._offered_in_200 = False
+        self._reinvites = Reinvites(self, keeper)
         self._ack = Acknowledging(leg)
         self._renewal = Renewal(leg)
         self._proof = Proof(leg)
@@ -82,6 +80,16 @@ class Talking:
     def talk(self) -> Talk:
         return self._talk
 
+    @property
+    def is_asking(self) -> bool:
+        return self._renewal.is_under_way
+
+    def change(self, talk: Talk) -> None:
+        self._talk = talk
+
+    def alive(self) -> None:
+        self._refreshing.start()
+
     async def begin(self) -> None:
         self._leg.settle(self._talk.dialog)
         self._leg.is_confirmed, self._leg.is_early = True, False
@@ -91,7 +99,7 @@ class Talking:
         # The row before the ACK: once that is out the phone holds a dialog that a new process must know.
         try:
             await self._core.media.connect(self._leg.id, self._accepted.remote)
-            row = await self._leg.writing(self._page())
+            row = await self._leg.writing(self.page())
             on_record = await tell_state(self._leg, self._accepted, also=row)
             await self._ack.send(self._talk.dialog)
         except InvalidError as error:
@@ -108,7 +116,7 @@ class Talking:
 
     async def _turn_away(self, cause: Cause, detail: str) -> None:
         """Nobody can talk with a phone that has answered: its 200 wants an ACK all the same (§13.2.2.4)."""
-        await self._write()
+        await self.write()
         try:
             await self._ack.send(self._talk.dialog)
         except TransactionError as error:
@@ -119,7 +127,8 @@ class Talking:
         if isinstance(event, Asked):
             await self._asked(event.transaction)
         elif isinstance(event, Acknowledged):
-            await self._acknowledged(event.request.body)
+            await self._reinvites.acknowledged(event.request.body)
+            await self._renew()
         elif isinstance(event, HangUp):
             await self.hang_up(event.cause, None, told=event.told)
         elif isinstance(event, Readdressed):
@@ -159,7 +168,7 @@ class Talking:
             return False
         dialog, request = again
         self._talk = replace(self._talk, dialog=dialog)
-        await self._write()
+        await self.write()
         try:
             now = await self._core.send_request(request, dialog.hop, self._leg)
         except TransactionError:
@@ -171,7 +180,7 @@ class Talking:
 
     async def _expired(self, what: str) -> None:
         if what == NO_ACK:
-            self._stop_keeping()
+            self._reinvites.stop()
             await self.hang_up(Cause.FAILED, "the phone never acknowledged our answer")
         elif what == RENEW:
             await self._renew()
@@ -197,7 +206,7 @@ class Talking:
         elif request.method == "BYE":
             await self._end_by_peer(transaction)
         elif request.method in ("INVITE", "UPDATE"):
-            await self._reinvited(transaction)
+            await self._reinvites.asked(transaction)
         elif request.method == "REFER":
             await self._referrals.asked_for(transaction)
         else:
@@ -211,102 +220,6 @@ class Talking:
         respond_ok(self._core, transaction)
         self._leg.finish()
 
-    async def _reinvited(self, transaction: ServerTransaction) -> None:
-        """A re-INVITE (§14.2) or UPDATE (RFC 3311 §5.2): another description, another target, a refreshed timer."""
-        request = transaction.request
-        if busy := self._busy_for(request):
-            transaction.refuse(busy, **({"Retry_After": "1"} if busy == 500 else {}))
-            return
-        try:
-            dialog = self._talk.dialog.heard(request, transaction.source)
-            session = agree(request, self._core.config, self._talk.session)
-        except TooShortError as error:
-            refuse_interval(self._core, transaction, error.min_s)
-            return
-        except MalformedError as error:
-            transaction.refuse(error.status)
-            return
-        talk = replace(self._talk, dialog=dialog, session=session)
-        if request.body:
-            await self._redescribed(transaction, replace(talk, local=talk.local.next()))
-        elif request.method == "INVITE":
-            await self._offer_again(transaction, replace(talk, local=talk.local.next()))
-        else:
-            self._talk = talk
-            await self._accept(transaction, b"")
-
-    def _busy_for(self, request: Request) -> int | None:
-        """Why a description cannot be agreed on just now: an INVITE of theirs without ACK (500, §14.2), an offer of
-        ours without answer (491: both will ask again, one of them first)."""
-        if request.method == "INVITE" and self._keeper is not None:
-            return 500
-        if not request.body and request.method == "UPDATE":
-            return None
-        waiting = self._keeper is not None and (self._offered_in_200 or not self._talk.remote_sdp)
-        return 491 if self._renewal.is_under_way or waiting else None
-
-    async def _redescribed(self, transaction: ServerTransaction, talk: Talk) -> None:
-        request = transaction.request
-        try:
-            agreement = sdp.answer(
-                request.body,
-                self._leg.terms,
-                talk.address,
-                talk.local,
-                talk.local_sdp,
-            )
-            await self._core.media.connect(self._leg.id, agreement.remote)
-        except (SdpError, InvalidError) as error:
-            refuse_description(self._core, transaction, error)
-            return
-        except UnavailableError:
-            transaction.refuse(500, Retry_After="5")
-            return
-        body = agreement.body or b""
-        self._talk = replace(talk, local_sdp=body, remote_sdp=request.body, held=agreement.held)
-        await self._accept(transaction, body)
-        await tell_state(self._leg, agreement)
-
-    async def _offer_again(self, transaction: ServerTransaction, talk: Talk) -> None:
-        """A re-INVITE without a body asks for our offer; the ACK brings their answer (§14.2)."""
-        body = sdp.offer(self._leg.terms, talk.address, talk.local, talk.local_sdp)
-        self._talk = replace(talk, local_sdp=body)
-        self._offered_in_200 = True
-        await self._accept(transaction, body)
-
-    async def _accept(self, transaction: ServerTransaction, body: bytes) -> None:
-        """Answer 200 with our description; to an INVITE again and again until the ACK (§13.3.1.4)."""
-        await self._write()
-        transaction.respond(answer_200(self._leg, transaction, body, self._talk.session))
-        if transaction.is_invite:
-            self._keeper = AnswerKeeper(self._leg, transaction)
-        self._refreshing.start()
-
-    async def _acknowledged(self, body: bytes) -> None:
-        if self._keeper is None:
-            return
-        self._stop_keeping()
-        first = self._talk.invite is not None
-        self._talk = replace(self._talk, invite=None)
-        if body and (self._offered_in_200 or first):
-            await self._answered_in_ack(body)
-        elif first:
-            # Without it a new process would send its 200 again, and the phone its ACK (§13.3.1.4).
-            self._leg.write_later(self._page())
-        await self._renew()
-
-    async def _answered_in_ack(self, body: bytes) -> None:
-        self._offered_in_200 = False
-        try:
-            agreement = sdp.accept(body, self._leg.terms, self._talk.local_sdp)
-            await self._core.media.connect(self._leg.id, agreement.remote)
-        except (SdpError, InvalidError, UnavailableError) as error:
-            await self.hang_up(Cause.NO_COMMON_CODEC, str(error))
-            return
-        self._talk = replace(self._talk, remote_sdp=body, held=agreement.held)
-        await self._write()
-        await tell_state(self._leg, agreement)
-
     # --- our wishes ------------------------------------------------------------------------------------------
 
     async def ask(
@@ -318,7 +231,7 @@ class Talking:
             request.headers.add(name, value)
         request.body = body
         self._talk = replace(self._talk, dialog=dialog)
-        await self._write()
+        await self.write()
         return await self._leg.send(request, dialog.hop)
 
     async def _probe(self) -> None:
@@ -329,7 +242,7 @@ class Talking:
 
     async def _refresh(self) -> None:
         """Refresh the session, unless something is being agreed on, which refreshes it as well."""
-        if self._keeper is not None or self._renewal.is_under_way:
+        if self._reinvites.waits or self._renewal.is_under_way:
             self._refreshing.later()
             return
         try:
@@ -351,7 +264,7 @@ class Talking:
             await self._ask_again(outcome)
         elif outcome is not None:
             self._talk = replace(self._talk, session=outcome)
-            await self._write()
+            await self.write()
             self._refreshing.start()
 
     async def _ask_again(self, wish: Again) -> None:
@@ -364,10 +277,10 @@ class Talking:
 
     async def _renew(self) -> None:
         """Ask the phone to send elsewhere, once nothing else is being agreed on."""
-        if self._keeper is not None or not self._renewal.is_due:
+        if self._reinvites.waits or not self._renewal.is_due:
             return
         self._talk = self._renewal.prepare(self._talk)
-        await self._write()
+        await self.write()
         try:
             await self._renewal.ask(self._talk)
         except TransactionError as error:
@@ -390,7 +303,7 @@ class Talking:
             session = agreed(event.response, self._core.config, talk.session)
             talk = replace(talk, session=session)
         self._talk = talk
-        await self._write()
+        await self.write()
         try:
             await self._ack.send(self._talk.dialog)
             await self._core.media.connect(self._leg.id, agreement.remote)
@@ -405,22 +318,17 @@ class Talking:
         """Say BYE. `told`: the core has ended the leg already."""
         self._refreshing.stop()
         self._referrals.stop()
-        leaving = Leaving(self._leg, self._talk, self._keeper, cause, detail, told=told)
+        leaving = Leaving(self._leg, self._talk, self._reinvites.keeper, cause, detail, told=told)
         await self._leg.become(leaving)
 
-    async def _write(self) -> None:
-        await self._leg.write(self._page())
+    async def write(self) -> None:
+        await self._leg.write(self.page())
 
-    def _page(self) -> Page:
+    def page(self) -> Page:
         chapter = Chapter.ANSWERED if self._talk.invite else Chapter.TALKING
         return self._talk.page(self._leg, chapter)
 
     def _stop(self) -> None:
-        self._stop_keeping()
+        self._reinvites.stop()
         self._refreshing.stop()
         self._referrals.stop()
-
-    def _stop_keeping(self) -> None:
-        if self._keeper is not None:
-            self._keeper.stop()
-            self._keeper = None

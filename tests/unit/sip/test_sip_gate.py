@@ -169,7 +169,7 @@ async def test_after_a_restart_registered_phones_are_no_strangers(wire):
 
 
 async def test_a_storm_of_registrations_leaves_room_for_calls(wire):
-    wire.gateway._pending = wire.gateway._config.max_pending
+    wire.gateway._inbound._pending = wire.gateway._config.max_pending
     headers = ["Contact: <sip:1001@192.0.2.10:5062>"]
 
     registered = await wire.authorized("REGISTER", headers=headers)

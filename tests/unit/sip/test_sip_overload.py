@@ -134,7 +134,7 @@ async def test_who_comes_when_too_many_hear_nothing_yet_is_turned_away(wire):
     assert b"503" in sent[-1][0].split(b"\r\n")[0]
     most *= 2
     gate.set()
-    await eventually(lambda: len(wire.calls.offers) == most)
+    await eventually(lambda: len(wire.calls.offers) == most and not wire.gateway._core.opening)
     assert (await wire.ask(invite(wire, call="later"))).status == 407
 
 
