@@ -34,11 +34,12 @@ from bridges.audio.resample import Downsampler, Upsampler
 from bridges.audio.rings import Rings, Units
 from bridges.audio.shaping import Shapes, check
 from bridges.audio.snapshot import Snapshot
-from bridges.audio.sockets import PortPool, UdpPair, key_of
+from bridges.audio.sockets import key_of
 from bridges.audio.sounds import SoundLibrary
 from bridges.audio.speakers import Streams
 from bridges.audio.taps import RecordTaps
 from bridges.audio.vault import Vault
+from bridges.transport.pairs import PortPool, UdpPair
 from commhub.domain.device import is_safe_id
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.ports.media import (

@@ -8,38 +8,10 @@ from numpy.typing import NDArray
 
 from bridges.audio.legs import NONE, LegTable
 from bridges.audio.sources import CROWDED, SharedSources
+from bridges.transport.probation import NEW_SOURCE, NEW_SSRC, Probation
 
-NEW_SOURCE = 3
-"""Packets in a row from an address that the SDP did not name, or from another port of the locked one."""
-NEW_SSRC = 2
-"""Packets in a row with another SSRC from the locked address."""
 MOVES_AFTER_TICKS = 10
 """So long the locked source must have been silent before its stream may go on from another port."""
-_MAX_CANDIDATES = 8
-
-
-class Probation:
-    """Candidates per row, each counted by itself, so that an attacker between the packets of the true one does
-    not hold it up; the oldest candidate makes room for a ninth."""
-
-    def __init__(self) -> None:
-        self._candidates: dict[int, dict[tuple[int, int], tuple[int, int]]] = {}
-
-    def passed(self, row: int, key: int, ssrc: int, sequence: int, needed: int) -> bool:
-        """Take a packet into account; True when it is the last one needed."""
-        candidates = self._candidates.setdefault(row, {})
-        expected, seen = candidates.pop((key, ssrc), (sequence, 0))
-        seen = seen + 1 if sequence == expected else 1
-        if seen >= needed:
-            self.forget(row)
-            return True
-        if len(candidates) >= _MAX_CANDIDATES:
-            del candidates[next(iter(candidates))]
-        candidates[key, ssrc] = ((sequence + 1) & 0xFFFF, seen)
-        return False
-
-    def forget(self, row: int) -> None:
-        self._candidates.pop(row, None)
 
 
 class Verdict(Enum):

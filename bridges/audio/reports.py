@@ -19,9 +19,9 @@ from bridges.audio.events import Output, PacketOut
 from bridges.audio.jitter import Jitter
 from bridges.audio.legs import NONE, LegTable
 from bridges.audio.rtp import MalformedPacketError
-from bridges.audio.sockets import UdpPair
 from bridges.audio.vault import Vault
 from bridges.transport.batch import ReceiveArena, source_address
+from bridges.transport.pairs import UdpPair
 
 LOOK_LIMIT = 64
 """Reports a tick from the shared port; a hundred thousand legs send as many."""

@@ -7,7 +7,7 @@ import pytest
 from fakes.rtp import EngineBench, Phone
 
 from bridges.audio.events import LegMeasured
-from bridges.audio.sockets import PortPool
+from bridges.transport.pairs import PortPool
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from commhub.ports.media import PLAIN, AudioFormat, MediaOrder
 
