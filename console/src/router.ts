@@ -28,6 +28,26 @@ export function makeRouter(): Router {
         component: () => import('./screens/devices/DevicesScreen.vue'),
         props: true,
       },
+      {
+        path: '/rooms',
+        name: 'rooms',
+        component: () => import('./screens/rooms/RoomsScreen.vue'),
+      },
+      {
+        path: '/rooms/:id',
+        name: 'room',
+        component: () => import('./screens/rooms/RoomScreen.vue'),
+        props: true,
+      },
+      {
+        path: '/meet/:id',
+        alias: '/join/:id',
+        name: 'guest',
+        component: () => import('./screens/rooms/GuestScreen.vue'),
+        props: true,
+        meta: { open: true },
+      },
+      { path: '/wall', name: 'wall', component: () => import('./screens/wall/WallScreen.vue') },
       { path: '/rules', name: 'rules', component: () => import('./screens/rules/RulesScreen.vue') },
       {
         path: '/:rest(.*)*',

@@ -60,7 +60,7 @@ describe('snapshot and deltas', () => {
     const before = JSON.stringify(live.state)
     const strange = [
       { put: '__proto__', id: 'x', value: 1 },
-      { del: 'rooms', id: 'x' },
+      { del: 'dragons', id: 'x' },
     ] as unknown as Op[]
     live.takeOps(strange)
     expect(JSON.stringify(live.state)).toBe(before)

@@ -3,7 +3,7 @@
  * without harm; what they changed comes back by the live socket, never from a guess of ours.
  */
 
-import createClient from 'openapi-fetch'
+import createClient, { type Client } from 'openapi-fetch'
 
 import { noteServerTime } from '@/live/time'
 
@@ -55,20 +55,26 @@ async function sendOnceMore(request: Request): Promise<Response> {
   }
 }
 
-export const api = createClient<paths>({ baseUrl: API, fetch: sendOnceMore })
+/** A client for whoever is signed in, or for the bearer of a token. */
+export function makeClient(token = ''): Client<paths> {
+  const headers = token === '' ? {} : { Authorization: `Bearer ${token}` }
+  const client = createClient<paths>({ baseUrl: API, fetch: sendOnceMore, headers })
+  client.use({
+    onRequest({ request }) {
+      if (request.method === 'POST' && !request.headers.has('Idempotency-Key')) {
+        request.headers.set('Idempotency-Key', newKey())
+      }
+      return request
+    },
+    onResponse({ response }) {
+      noteServerTime(response.headers.get('Date'))
+      return response
+    },
+  })
+  return client
+}
 
-api.use({
-  onRequest({ request }) {
-    if (request.method === 'POST' && !request.headers.has('Idempotency-Key')) {
-      request.headers.set('Idempotency-Key', newKey())
-    }
-    return request
-  },
-  onResponse({ response }) {
-    noteServerTime(response.headers.get('Date'))
-    return response
-  },
-})
+export const api = makeClient()
 
 interface Answer<T> {
   data?: T

@@ -38,6 +38,7 @@ import type {
   TimelineEntryView,
   UnitView,
 } from './types'
+import type { RoomPaths } from './room-paths'
 
 interface Headers {
   'Idempotency-Key'?: string
@@ -64,18 +65,20 @@ interface Bodied<Body> {
   requestBody: { content: { 'application/json': Body } }
 }
 
-type Read<Answer, Query = never, Path = never> = Parameters<Query, Path> &
+export type Read<Answer, Query = never, Path = never> = Parameters<Query, Path> &
   Responses<Answer> &
   Bodiless
-type Send<Body, Answer, Path = never> = Parameters<never, Path> & Responses<Answer> & Bodied<Body>
-type Drop<Path = never> = Parameters<never, Path> & Responses<null> & Bodiless
+export type Send<Body, Answer, Path = never> = Parameters<never, Path> &
+  Responses<Answer> &
+  Bodied<Body>
+export type Drop<Path = never> = Parameters<never, Path> & Responses<null> & Bodiless
 
-interface Cursor {
+export interface Cursor {
   cursor?: string
   limit?: number
 }
 
-interface Id {
+export interface Id {
   id: string
 }
 
@@ -84,7 +87,7 @@ interface LegPath {
   leg: string
 }
 
-export interface paths {
+export interface paths extends RoomPaths {
   '/accounts/session': {
     get: Read<PrincipalView>
     post: Send<SignIn, PrincipalView>

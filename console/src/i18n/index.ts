@@ -4,11 +4,13 @@ import { createI18n } from 'vue-i18n'
 
 import enDesk from './en/desk'
 import enPages from './en/pages'
+import enRooms from './en/rooms'
 import enTerms from './en/terms'
 import enTimeline from './en/timeline'
 import type { Messages } from './messages'
 import zhDesk from './zh-CN/desk'
 import zhPages from './zh-CN/pages'
+import zhRooms from './zh-CN/rooms'
 import zhTerms from './zh-CN/terms'
 import zhTimeline from './zh-CN/timeline'
 
@@ -16,8 +18,20 @@ export const LOCALES = ['zh-CN', 'en'] as const
 export type Locale = (typeof LOCALES)[number]
 export type Vocabulary = keyof Messages['terms']
 
-const zh: Messages = { terms: zhTerms, timeline: zhTimeline, desk: zhDesk, pages: zhPages }
-const en: Messages = { terms: enTerms, timeline: enTimeline, desk: enDesk, pages: enPages }
+const zh: Messages = {
+  terms: zhTerms,
+  timeline: zhTimeline,
+  desk: zhDesk,
+  pages: zhPages,
+  rooms: zhRooms,
+}
+const en: Messages = {
+  terms: enTerms,
+  timeline: enTimeline,
+  desk: enDesk,
+  pages: enPages,
+  rooms: enRooms,
+}
 
 export function makeI18n(locale: Locale) {
   return createI18n<[Messages], Locale, false>({

@@ -2,6 +2,7 @@
 
 import type desk from './zh-CN/desk'
 import type pages from './zh-CN/pages'
+import type rooms from './zh-CN/rooms'
 import type terms from './zh-CN/terms'
 import type timeline from './zh-CN/timeline'
 
@@ -12,4 +13,5 @@ export type Messages = Texts<{
   timeline: typeof timeline
   desk: typeof desk
   pages: typeof pages
+  rooms: typeof rooms
 }>

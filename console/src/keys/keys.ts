@@ -13,6 +13,11 @@ export type KeyAction =
   | 'previous'
   | 'open'
   | 'newReport'
+  | 'meetingSound'
+  | 'meetingCamera'
+  | 'meetingHand'
+  | 'meetingLayout'
+  | 'fullScreen'
   | 'close'
 
 export const BINDINGS: Record<KeyAction, string> = {
@@ -26,6 +31,11 @@ export const BINDINGS: Record<KeyAction, string> = {
   previous: 'K',
   open: 'O',
   newReport: 'N',
+  meetingSound: 'D',
+  meetingCamera: 'E',
+  meetingHand: 'H',
+  meetingLayout: 'V',
+  fullScreen: 'F',
   close: 'Esc',
 }
 

@@ -9,6 +9,7 @@ import type {
   ServiceView,
   TimelineEntryView,
 } from '@/api/types'
+import type { RoomView } from '@/api/rooms'
 
 export interface LiveState {
   incidents: Record<string, IncidentView>
@@ -17,6 +18,8 @@ export interface LiveState {
   fleet: Record<string, DeviceView>
   phones: Record<string, PhoneView>
   services: Record<string, ServiceView>
+  /** Those that go on. */
+  rooms: Record<string, RoomView>
 }
 
 export type Table = keyof LiveState
@@ -73,10 +76,18 @@ export interface Delta {
 
 export type Frame = Snapshot | Delta
 
-const TABLES: readonly Table[] = ['incidents', 'calls', 'duty', 'fleet', 'phones', 'services']
+const TABLES: readonly Table[] = [
+  'incidents',
+  'calls',
+  'duty',
+  'fleet',
+  'phones',
+  'services',
+  'rooms',
+]
 
 export function emptyState(): LiveState {
-  return { incidents: {}, calls: {}, duty: {}, fleet: {}, phones: {}, services: {} }
+  return { incidents: {}, calls: {}, duty: {}, fleet: {}, phones: {}, services: {}, rooms: {} }
 }
 
 /** The whole state a snapshot carries; tables it leaves out are empty. */

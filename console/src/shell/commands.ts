@@ -50,6 +50,8 @@ export function useCommands(typed: Ref<string>): ComputedRef<Command[]> {
       icon: 'device',
       run: go('devices'),
     },
+    { id: 'rooms', label: t('rooms.nav.rooms'), more: '', icon: 'room', run: go('rooms') },
+    { id: 'wall', label: t('rooms.nav.wall'), more: '', icon: 'grid', run: go('wall') },
     { id: 'rules', label: t('desk.palette.goRules'), more: '', icon: 'scale', run: go('rules') },
     {
       id: 'theme',

@@ -43,6 +43,7 @@ export const useLive = defineStore('live', () => {
   const incidents = computed(() => Object.values(state.incidents))
   const calls = computed(() => Object.values(state.calls))
   const services = computed(() => Object.values(state.services))
+  const rooms = computed(() => Object.values(state.rooms))
 
   function takeSnapshot(snapshot: Snapshot): void {
     Object.assign(state, stateOf(snapshot))
@@ -101,6 +102,7 @@ export const useLive = defineStore('live', () => {
     incidents,
     calls,
     services,
+    rooms,
     takeSnapshot,
     takeOps,
     movePhase,

@@ -19,13 +19,13 @@ async function problemOf(response: Response): Promise<Problem> {
   return body ?? { type: 'about:blank', title: 'failed', status, detail: '', code: 'failed' }
 }
 
-/** Send the offer for a leg. Throws ApiError for a refusal, and with status 0 when nobody answered. */
-export async function sendOffer(leg: string, mode: Mode, offer: string): Promise<Session> {
+/** Send an offer to an address. Throws ApiError for a refusal, and with status 0 when nobody answered. */
+export async function postOffer(address: string, offer: string, token = ''): Promise<Session> {
   let response: Response
   try {
-    response = await fetch(`/${PROTOCOL[mode]}/${encodeURIComponent(leg)}`, {
+    response = await fetch(address, {
       method: 'POST',
-      headers: { 'Content-Type': 'application/sdp' },
+      headers: { 'Content-Type': 'application/sdp', ...bearer(token) },
       body: offer,
     })
   } catch {
@@ -41,8 +41,18 @@ export async function sendOffer(leg: string, mode: Mode, offer: string): Promise
   return { answer: await response.text(), location: response.headers.get('Location') ?? '' }
 }
 
+/** Send the offer for a leg. Throws as `postOffer`. */
+export function sendOffer(leg: string, mode: Mode, offer: string): Promise<Session> {
+  return postOffer(`/${PROTOCOL[mode]}/${encodeURIComponent(leg)}`, offer)
+}
+
 /** Hang up. The hub notices by itself when this is lost. */
-export async function endSession(location: string): Promise<void> {
+export async function endSession(location: string, token = ''): Promise<void> {
   if (location === '') return
-  await fetch(location, { method: 'DELETE', keepalive: true }).catch(() => undefined)
+  const wish = { method: 'DELETE', keepalive: true, headers: bearer(token) }
+  await fetch(location, wish).catch(() => undefined)
+}
+
+function bearer(token: string): Record<string, string> {
+  return token === '' ? {} : { Authorization: `Bearer ${token}` }
 }

@@ -235,6 +235,11 @@ const desk: Messages['desk'] = {
     previous: 'Previous incident',
     open: 'Open the selected incident',
     newReport: 'New report',
+    meetingSound: 'Meeting: microphone on or off',
+    meetingCamera: 'Meeting: camera on or off',
+    meetingHand: 'Meeting: raise or lower your hand',
+    meetingLayout: 'Meeting: change the layout',
+    fullScreen: 'Video wall: full screen',
     close: 'Close, or clear the selection',
   },
   report: {

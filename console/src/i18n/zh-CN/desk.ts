@@ -230,6 +230,11 @@ export default {
     previous: '上一个事件',
     open: '打开所选事件',
     newReport: '新建上报',
+    meetingSound: '会议：开关麦克风',
+    meetingCamera: '会议：开关摄像头',
+    meetingHand: '会议：举手或放下',
+    meetingLayout: '会议：切换布局',
+    fullScreen: '视频墙：全屏',
     close: '关闭或清除选择',
   },
   report: {
