@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import av
-import httpx
 import numpy as np
 import pytest
 from cryptography import x509
@@ -18,87 +17,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from fakes.baresip import baresip
 from fakes.meeting import Picture, far_end
+from fakes.room import SDP, Meeting, offer
 from fakes.waiting import eventually
 
-from commhub.domain.people import Role
-from commhub.wiring.demo.settle import Desk, add_people
-from commhub.wiring.hub_process import HubProcess
 from simulators.tones import ToneMeter
 
 pytestmark = pytest.mark.audio
 
-SDP = {"Content-Type": "application/sdp"}
 TONE = 700
-
-
-@pytest.fixture
-async def hub(tmp_path):
-    hub = HubProcess(tmp_path / "hub")
-    await asyncio.to_thread(hub.__enter__)
-    try:
-        yield hub
-    finally:
-        await asyncio.to_thread(hub.stop)
-
-
-@pytest.fixture
-async def desk(hub):
-    people = {"li": [Role.DISPATCHER, Role.SYSTEM_ADMIN]}
-    passwords = await asyncio.to_thread(add_people, hub, people)
-    desk = await asyncio.to_thread(Desk, hub.url, "li", passwords["li"])
-    yield desk
-    desk.close()
-
-
-@pytest.fixture
-async def http(hub):
-    async with httpx.AsyncClient(base_url=hub.url, timeout=15) as client:
-        yield client
-
-
-class Meeting:
-    """A room at the hub, seen by its host."""
-
-    def __init__(self, desk, room):
-        self.desk = desk
-        self.id = room["id"]
-        self.dial = room["dial"]
-
-    @classmethod
-    async def open(cls, desk, **body):
-        return cls(desk, await asyncio.to_thread(desk.post, "/rooms", {"name": "防汛会商", **body}))
-
-    async def guest(self, name):
-        """The token of a guest's link."""
-        path = f"/rooms/{self.id}/invitations"
-        made = await asyncio.to_thread(self.desk.post, path, {"name": name})
-        return {"Authorization": f"Bearer {made['link'].partition('#')[2]}"}
-
-    async def now(self):
-        return await asyncio.to_thread(self.desk.get, f"/rooms/{self.id}")
-
-    async def source_of(self, name):
-        """The live source of a participant, once it is there."""
-
-        async def live():
-            room = await self.now()
-            found = [s for s in room["sources"] if s["label"] == name and s["state"] == "live"]
-            return found[0]["id"] if found else None
-
-        return await eventually(live, within_s=20)
-
-
-@pytest.fixture
-async def meeting(desk):
-    return await Meeting.open(desk)
-
-
-async def offer(http, path, who, headers):
-    """Offer at an address; the resource that came of it."""
-    answer = await http.post(path, content=await who.offer(), headers={**SDP, **headers})
-    assert answer.status_code == 201, answer.text
-    await who.accept(answer.text)
-    return answer.headers["location"]
 
 
 async def test_pictures_and_voices_of_guests_and_a_phone_meet(
