@@ -154,10 +154,17 @@ class FieldDevice(AbstractAsyncContextManager["FieldDevice"]):
 
 
 class Commands:
-    """The commands a device got, and its answers: delivered at once, then read, then done."""
+    """The commands a device got, and its answers: delivered at once, then read, then done. One that takes its time or may
+    fail is in `work`, by its op: what that raises is told as the detail of `failed`."""
 
-    def __init__(self, answer: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        answer: Callable[[dict[str, Any]], None],
+        work: Mapping[str, Callable[[Mapping[str, Any]], Awaitable[None]]] | None = None,
+    ) -> None:
         self._answer = answer
+        self._work = work or {}
+        self._working: set[asyncio.Task[None]] = set()
         self.seen: dict[str, dict[str, Any]] = {}
 
     def take(self, command: Mapping[str, Any]) -> bool:
@@ -168,11 +175,37 @@ class Commands:
         expires = command.get("exp")
         if expires is not None and expires < time.time():
             return False
-        self.seen[command_id] = {"op": command["op"], "args": command.get("args", {})}
-        for state in ("delivered", "read", "done"):
-            self.seen[command_id]["state"] = state
-            self._answer({"id": command_id, "state": state})
+        args = {key: "…" if key == "token" else value for key, value in _args_of(command).items()}
+        self.seen[command_id] = {"op": command["op"], "args": args}
+        for state in ("delivered", "read"):
+            self._say(command_id, state)
+        work = self._work.get(command["op"])
+        if work is None:
+            self._say(command_id, "done")
+        else:
+            task = asyncio.create_task(self._do(command_id, work(_args_of(command))))
+            self._working.add(task)
+            task.add_done_callback(self._working.discard)
         return True
+
+    async def _do(self, command_id: str, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - whatever it was, the hub is to be told
+            self._say(command_id, "failed", str(error)[:500] or type(error).__name__)
+        else:
+            self._say(command_id, "done")
+
+    def _say(self, command_id: str, state: str, detail: str | None = None) -> None:
+        self.seen[command_id]["state"] = state
+        if detail is not None:
+            self.seen[command_id]["detail"] = detail
+        self._answer({"id": command_id, "state": state, **({"detail": detail} if detail else {})})
+
+
+def _args_of(command: Mapping[str, Any]) -> Mapping[str, Any]:
+    args: Mapping[str, Any] = command.get("args") or {}
+    return args
 
 
 async def together(*work: Awaitable[None]) -> None:
