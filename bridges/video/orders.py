@@ -78,7 +78,7 @@ class VideoOrders(ABC):
         raise _unbuilt(session_id)
 
     async def ingest(self, order: IngestOrder) -> None:
-        raise _unbuilt(order.session_id)
+        await self.ask(protocol.IngestArgs(order))
 
 
 class NoVideo(VideoOrders):

@@ -16,7 +16,14 @@ from bridges.video.events import (
     VideoRecordingFailed,
 )
 from bridges.wire import Dialect
-from commhub.ports.video import Layer, PublishOrder, RecordedVideo, SoundPlace, ViewOrder
+from commhub.ports.video import (
+    IngestOrder,
+    Layer,
+    PublishOrder,
+    RecordedVideo,
+    SoundPlace,
+    ViewOrder,
+)
 
 PROTOCOL = 1
 
@@ -31,6 +38,11 @@ class PublishArgs:
 class ViewArgs:
     order: ViewOrder
     offer: str
+
+
+@dataclass(frozen=True, slots=True)
+class IngestArgs:
+    order: IngestOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +99,7 @@ class CountsArgs:
 Args = (
     PublishArgs
     | ViewArgs
+    | IngestArgs
     | PlaceSoundArgs
     | ShowArgs
     | MuteArgs
@@ -101,6 +114,7 @@ Args = (
 ARGS: Mapping[str, type[Args]] = {
     "publish": PublishArgs,
     "view": ViewArgs,
+    "ingest": IngestArgs,
     "place_sound": PlaceSoundArgs,
     "show": ShowArgs,
     "mute": MuteArgs,

@@ -61,11 +61,17 @@ class _Session:
 
 
 class Sessions:
-    """All far ends of a worker. `tell` is told of those that go by themselves."""
+    """All far ends of a worker. `tell` is told of those that go by themselves; `codec_elsewhere` knows what sources send that
+    come by no session of ours."""
 
     def __init__(
-        self, forwarder: Forwarder, clock: Clock, tell: Callable[[SessionLost], None]
+        self,
+        forwarder: Forwarder,
+        clock: Clock,
+        tell: Callable[[SessionLost], None],
+        codec_elsewhere: Callable[[str], OfferedCodec | None] = lambda _: None,
     ) -> None:
+        self._codec_elsewhere = codec_elsewhere
         self.sound_counts = SoundCounts()
         self._forwarder = forwarder
         self._clock = clock
@@ -289,7 +295,7 @@ class Sessions:
                 if one.layers and one.order.source_id == source_id
             ),
             None,
-        )
+        ) or self._codec_elsewhere(source_id)
 
     def _get(self, session_id: str) -> _Session:
         session = self._sessions.get(session_id)

@@ -22,6 +22,7 @@ from bridges.video import protocol
 from bridges.video.counts import VideoCounts
 from bridges.video.events import Event, Measured
 from bridges.video.forwarder import Forwarder
+from bridges.video.ingest.pulls import Pulls
 from bridges.video.sessions import Sessions
 from bridges.video.taping import Taping
 from bridges.wire import ControlAddress, Message
@@ -60,7 +61,10 @@ class VideoWorker:
         self.boot_id = new_id()
         self.counts = VideoCounts()
         self._forwarder = Forwarder(self._clock, self.counts, self._tell)
-        self._sessions = Sessions(self._forwarder, self._clock, self._tell)
+        self._pulls = Pulls(self._forwarder, self._clock, self._tell)
+        self._sessions = Sessions(
+            self._forwarder, self._clock, self._tell, codec_elsewhere=self._pulls.codec_of
+        )
         self._port = WebRtcPort(config.webrtc, self._clock, self._sessions.vanished)
         self._taping: Taping | None = None
         self._control: ControlServer[protocol.Args] | None = None
@@ -91,6 +95,7 @@ class VideoWorker:
             port.drained = self._forwarder.flush
             self._sessions.use(port)
             stack.callback(self._sessions.close)
+            stack.push_async_callback(self._pulls.close)
             control = ControlServer(
                 ControlAddress.parse(config.control),
                 config.secret,
@@ -130,6 +135,8 @@ class VideoWorker:
                 result = asdict(self._sessions.publish(order, offer))
             case protocol.ViewArgs(order, offer):
                 result = asdict(self._sessions.view(order, offer))
+            case protocol.IngestArgs(order):
+                self._pulls.begin(order)
             case protocol.PlaceSoundArgs(session_id, sound):
                 address = self._sessions.place_sound(session_id, sound)
                 result = asdict(address) if address else None
@@ -145,6 +152,7 @@ class VideoWorker:
                 self._running_taping.record(source_id, on)
             case protocol.ReleaseArgs(session_id):
                 self._sessions.release(session_id)
+                self._pulls.release(session_id)
             case protocol.StatusArgs():
                 result = asdict(self._status())
             case protocol.CountsArgs():
@@ -162,7 +170,7 @@ class VideoWorker:
         return VideoStatus(
             worker=self._config.name,
             boot_id=self.boot_id,
-            sessions=self._sessions.ids,
+            sessions=(*self._sessions.ids, *self._pulls.ids),
             sources=tuple(
                 replace(meter, recording=taping.is_recorded(meter.source_id))
                 for meter in self._forwarder.source_meters()
@@ -179,6 +187,7 @@ class VideoWorker:
             **self._sessions.sound_counts.as_dict(),
             **{f"recording_{kind}": value for kind, value in recorded.items()},
             **{f"webrtc_{kind}": value for kind, value in transport.items()},
+            **self._pulls.numbers(),
             **{f"now_{kind}": value for kind, value in self._sessions.numbers().items()},
         }
 

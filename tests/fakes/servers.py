@@ -16,12 +16,17 @@ from commhub.wiring.hub_process import free_port
 START_WITHIN_S = 20.0
 
 
-def program(name: str, package: str, *, beside: str = "/usr/sbin") -> str:
+def program(name: str, package: str, *, beside: str = "/usr/sbin", first: str | None = None) -> str:
     """The path of an installed program; fails with what to install when it is missing."""
-    found = shutil.which(name) or shutil.which(name, path=beside)
+    found = shutil.which(name, path=first) or shutil.which(name, path=beside)
     if found is None:
         raise FileNotFoundError(f"{name} is missing: apt-get install {package} (or: make system)")
     return found
+
+
+def system_python() -> str:
+    """The distribution's Python, for which it has bindings of GStreamer; fails with what to install when it is missing."""
+    return program("python3", "python3-gi gir1.2-gst-rtsp-server-1.0", first="/usr/bin")
 
 
 def listens(port: int) -> bool:
