@@ -61,8 +61,9 @@ class Load:
         gc.freeze()
         try:
             pipe.send(asyncio.run(self._run(signalling, pid)))
-        except (AssertionError, TimeoutError, OSError) as error:
-            pipe.send(f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever it was is told as a sentence, and fails the run
+            first = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+            pipe.send(f"{type(first).__name__}: {first}")
 
     async def _run(self, signalling: Signalling, pid: int) -> LoadReport:
         certificate = RTCCertificate.generateCertificate()
@@ -75,10 +76,10 @@ class Load:
             playing = asyncio.create_task(_play(camera, viewers))
             try:
                 await self._join(signalling, certificate, viewers)
-                await _until(lambda: not viewers.blind, lambda: viewers.blind)
+                await _until(lambda: not viewers.blind, lambda: viewers.blind[:3], playing)
                 await asyncio.sleep(_SETTLE_S)
                 viewers.learn_again()
-                await _until(lambda: not viewers.unknown, lambda: viewers.unknown)
+                await _until(lambda: not viewers.unknown, lambda: viewers.unknown, playing)
                 gc.collect()
                 gc.disable()
                 return await self._measure(camera, viewers, pid, playing)
@@ -112,7 +113,8 @@ class Load:
         after, own_after = cpu_of(pid), cpu_of(os.getpid())
         lasted, counted = time.monotonic() - began, viewers.received - received
         last = camera.count
-        assert not playing.done(), f"the camera stopped: {playing}"
+        if playing.done():
+            playing.result()
         await asyncio.sleep(_DRAIN_S)
         viewers.is_measuring = False
         playing.cancel()
@@ -144,8 +146,12 @@ async def _play(camera: Camera, viewers: Viewers) -> None:
         await asyncio.sleep(_POLL_S)
 
 
-async def _until(condition: Callable[[], bool], why_not: Callable[[], object]) -> None:
+async def _until(
+    condition: Callable[[], bool], why_not: Callable[[], object], playing: "asyncio.Task[None]"
+) -> None:
     deadline = time.monotonic() + _JOIN_S
     while not condition():
+        if playing.done():
+            playing.result()
         assert time.monotonic() < deadline, f"viewers that never saw a picture: {why_not()}"
         await asyncio.sleep(0.05)

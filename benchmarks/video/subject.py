@@ -1,9 +1,11 @@
 """Those who forward, each a process pinned to one core: our video worker, and Janus' VideoRoom with one event loop."""
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import subprocess
+import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,7 +51,10 @@ async def _serve(config: VideoWorkerConfig, pipe: Connection) -> None:
 
 
 def _run(config: VideoWorkerConfig, core: int, pipe: Connection) -> None:
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    )
     os.sched_setaffinity(0, {core})
     asyncio.run(_serve(config, pipe))
 
