@@ -131,10 +131,11 @@ class Forwarder:
         stream: ViewStream,
         far_end: FarEnd,
         best: Layer = Layer.MAIN,
+        own: str | None = None,
     ) -> ViewHandle:
-        """`source_id` may be SPEAKER, or a source that is not there yet: it is shown when it comes. Raises ConflictError
+        """`own` is the source of the same far end, if any. `source_id` may be SPEAKER, or a source that is not there yet: it is shown when it comes. Raises ConflictError
         when there is no room for another view."""
-        view = View(session_id, room_id, source_id, best, stream, far_end, self._table.take())
+        view = View(session_id, room_id, source_id, best, stream, far_end, self._table.take(), own)
         view.choice.limit(best)
         self._views.append(view)
         return ViewHandle(self, view)
@@ -323,12 +324,13 @@ class Forwarder:
             return self._sources.get(view.wanted)
         room = self._rooms.get(view.room_id)
         shown = self._sources.get(room.shown or "") if room is not None else None
-        if shown is not None:
-            return shown
-        # Nobody spoke yet: whoever is there, rather than nothing.
+        # Nobody spoke yet, or nobody it can be shown: whoever is there, rather than nothing.
         current = self._sources.get(view.source_id or "")
-        there = (one for one in self._sources.values() if one.room_id == view.room_id)
-        return current or next(there, None)
+        others = (one for one in self._sources.values() if one.room_id == view.room_id)
+        for one in (shown, current, *others):
+            if one is not None and view.suits(one.source_id, one.codec):
+                return one
+        return None
 
     def _ask(self, source: Source, layer: Layer, now: float) -> None:
         deaf = source.want_keyframe(layer, now)

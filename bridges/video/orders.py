@@ -13,9 +13,9 @@ from commhub.ports.video import (
     IngestOrder,
     Layer,
     PlainOrder,
+    PlainRemote,
     PublishOrder,
     SoundPlace,
-    VideoFormat,
     VideoIn,
     VideoStatus,
     ViewOrder,
@@ -63,19 +63,16 @@ class VideoOrders(ABC):
         return status
 
     async def reserve_plain(self, order: PlainOrder) -> RtpAddress:
-        raise _unbuilt(order.session_id)
+        address: RtpAddress = wire.read_as(
+            RtpAddress, await self.ask(protocol.ReservePlainArgs(order))
+        )
+        return address
 
-    async def connect_plain(
-        self,
-        session_id: str,
-        address: RtpAddress,
-        video: VideoFormat,
-        *,
-        sends: bool,
-        receives: bool,
-    ) -> None:
-        del address, video, sends, receives
-        raise _unbuilt(session_id)
+    async def connect_plain(self, session_id: str, remote: PlainRemote) -> None:
+        await self.ask(protocol.ConnectPlainArgs(session_id, remote))
+
+    async def refresh(self, session_id: str) -> None:
+        await self.ask(protocol.RefreshArgs(session_id))
 
     async def ingest(self, order: IngestOrder) -> None:
         await self.ask(protocol.IngestArgs(order))

@@ -19,6 +19,8 @@ from bridges.wire import Dialect
 from commhub.ports.video import (
     IngestOrder,
     Layer,
+    PlainOrder,
+    PlainRemote,
     PublishOrder,
     RecordedVideo,
     SoundPlace,
@@ -76,6 +78,22 @@ class RequestKeyframeArgs:
 
 
 @dataclass(frozen=True, slots=True)
+class ReservePlainArgs:
+    order: PlainOrder
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectPlainArgs:
+    session_id: str
+    remote: PlainRemote
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshArgs:
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecordArgs:
     source_id: str
     on: bool
@@ -105,6 +123,9 @@ Args = (
     | MuteArgs
     | SpotlightArgs
     | RequestKeyframeArgs
+    | ReservePlainArgs
+    | ConnectPlainArgs
+    | RefreshArgs
     | RecordArgs
     | ReleaseArgs
     | StatusArgs
@@ -120,6 +141,9 @@ ARGS: Mapping[str, type[Args]] = {
     "mute": MuteArgs,
     "spotlight": SpotlightArgs,
     "request_keyframe": RequestKeyframeArgs,
+    "reserve_plain": ReservePlainArgs,
+    "connect_plain": ConnectPlainArgs,
+    "refresh": RefreshArgs,
     "record": RecordArgs,
     "release": ReleaseArgs,
     "status": StatusArgs,

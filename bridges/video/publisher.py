@@ -148,13 +148,19 @@ class Publisher:
     # Out -----------------------------------------------------------------------------------------------------
 
     def want_keyframe(self, layer: Layer, now: float) -> bool:
-        """A viewer needs a whole picture; False when this far end cannot be asked."""
-        if not self.streams.pli:
-            return False
-        if layer in self._wishes:
-            self._wishes[layer].wish(now)
+        """A viewer needs a whole picture; False when this far end is to be asked by its signalling, now."""
+        wish = self._wishes.get(layer)
+        if wish is None:
+            return True
+        wish.wish(now)
+        if self._is_asked_by_rtcp:
             self._ask_keyframes(now)
-        return True
+            return True
+        return not wish.due(now)
+
+    @property
+    def _is_asked_by_rtcp(self) -> bool:
+        return self.streams.pli or self.streams.fir
 
     def keyframe_came(self, layer: Layer) -> None:
         """A key frame of the layer begins."""
@@ -202,11 +208,16 @@ class Publisher:
                 self.want_keyframe(layer, now)
 
     def _ask_keyframes(self, now: float) -> None:
+        if not self._is_asked_by_rtcp:
+            return
         for layer, wish in self._wishes.items():
             ssrc = self._main.get(layer)
             if ssrc is not None and self._far_end.outlet is not None and wish.due(now):
                 self._counts.keyframes_asked += 1
-                self._send(feedback.write_pli(self._ssrc, ssrc))
+                if self.streams.pli:
+                    self._send(feedback.write_pli(self._ssrc, ssrc))
+                else:
+                    self._send(feedback.write_fir(self._ssrc, ssrc, wish.number))
 
     def _report(self, now: float) -> None:
         blocks = [

@@ -42,7 +42,8 @@ class CodecTypes:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceStreams:
     """What a publisher sends. `nack`, `pli`: what it agreed to be asked for (RFC 4585). `remb`: whether it is to be
-    told how much it may send where no transport-cc was agreed."""
+    told how much it may send where no transport-cc was agreed. `fir` (RFC 5104) is for who takes no PLI; who takes neither is asked
+    for key frames by its signalling."""
 
     codec: VideoCodec
     types: CodecTypes
@@ -50,6 +51,7 @@ class SourceStreams:
     extensions: Extensions = Extensions()
     nack: bool = True
     pli: bool = True
+    fir: bool = False
     remb: bool = True
     max_kbps: int = 8_000
 

@@ -28,7 +28,7 @@ _NOTHING = Steady(0, 0, 0, 0, 0)
 @dataclass(eq=False, slots=True)
 class View:
     """`wanted` is what was asked for (may be SPEAKER), `source_id` whose picture that is now; `track` is shown, `target` is
-    waited for. `row` is its place in the table. While it is behind, `cursor` is the next extended number to send."""
+    waited for; `own` is the source that it publishes itself, which SPEAKER never shows to it. `row` is its place in the table. While it is behind, `cursor` is the next extended number to send."""
 
     session_id: str
     room_id: str
@@ -37,6 +37,7 @@ class View:
     stream: ViewStream
     far_end: FarEnd
     row: int
+    own: str | None = None
     source_id: str | None = None
     track: Track | None = None
     target: Track | None = None
@@ -56,6 +57,10 @@ class View:
     octets: int = 0
     lost: int = 0
     round_trip_s: float | None = None
+
+    def suits(self, source_id: str, codec: VideoCodec) -> bool:
+        """Whether it can be shown that source for SPEAKER."""
+        return source_id != self.own and codec in self.stream.types
 
     def forget(self) -> None:
         """What was shown is there no more, or not what is wanted; its stream goes on with whatever comes."""

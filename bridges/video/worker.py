@@ -9,7 +9,7 @@ import asyncio
 import gc
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,6 +23,7 @@ from bridges.video.counts import VideoCounts
 from bridges.video.events import Event, Measured
 from bridges.video.forwarder import Forwarder
 from bridges.video.ingest.pulls import Pulls
+from bridges.video.plain_sessions import PlainConfig, PlainSessions
 from bridges.video.sessions import Sessions
 from bridges.video.taping import Taping
 from bridges.wire import ControlAddress, Message
@@ -43,12 +44,13 @@ _MEASURE_EVERY = 80
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoWorkerConfig:
     """`control` is unix:PATH or tcp:HOST:PORT; `secret` is needed to listen beyond this machine; `webrtc` is the port that
-    browsers, cameras and viewers are told; below `recordings` are the files of recorded sources."""
+    browsers, cameras and viewers are told, `plain` the ports of SIP far ends; below `recordings` are the files of recorded sources."""
 
     name: str
     control: str
     webrtc: PortConfig
     recordings: Path
+    plain: PlainConfig = field(default_factory=PlainConfig)
     secret: str | None = None
 
 
@@ -65,6 +67,7 @@ class VideoWorker:
         self._sessions = Sessions(
             self._forwarder, self._clock, self._tell, codec_elsewhere=self._pulls.codec_of
         )
+        self._plain = PlainSessions(self._forwarder, self._clock, config.plain)
         self._port = WebRtcPort(config.webrtc, self._clock, self._sessions.vanished)
         self._taping: Taping | None = None
         self._control: ControlServer[protocol.Args] | None = None
@@ -95,6 +98,7 @@ class VideoWorker:
             port.drained = self._forwarder.flush
             self._sessions.use(port)
             stack.callback(self._sessions.close)
+            stack.callback(self._plain.close)
             stack.push_async_callback(self._pulls.close)
             control = ControlServer(
                 ControlAddress.parse(config.control),
@@ -127,7 +131,7 @@ class VideoWorker:
         """Carry a request out now, in its turn; the awaitable is its JSON-ready result."""
         return _at_once(self._carry_out(args))
 
-    def _carry_out(self, args: protocol.Args) -> object:  # noqa: C901 - a flat list
+    def _carry_out(self, args: protocol.Args) -> object:  # noqa: C901, PLR0912 - a flat list
         """One order of control. A new order is one more case."""
         result: object = None
         match args:
@@ -140,6 +144,14 @@ class VideoWorker:
             case protocol.PlaceSoundArgs(session_id, sound):
                 address = self._sessions.place_sound(session_id, sound)
                 result = asdict(address) if address else None
+            case protocol.ReservePlainArgs(order):
+                result = asdict(self._plain.reserve(order))
+            case protocol.ConnectPlainArgs(session_id, remote):
+                self._plain.connect(session_id, remote)
+            case protocol.RefreshArgs(session_id):
+                self._plain.refresh(session_id)
+            case protocol.ShowArgs(session_id, source_id, best) if session_id in self._plain:
+                self._plain.show(session_id, source_id, best)
             case protocol.ShowArgs(session_id, source_id, best):
                 self._sessions.show(session_id, source_id, best)
             case protocol.MuteArgs(source_id, muted):
@@ -152,6 +164,7 @@ class VideoWorker:
                 self._running_taping.record(source_id, on)
             case protocol.ReleaseArgs(session_id):
                 self._sessions.release(session_id)
+                self._plain.release(session_id)
                 self._pulls.release(session_id)
             case protocol.StatusArgs():
                 result = asdict(self._status())
@@ -185,10 +198,12 @@ class VideoWorker:
         return {
             **self.counts.as_dict(),
             **self._sessions.sound_counts.as_dict(),
+            **self._plain.counts.as_dict(),
             **{f"recording_{kind}": value for kind, value in recorded.items()},
             **{f"webrtc_{kind}": value for kind, value in transport.items()},
             **self._pulls.numbers(),
             **{f"now_{kind}": value for kind, value in self._sessions.numbers().items()},
+            "now_plain": len(self._plain.ids),
         }
 
     # Time and news -------------------------------------------------------------------------------------------
@@ -207,6 +222,7 @@ class VideoWorker:
                 log.exception("video_tick_failed")
 
     def _tick(self, ticks: int) -> None:
+        self._plain.tick()
         self._forwarder.tick()
         if ticks % _LOOK_EVERY == 0:
             self._sessions.end_failed()

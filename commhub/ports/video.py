@@ -93,13 +93,19 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFormat:
-    """One agreed RTP video format of a plain (SIP) stream. `fmtp` as the far end wrote it."""
+    """One agreed RTP video format of a plain (SIP) stream. `fmtp` as the far end wrote it; in `packetization_mode` 0 no NAL
+    unit is split (RFC 6184 §6.2). `max_kbps` is the most it wants to get, as by a REMB. `nack`, `pli`, `fir`: what it
+    agreed to be told by RTCP (RFC 4585, RFC 5104); with neither `pli` nor `fir` it is asked for key frames by
+    its signalling."""
 
     codec: VideoCodec
     payload_type: int
     fmtp: str = ""
     packetization_mode: int = 1
     max_kbps: int = 4_000
+    nack: bool = False
+    pli: bool = False
+    fir: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +116,20 @@ class PlainOrder:
     room_id: str
     source_id: str
     shows: str = SPEAKER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainRemote:
+    """Where the far end of a SIP video stream wants its picture, and in what. `sends`/`receives` are its direction
+    (RFC 3264): hold is receives=False. `rtcp` is where it wants reports (None: port + 1), unless `rtcp_mux` has them
+    on the stream's own port (RFC 5761)."""
+
+    address: RtpAddress
+    video: VideoFormat
+    sends: bool = True
+    receives: bool = True
+    rtcp: RtpAddress | None = None
+    rtcp_mux: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,16 +236,13 @@ class VideoEngine(Protocol):
         """An even port pair for a SIP video stream (RTCP is port + 1)."""
         ...
 
-    async def connect_plain(
-        self,
-        session_id: str,
-        address: RtpAddress,
-        video: VideoFormat,
-        *,
-        sends: bool,
-        receives: bool,
-    ) -> None:
-        """Where the far end wants its picture, and in what; again after a re-INVITE."""
+    async def connect_plain(self, session_id: str, remote: PlainRemote) -> None:
+        """Begin, change (re-INVITE) or pause the stream. Raises NotFoundError for one that was never reserved, or was
+        forgotten."""
+        ...
+
+    async def refresh(self, session_id: str) -> None:
+        """The far end of a plain stream wants a whole picture of what it is shown, and says so by signalling (RFC 5168)."""
         ...
 
     async def ingest(self, order: IngestOrder) -> None:
@@ -241,7 +258,7 @@ class VideoEngine(Protocol):
         ...
 
     async def request_keyframe(self, source_id: str) -> None:
-        """A far end without RTCP feedback wants a whole picture (SIP INFO picture_fast_update, RFC 5168)."""
+        """Have the source send a whole picture."""
         ...
 
     async def record(self, source_id: str, on: bool) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from bridges.audio.config import AudioConfig, RadioCodec
 from bridges.transport.port import PortConfig
+from bridges.video.plain_sessions import PlainConfig
 from bridges.video.worker import VideoWorkerConfig, run_video_worker
 from bridges.worker import WorkerConfig, run_worker
 from commhub.ports.voice import VoiceSink
@@ -58,6 +59,7 @@ def worker_config(settings: Settings, name: str) -> WorkerConfig:
 def video_config(settings: Settings, name: str) -> VideoWorkerConfig:
     """What the video worker of that name is told."""
     media = settings.media
+    first_port, last_port = worker_ports(settings, name)
     return VideoWorkerConfig(
         name=name,
         control=_control_address(settings, name),
@@ -66,6 +68,12 @@ def video_config(settings: Settings, name: str) -> VideoWorkerConfig:
             bind_host=media.host,
             advertise_host=media.advertised_host or media.host,
             port=media.video_port,
+        ),
+        plain=PlainConfig(
+            bind_host=media.host,
+            advertise_host=media.advertised_host or media.host,
+            port_min=first_port,
+            port_max=last_port,
         ),
         recordings=settings.recordings_dir,
     )

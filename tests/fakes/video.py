@@ -20,6 +20,8 @@ class FakeVideo:
         self.agrees_to_sound = True
         self._ports = itertools.count(41_000)
         self._lines = {}
+        self.plain = {}
+        self._plain_ports = itertools.count(42_000, 2)
 
     def _check(self):
         if self.unavailable:
@@ -83,15 +85,25 @@ class FakeVideo:
         self._check()
         self.orders.append(("release", session_id))
         self.sessions.pop(session_id, None)
+        self.plain.pop(session_id, None)
 
     async def reserve_plain(self, order):
         self._check()
         self.orders.append(("reserve_plain", order))
-        return RtpAddress("127.0.0.1", next(self._ports) * 2 % 60_000)
+        self.sessions[order.session_id] = order
+        return self.plain.setdefault(
+            order.session_id, RtpAddress("127.0.0.1", next(self._plain_ports))
+        )
 
-    async def connect_plain(self, session_id, address, video, *, sends, receives):
+    async def connect_plain(self, session_id, remote):
         self._check()
-        self.orders.append(("connect_plain", session_id, address, video, sends, receives))
+        if session_id not in self.plain:
+            raise NotFoundError("no such session")
+        self.orders.append(("connect_plain", session_id, remote))
+
+    async def refresh(self, session_id):
+        self._check()
+        self.orders.append(("refresh", session_id))
 
     async def ingest(self, order):
         self._check()
