@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from commhub import __version__
+from commhub.kit.loops import LoopFactory, fast_loop
 from commhub.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich")
@@ -36,12 +37,19 @@ def _settings() -> Settings:
         raise typer.Exit(WRONG_USE) from error
 
 
-def _run(work: Coroutine[Any, Any, Any], *, process: str, settings: Settings) -> Any:
+def _run(
+    work: Coroutine[Any, Any, Any],
+    *,
+    process: str,
+    settings: Settings,
+    loop: LoopFactory = asyncio.new_event_loop,
+) -> Any:
     from commhub.wiring.logs import configure_logs
 
     configure_logs(settings.log_format, process=process)
     try:
-        return asyncio.run(work)
+        with asyncio.Runner(loop_factory=loop) as runner:
+            return runner.run(work)
     except SettingsError as error:
         SAY.print(f"[red]commhub:[/] {error}", soft_wrap=True)
         raise typer.Exit(WRONG_USE) from error
@@ -77,7 +85,7 @@ def control() -> None:
     from commhub.wiring.hub import run_control
 
     settings = _settings()
-    _run(run_control(settings), process="control", settings=settings)
+    _run(run_control(settings), process="control", settings=settings, loop=fast_loop())
 
 
 @app.command()
