@@ -34,16 +34,22 @@ export function tilesOf(room: RoomView, me: string | null): Tile[] {
   return tiles.sort((a, b) => rank(a) - rank(b))
 }
 
-/** Columns of a grid of so many 16:9 tiles in a box of this shape (width / height). */
-export function columnsFor(count: number, shape: number): number {
-  let best = 1
-  let most = 0
+/** Pixels. */
+export interface Box {
+  width: number
+  height: number
+}
+
+/** The greatest width that lets so many 16:9 tiles, `gap` apart, into a box; a phone's page as well as a wall's. */
+export function tileWidth(count: number, box: Box, gap: number): number {
+  let best = 0
   for (let columns = 1; columns <= Math.max(1, count); columns += 1) {
-    const rows = Math.ceil(count / columns)
-    const width = Math.min(1 / columns, 16 / 9 / (rows * shape))
-    if (width > most + 1e-9) [best, most] = [columns, width]
+    const rows = Math.max(1, Math.ceil(count / columns))
+    const across = (box.width - (columns - 1) * gap) / columns
+    const down = ((box.height - (rows - 1) * gap) / rows) * (16 / 9)
+    best = Math.max(best, Math.min(across, down))
   }
-  return best
+  return Math.floor(best)
 }
 
 /** A picture that fills half the page or more is worth the main stream. */
@@ -51,19 +57,20 @@ export function layerFor(count: number): Layer {
   return count <= 2 ? 'main' : 'sub'
 }
 
-/** What is shown large: what this user pinned, else a screen, else the spotlight, else whoever speaks. */
+/** What is shown large: what this user pinned, else the spotlight, else a screen, else whoever speaks and is not oneself. */
 export function stageOf(
   tiles: readonly Tile[],
   chosen: { pinned: string | null; spotlight: string | null; speaker: string | null },
 ): Tile | null {
   const at = (id: string | null): Tile | undefined =>
     id === null ? undefined : tiles.find((tile) => tile.id === id)
+  const others = tiles.filter((tile) => !tile.isMine)
   return (
     at(chosen.pinned) ??
     at(chosen.spotlight) ??
-    tiles.find((tile) => tile.source?.kind === 'screen' && !tile.isMine) ??
-    at(chosen.speaker) ??
-    tiles.find((tile) => tile.source !== null && !tile.isMine) ??
+    others.find((tile) => tile.source?.kind === 'screen') ??
+    others.find((tile) => tile.id === chosen.speaker) ??
+    others.find((tile) => tile.source !== null) ??
     tiles[0] ??
     null
   )

@@ -213,7 +213,7 @@ const rooms: Messages['rooms'] = {
     search: 'Search device, person, meeting',
     noSources: 'There is no source',
     empty: 'Empty',
-    emptyHint: 'Drag a source here, or select it and press Enter',
+    emptyHint: 'Drag a source here, or choose one on the left',
     full: 'Full screen',
     presets: 'Tiles',
     preset: '{n} tiles',

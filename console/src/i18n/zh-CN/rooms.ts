@@ -211,7 +211,7 @@ export default {
     search: '搜索设备、人员、会议',
     noSources: '没有可用的画面源',
     empty: '空位',
-    emptyHint: '从左侧拖入，或选中后按回车',
+    emptyHint: '从左侧拖入或点选画面源',
     full: '全屏',
     presets: '分屏',
     preset: '{n} 画面',
