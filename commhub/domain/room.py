@@ -5,7 +5,7 @@ over all comings and goings; what of the outside carries it at a moment is a leg
 picture engine. Legal moves are the tables below, as for incidents and legs.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
@@ -198,6 +198,23 @@ class Source:
     wanted_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether it is ours to start again: a camera of the fleet, or one that is pulled; others offer it anew."""
+        return self.device is not None or self.kind is SourceKind.RTSP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pull:
+    """One layer of a camera that the picture engine fetches by RTSP; its id is that of the session it makes. `url` may hold a password,
+    so it is in no repr, and is forgotten with the source."""
+
+    id: str
+    room_id: str
+    source_id: str
+    url: str = field(repr=False)
+    layer: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from commhub.domain.recording import Retention
 from commhub.domain.roll_call import RollCall, RollCallItem
-from commhub.domain.room import Invitation, Participant, Room, Session, Source
+from commhub.domain.room import Invitation, Participant, Pull, Room, Session, Source
 from commhub.domain.room_records import Minutes, VideoRecording, WallLayout
 
 
@@ -75,6 +75,14 @@ class Rooms(Protocol):
     async def live_sessions(self) -> Sequence[Session]:
         """Those that go on, in all rooms of this hub."""
         ...
+
+    async def add_pull(self, pull: Pull) -> None: ...
+    async def pulls_of(self, room_id: str) -> Sequence[Pull]:
+        """Of all sources of the room, the best layer first."""
+        ...
+
+    async def find_pull(self, pull_id: str) -> Pull | None: ...
+    async def delete_pull(self, pull_id: str) -> None: ...
 
     async def add_invitation(self, invitation: Invitation) -> None: ...
     async def find_invitation(self, invitation_id: str) -> Invitation | None: ...

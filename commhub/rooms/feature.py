@@ -21,6 +21,7 @@ from commhub.rooms.hosting import Host
 from commhub.rooms.inviting import Invitations
 from commhub.rooms.minutes import MinutesService
 from commhub.rooms.orders import Orderly
+from commhub.rooms.pulling import Pulling
 from commhub.rooms.recordings import RoomRecordings
 from commhub.rooms.roll_calls import RollCalls
 from commhub.rooms.service import RoomService
@@ -63,6 +64,7 @@ class RoomFeature:
         self.recordings = RoomRecordings(store, clock, orderly, config)
         self.minutes = MinutesService(store, clock, zone)
         self.walls = Walls(store, clock)
+        self.pulling = Pulling(store, clock, orderly)
 
     async def run(self) -> None:
         """Follow rooms, roll-calls and the age of recordings until cancelled."""

@@ -15,6 +15,7 @@ from commhub.domain.room import (
     RoomRole,
     SessionRight,
     Source,
+    SourceKind,
     SourceState,
 )
 from commhub.kit.clock import Clock
@@ -187,8 +188,12 @@ class Host:
                 orders.release.append(session.id)
         for source in await uow.rooms.sources_of(room.id):
             is_on = source.state in {SourceState.LIVE, SourceState.STARTING}
-            if source.participant_id == one.id and source.device is not None and is_on:
+            if source.participant_id != one.id:
+                continue
+            if source.device is not None and is_on:
                 orders.stop.append(source)
+            if source.kind is SourceKind.RTSP:
+                await moves.end_pulled(uow, room, source, now, "system", orders)
         if one.leg_id is not None and one.leg_id not in orders.hang_up:
             orders.hang_up.append(one.leg_id)
 

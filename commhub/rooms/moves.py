@@ -222,8 +222,24 @@ async def close_session(
         )
         if not still and source.state is not SourceState.ENDED:
             # A camera of the fleet can be asked again; whoever brought their own offers it anew.
-            after = SourceState.ENDED if source.device is None else SourceState.IDLE
+            after = SourceState.IDLE if source.comes_back else SourceState.ENDED
             await shift(uow, room, source, after, at, "system", reason)
+
+
+async def end_pulled(
+    uow: UnitOfWork, room: Room, source: Source, at: datetime, actor: str, orders: Orders
+) -> None:
+    """A camera that is pulled is over: fetched no more, its address forgotten."""
+    pulls = [one for one in await uow.rooms.pulls_of(room.id) if one.source_id == source.id]
+    for pull in pulls:
+        orders.release.append(pull.id)
+        await uow.rooms.delete_pull(pull.id)
+    for session in await uow.rooms.sessions_of(room.id):
+        if session.right is SessionRight.PUBLISH and session.source_id == source.id:
+            await uow.rooms.put_session(replace(session, closed_at=at, reason="removed"))
+    known = await uow.rooms.find_source(source.id)
+    if known is not None and known.state is not SourceState.ENDED:
+        await shift(uow, room, known, SourceState.ENDED, at, actor, "removed")
 
 
 # --- who is there ----------------------------------------------------------------------------------------
@@ -351,6 +367,9 @@ async def end(uow: UnitOfWork, room: Room, at: datetime, actor: str, orders: Ord
     for session in sessions:
         await uow.rooms.put_session(replace(session, closed_at=at, reason="ended"))
         orders.release.append(session.id)
+    for pull in await uow.rooms.pulls_of(room.id):
+        orders.release.append(pull.id)
+        await uow.rooms.delete_pull(pull.id)
     for source in await uow.rooms.sources_of(room.id):
         if source.device is not None and source.state in {SourceState.LIVE, SourceState.STARTING}:
             orders.stop.append(source)

@@ -11,11 +11,11 @@ import structlog
 
 from commhub.domain.account import Principal
 from commhub.domain.errors import DomainError
-from commhub.domain.room import Source
+from commhub.domain.room import Pull, Source
 from commhub.kit.clock import Clock
 from commhub.ports.inside import DeviceOrders, RoomSound
 from commhub.ports.rooms import RoomRight, RoomToken, RoomTokens
-from commhub.ports.video import VideoEngine
+from commhub.ports.video import IngestOrder, Layer, VideoEngine
 from commhub.rooms.config import RoomConfig
 
 log = structlog.get_logger(__name__)
@@ -36,6 +36,7 @@ class Orders:
     mute: list[tuple[str, bool]] = field(default_factory=list)
     record: list[tuple[str, bool]] = field(default_factory=list)
     spotlight: list[tuple[str, str | None]] = field(default_factory=list)
+    pull: list[Pull] = field(default_factory=list)
     start: list[Source] = field(default_factory=list)
     stop: list[Source] = field(default_factory=list)
     silence: list[tuple[str, bool]] = field(default_factory=list)
@@ -85,6 +86,8 @@ class Orderly:
     async def _tell_engine(self, orders: Orders) -> None:
         for session_id in orders.release:
             await _attempt("release", session_id, self.video.release(session_id))
+        for pull in orders.pull:
+            await _attempt("pull", pull.id, self.video.ingest(_ingest_of(pull)))
         for source_id, muted in orders.mute:
             await _attempt("mute", source_id, self.video.mute(source_id, muted))
         for room_id, shown in orders.spotlight:
@@ -116,6 +119,16 @@ class Orderly:
             participant_id=source.participant_id,
             source_id=source.id,
         )
+
+
+def _ingest_of(pull: Pull) -> IngestOrder:
+    return IngestOrder(
+        session_id=pull.id,
+        room_id=pull.room_id,
+        source_id=pull.source_id,
+        url=pull.url,
+        layer=Layer(pull.layer),
+    )
 
 
 async def _attempt(what: str, of: str, work: Awaitable[None]) -> None:

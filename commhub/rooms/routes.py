@@ -18,12 +18,14 @@ from commhub.http.room_views import (
     InvitedView,
     ParticipantView,
     RoomView,
+    SourceView,
     room_view,
 )
 from commhub.http.views import Page
 from commhub.ports.store import UnitOfWork
 from commhub.rooms.feature import RoomFeature
 from commhub.rooms.inviting import Invited, NewInvitation
+from commhub.rooms.pulling import NewPull
 from commhub.rooms.service import NewRoom, RoomFile
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]
@@ -54,6 +56,16 @@ class InvitationBody(Body):
     name: Name | None = None
     role: RoomRole = RoomRole.PRESENTER
     expires_in_s: int | None = Field(None, ge=60, le=30 * 86_400)
+
+
+class SourceBody(Body):
+    """`rtsp` is the camera's main stream (H.264), `rtsp_sub` its sub-stream for the tiles of a wall; both may hold user and password,
+    which no answer shows. `unit` is the department whose picture it is."""
+
+    label: Name
+    rtsp: str = Field(max_length=512, repr=False)
+    rtsp_sub: str | None = Field(None, max_length=512, repr=False)
+    unit: Id | None = None
 
 
 def view_of(file: RoomFile) -> RoomView:
@@ -135,6 +147,39 @@ def build_router(feature: RoomFeature) -> APIRouter:
             return view.model_copy(update={"link": None})
 
         return await key.run_after(store, body, produce, remember=without_link)
+
+    @router.post(
+        "/{room_id}/sources",
+        status_code=201,
+        response_model=SourceView,
+        dependencies=[needs(Permission.CALL)],
+    )
+    async def add_source(
+        room_id: str, body: SourceBody, principal: CurrentPrincipal, key: IdempotencyKey
+    ) -> Response:
+        """Put a camera into the room that is fetched by RTSP, for as long as it is there."""
+        new = NewPull(
+            label=body.label,
+            url=body.rtsp,
+            sub_url=body.rtsp_sub,
+            unit_id=body.unit,
+        )
+
+        async def produce(uow: UnitOfWork) -> SourceView:
+            return SourceView.model_validate(
+                await feature.pulling.add(uow, room_id, new, principal)
+            )
+
+        answer = await key.run(store, body, produce)
+        await feature.pulling.start(room_id)
+        return answer
+
+    @router.delete(
+        "/{room_id}/sources/{source_id}", status_code=204, dependencies=[needs(Permission.CALL)]
+    )
+    async def remove_source(room_id: str, source_id: str, principal: CurrentPrincipal) -> None:
+        """Take a camera out that is fetched by RTSP. Twice is fine."""
+        await feature.pulling.remove(room_id, source_id, principal)
 
     @router.get("/{room_id}/invitations", dependencies=[needs(Permission.CALL)])
     async def list_invitations(room_id: str) -> list[InvitationView]:

@@ -12,7 +12,7 @@ import structlog
 from commhub.domain.errors import NotFoundError, UnavailableError
 from commhub.domain.facts import Fact
 from commhub.domain.recording import retention_of
-from commhub.domain.room import Room, SessionRight, Source, SourceState
+from commhub.domain.room import Pull, Room, SessionRight, Source, SourceKind, SourceState
 from commhub.domain.room_facts import SpeakerMoved, VideoRecordingFailed, VideoRecordingStored
 from commhub.domain.room_records import VideoRecording
 from commhub.kit.bus import Bus
@@ -30,6 +30,7 @@ from commhub.ports.video import (
 from commhub.rooms import moves
 from commhub.rooms.metrics import RECORDINGS_FAILED
 from commhub.rooms.orders import Orderly, Orders
+from commhub.rooms.pulling import carry_pulls
 
 log = structlog.get_logger(__name__)
 
@@ -107,6 +108,8 @@ class VideoEvents:
             source = await moves.source_of(uow, room_id, source_id)
             names = tuple(LAYER_NAMES[layer] for layer in sorted(layers))
             await moves.go_live(uow, room, source, codec.value, names, now)
+            if source.kind is SourceKind.RTSP:
+                await carry_pulls(uow, room, source, layers, now, orders)
             if room.is_open:
                 _remind(room, source, orders)
         await self._orderly.carry_out(orders)
@@ -114,6 +117,20 @@ class VideoEvents:
     async def session_lost(self, session_id: str, reason: str) -> None:
         """See `ports.video.VideoIn`."""
         await self._doors.session_closed(session_id, reason)
+        async with self._store.read() as uow:
+            known = await uow.rooms.find_pull(session_id)
+        if known is not None:
+            await self._not_had(known, reason)
+
+    async def _not_had(self, pull: Pull, reason: str) -> None:
+        """A pulled camera that never came: whoever waits for it should know why."""
+        async with self._store.begin() as uow:
+            room = await uow.rooms.get(pull.room_id)
+            source = await moves.source_of(uow, room.id, pull.source_id)
+            if source.state is SourceState.STARTING:
+                await moves.shift(
+                    uow, room, source, SourceState.IDLE, self._clock.now(), "system", reason
+                )
 
     async def engine_came(self, boot_id: str) -> None:
         """See `ports.video.VideoIn`. What it does not have any more is over; what it has is told how it is to be."""
@@ -133,9 +150,9 @@ class VideoEvents:
                 await self._doors.session_closed(session.id, "lost")
         seen = {meter.source_id for meter in status.sources}
         for room in rooms:
-            await self._compare(room.id, seen)
+            await self._compare(room.id, seen, there)
 
-    async def _compare(self, room_id: str, seen: set[str]) -> None:
+    async def _compare(self, room_id: str, seen: set[str], there: frozenset[str]) -> None:
         orders, now = Orders(), self._clock.now()
         async with self._store.begin() as uow:
             room = await uow.rooms.get(room_id)
@@ -150,8 +167,10 @@ class VideoEvents:
                 if source.id in seen:
                     _remind(room, source, orders)
                 elif source.id not in published:
-                    after = SourceState.ENDED if source.device is None else SourceState.IDLE
+                    after = SourceState.IDLE if source.comes_back else SourceState.ENDED
                     await moves.shift(uow, room, source, after, now, "system", "lost")
+            pulls = await uow.rooms.pulls_of(room_id)
+            orders.pull += [pull for pull in pulls if pull.id not in there]
             await moves.settle(uow, room, now, orders)
         await self._orderly.carry_out(orders)
 

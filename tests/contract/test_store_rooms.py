@@ -19,6 +19,7 @@ from commhub.domain.room import (
     Participant,
     ParticipantKind,
     ParticipantState,
+    Pull,
     Room,
     RoomMode,
     RoomRole,
@@ -231,6 +232,32 @@ async def test_sessions_that_go_on_are_found_by_room_and_by_leg(sql_store: SqlSt
         assert await uow.rooms.sessions_of(room.id) == [first, second]
         assert await uow.rooms.sessions_with_leg("l1") == [first, second]
         assert await uow.rooms.live_sessions() == [first, second, elsewhere]
+
+
+async def test_what_is_fetched_of_a_room_is_kept_until_it_is_forgotten(sql_store: SqlStore) -> None:
+    room, other = a_room(), a_room(number="2345")
+    one, elsewhere = somebody(room), somebody(other)
+    source, another = a_source(one), a_source(elsewhere)
+    await kept(sql_store, room, one)
+    await kept(sql_store, other, elsewhere)
+
+    def pull(of: Source, layer: int) -> Pull:
+        url = f"rtsp://u:p@10.0.0.9/{layer}"
+        return Pull(id=new_id(), room_id=of.room_id, source_id=of.id, url=url, layer=layer)
+
+    sub, main, theirs = pull(source, 1), pull(source, 0), pull(another, 0)
+    async with sql_store.begin() as uow:
+        for row in (source, another):
+            await uow.rooms.add_source(row)
+        for fetched in (sub, main, theirs):
+            await uow.rooms.add_pull(fetched)
+    async with sql_store.begin() as uow:
+        assert await uow.rooms.pulls_of(room.id) == [main, sub]
+        await uow.rooms.delete_pull(main.id)
+    async with sql_store.read() as uow:
+        assert await uow.rooms.pulls_of(room.id) == [sub]
+        assert await uow.rooms.find_pull(main.id) is None
+        assert await uow.rooms.find_pull(theirs.id) == theirs
 
 
 async def test_two_who_come_at_once_come_one_after_the_other(sql_store: SqlStore) -> None:

@@ -108,6 +108,7 @@ class FakeVideo:
     async def ingest(self, order):
         self._check()
         self.orders.append(("ingest", order))
+        self.sessions[order.session_id] = order
 
     async def status(self):
         self._check()

@@ -2,23 +2,25 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, delete, select
 
 from commhub.db.codec import Rows
 from commhub.db.repositories.base import Repository
 from commhub.db.tables import meetings
-from commhub.domain.room import Invitation, Participant, Room, RoomState, Session, Source
+from commhub.domain.room import Invitation, Participant, Pull, Room, RoomState, Session, Source
 
 _TABLE = meetings.rooms
 _PEOPLE = meetings.participants
 _PICTURES = meetings.sources
 _RESOURCES = meetings.sessions
 _LINKS = meetings.invitations
+_FETCHED = meetings.pulls
 _ROOMS = Rows(Room, _TABLE)
 _PARTICIPANTS = Rows(Participant, _PEOPLE)
 _SOURCES = Rows(Source, _PICTURES)
 _SESSIONS = Rows(Session, _RESOURCES)
 _INVITATIONS = Rows(Invitation, _LINKS)
+_PULLS = Rows(Pull, _FETCHED)
 
 
 class SqlRooms(Repository):
@@ -117,6 +119,23 @@ class SqlRooms(Repository):
         statement = self._select(_SESSIONS).where(condition, _RESOURCES.c.closed_at.is_(None))
         return await self._all(
             _SESSIONS, statement.order_by(_RESOURCES.c.opened_at, _RESOURCES.c.id)
+        )
+
+    # --- what is fetched ---------------------------------------------------------------------------------
+
+    async def add_pull(self, pull: Pull) -> None:
+        self._tx.add(_FETCHED, _PULLS.to_row(pull))
+
+    async def pulls_of(self, room_id: str) -> Sequence[Pull]:
+        statement = self._select(_PULLS).where(_FETCHED.c.room_id == room_id)
+        return await self._all(_PULLS, statement.order_by(_FETCHED.c.layer, _FETCHED.c.id))
+
+    async def find_pull(self, pull_id: str) -> Pull | None:
+        return await self._find_by(_PULLS, "id", pull_id)
+
+    async def delete_pull(self, pull_id: str) -> None:
+        await self._tx.write(
+            _FETCHED, delete(_FETCHED).where(self._tx.mine(_FETCHED), _FETCHED.c.id == pull_id)
         )
 
     # --- who was asked -----------------------------------------------------------------------------------

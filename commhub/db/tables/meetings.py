@@ -112,6 +112,19 @@ sessions = table(
     Index(None, "tenant", "leg_id"),
 )
 
+# `url` may hold a camera's password; the row goes with the source's end.
+pulls = table(
+    "room_pulls",
+    text("id"),
+    text("room_id"),
+    text("source_id"),
+    text("url"),
+    number("layer"),
+    belongs_to("rooms", "room_id"),
+    belongs_to("room_sources", "source_id"),
+    Index(None, "tenant", "room_id"),
+)
+
 invitations = table(
     "room_invitations",
     text("id"),

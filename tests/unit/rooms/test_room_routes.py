@@ -297,3 +297,30 @@ async def test_what_makes_no_sense_is_refused_with_the_place(client, path, body)
 async def test_a_room_nobody_has_is_not_found(client):
     for path in ("", "/me", "/meters", "/invitations", "/minutes", "/recordings"):
         assert (await client.get(f"rooms/nobody{path}")).status_code == 404, path
+
+
+async def test_a_camera_is_put_in_by_its_address_which_nobody_is_shown(client, app, town):
+    room = (await client.post("rooms", json={"name": "园区", "mode": "wall"})).json()
+    path, key = f"rooms/{room['id']}/sources", {"Idempotency-Key": "k1"}
+    body = {"label": "东门", "rtsp": "rtsp://u:pass-4711@10.0.0.9/1", "unit": "u1"}
+    answers = [await client.post(path, json=body, headers=key) for _ in range(2)]
+    assert [one.status_code for one in answers] == [201, 201]
+    source = answers[0].json()
+    assert answers[1].json() == source
+    assert (source["kind"], source["label"], source["state"]) == ("rtsp", "东门", "starting")
+    shown = await client.get(f"rooms/{room['id']}")
+    assert [one["id"] for one in shown.json()["sources"]] == [source["id"]]
+    wrong = await client.post(path, json=body | {"rtsp": "http://u:pass-4711@10.0.0.9/1"})
+    too_long = await client.post(path, json=body | {"rtsp": "rtsp://u:pass-4711@" + "a" * 600})
+    assert (wrong.status_code, too_long.status_code) == (422, 422)
+    other = body | {"rtsp": "rtsp://10.0.0.10/1"}
+    assert (await client.post(path, json=other, headers=key)).status_code == 409
+    said = "".join(one.text for one in (*answers, shown, wrong, too_long))
+    assert "pass-4711" not in said
+    async with client_of(app, key="zhang") as stranger:
+        assert (await stranger.post(path, json=body)).status_code == 403
+        assert (await stranger.delete(f"{path}/{source['id']}")).status_code == 403
+    for _ in range(2):
+        assert (await client.delete(f"{path}/{source['id']}")).status_code == 204
+    assert len(town.video.told("ingest")) >= 1
+    assert len(town.video.told("release")) == 1
