@@ -15,6 +15,8 @@ _MAX_LINES = 1024
 _MAX_MEDIA = 16
 _MAX_FORMATS = 64
 _MAX_CRYPTO = 16
+_MAX_FEEDBACK = 64
+_MOST_BITS = 1 << 31
 _LONGEST_REMEMBERED = 2_000
 _UNREADABLE = 400
 
@@ -23,7 +25,8 @@ _UNREADABLE = 400
 class Media:
     """One m-line. `formats` keep the writer's order; `names` are rtpmap's «NAME/RATE» by payload type, in
     capitals, and `fmtp` their parameters. `crypto` are the values of a=crypto as they stand (RFC 4568); `rtcp`
-    is a=rtcp's (RFC 3605), with the line's own host where it names none."""
+    is a=rtcp's (RFC 3605), with the line's own host where it names none. `feedback` are a=rtcp-fb's payload type (or *)
+    and words (RFC 4585 §4.2), `kbps` what b=TIAS or else b=AS allows, `content` a=content's (RFC 4796)."""
 
     kind: str
     port: int
@@ -38,6 +41,9 @@ class Media:
     crypto: tuple[str, ...] = field(default=(), repr=False)
     rtcp: tuple[str, int] | None = None
     rtcp_mux: bool = False
+    feedback: tuple[tuple[str, str], ...] = ()
+    kbps: int | None = None
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,17 +131,31 @@ class _Draft:
     crypto: list[str] = field(default_factory=list)
     rtcp: tuple[str, int] | None = None
     rtcp_mux: bool = False
+    feedback: list[tuple[str, str]] = field(default_factory=list)
+    tias_kbps: int | None = None
+    as_kbps: int | None = None
+    content: str = ""
 
     def take(self, kind: str, value: str) -> None:
         """A line behind the m-line."""
         if kind == "c":
             self.host = _read_connection(value)
+        elif kind == "b":
+            self._bandwidth(value)
         elif kind == "a":
             name, _, rest = value.partition(":")
             if name in DIRECTIONS:
                 self.direction = name
             elif (attribute := _ATTRIBUTES.get(name)) is not None:
                 attribute(self, rest.strip())
+
+    def _bandwidth(self, value: str) -> None:
+        kind, _, rest = value.partition(":")
+        amount = _number(rest.strip(), below=_MOST_BITS)
+        if amount and kind == "TIAS":
+            self.tias_kbps = max(1, amount // 1000)
+        elif amount and kind == "AS":
+            self.as_kbps = amount
 
     def done(self) -> Media:
         return Media(
@@ -152,6 +172,9 @@ class _Draft:
             crypto=tuple(self.crypto),
             rtcp=self.rtcp,
             rtcp_mux=self.rtcp_mux,
+            feedback=tuple(self.feedback),
+            kbps=self.tias_kbps or self.as_kbps,
+            content=self.content,
         )
 
 
@@ -211,6 +234,16 @@ def _rtcp_mux(media: _Draft, _: str) -> None:
     media.rtcp_mux = True
 
 
+def _feedback(media: _Draft, rest: str) -> None:
+    payload_type, _, words = rest.partition(" ")
+    if len(media.feedback) < _MAX_FEEDBACK:
+        media.feedback.append((payload_type, " ".join(words.split()).lower()))
+
+
+def _content(media: _Draft, rest: str) -> None:
+    media.content = rest.partition(",")[0].strip().lower()
+
+
 _ATTRIBUTES: dict[str, Callable[[_Draft, str], None]] = {
     "rtpmap": _rtpmap,
     "fmtp": _fmtp,
@@ -219,6 +252,8 @@ _ATTRIBUTES: dict[str, Callable[[_Draft, str], None]] = {
     "crypto": _crypto,
     "rtcp": _rtcp,
     "rtcp-mux": _rtcp_mux,
+    "rtcp-fb": _feedback,
+    "content": _content,
 }
 
 
@@ -233,7 +268,7 @@ def _read_connection(value: str) -> str:
 
 
 def _number(text: str, *, below: int) -> int | None:
-    if not (text.isascii() and text.isdigit() and len(text) <= 6):
+    if not (text.isascii() and text.isdigit() and len(text) <= 10):
         return None
     number = int(text)
     return number if number < below else None

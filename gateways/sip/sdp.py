@@ -1,17 +1,19 @@
-"""Offer/answer (RFC 3264) for one voice: which m-line, which codec, whose keys, and our own description.
+"""Offer/answer (RFC 3264) for one voice, and a picture beside it: which m-line, which codec, whose keys, and our own
+description.
 
-Reading is in `descriptions`, the codecs are in `formats`, the keys of SRTP in `sdes`. The writer writes exactly
+Reading is in `descriptions`, the codecs are in `formats`, the keys of SRTP in `sdes`, pictures in `pictures_sdp`. The writer writes exactly
 what the RFC's grammar says. Our own last description is handed in wherever one follows another, so that keys
 and m-lines stay what they were; nothing else of a session is kept here.
 """
 
 import ipaddress
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from commhub.ports.media import AudioFormat, RtpAddress, RtpRemote, SrtpKeys
-from gateways.sip import formats, sdes
+from commhub.ports.video import PlainRemote
+from gateways.sip import formats, pictures_sdp, sdes
 from gateways.sip.descriptions import Media, Session, read
 from gateways.sip.errors import SdpError
 from gateways.sip.sdes import Crypto, SrtpPolicy
@@ -34,10 +36,12 @@ class Terms:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
     """What both sides will do. `remote` is the far end's as the media engine takes it; `index` is the m-line
-    that carries the voice; `body` is our answer, None when theirs was the answer."""
+    that carries the voice; `body` is our answer, None when theirs was the answer; `picture` is the far end's as the picture
+    engine takes it, None without one."""
 
     remote: RtpRemote
     index: int = 0
+    picture: PlainRemote | None = None
     body: bytes | None = field(default=None, repr=False)
 
     @property
@@ -81,11 +85,26 @@ def _why_no_keys(media: Media, policy: SrtpPolicy) -> str:
     return "this hub takes SRTP only, with keys in the description"
 
 
+def wants_picture(body: bytes, terms: Terms) -> bool:
+    """Whether an offer has a picture that could be agreed on."""
+    try:
+        session = read(body)
+        return pictures_sdp.find(session) is not None and choose(session, terms).crypto is None
+    except SdpError:
+        return False
+
+
 def answer(
-    body: bytes, terms: Terms, ours: RtpAddress, local: "Local", before: bytes = b""
+    body: bytes,
+    terms: Terms,
+    ours: RtpAddress,
+    local: "Local",
+    before: bytes = b"",
+    *,
+    picture: RtpAddress | None = None,
 ) -> Agreement:
     """Answer their offer: one codec, their payload types, the mirrored direction, other m-lines refused with
-    port 0. `before` is our last description. Raises SdpError (400, 488)."""
+    port 0. `before` is our last description, `picture` where their picture is received, if at all. Raises SdpError (400, 488)."""
     session = read(body)
     line = choose(session, terms)
     own = line.crypto and sdes.answered(line.crypto, _own_keys(before))
@@ -98,15 +117,22 @@ def answer(
     section = (
         f"m=audio {ours.port} {line.media.protocol} {numbers}\r\n{attributes}a={direction}\r\n"
     )
-    sections = _in_place(session.media, line.index, section)
-    return Agreement(remote=remote, index=line.index, body=local.write(ours, sections))
+    taken = {line.index: section}
+    seen = pictures_sdp.find(session) if picture is not None and keys is None else None
+    shown = None
+    if seen is not None and picture is not None:
+        shown = pictures_sdp.remote_of(seen.media, seen.video, muxed=terms.rtcp_mux)
+        ours_now = _MIRROR[(shown.sends, shown.receives)]
+        taken[seen.index] = pictures_sdp.answered(seen, picture, ours_now, muxed=terms.rtcp_mux)
+    body = local.write(ours, _in_place(session.media, taken))
+    return Agreement(remote=remote, index=line.index, picture=shown, body=body)
 
 
 def accept(body: bytes, terms: Terms, offered: bytes) -> Agreement:
     """Read their answer to our offer. Of several codecs the first is used (RFC 3264 §7). Raises SdpError when
     they took nothing we offered."""
-    index, ours = _live(read(offered))
-    session = read(body)
+    described, session = read(offered), read(body)
+    index, ours = _live(described)
     if index >= len(session.media):
         raise SdpError("the answer lacks our m-line")
     media = session.media[index]
@@ -118,7 +144,8 @@ def accept(body: bytes, terms: Terms, offered: bytes) -> Agreement:
     audio = formats.choose(media, codecs, comfort_noise=terms.comfort_noise)
     if audio is None:
         raise SdpError("no common audio format")
-    return Agreement(remote=_remote(media, audio, terms, _keys_of_answer(ours, media)), index=index)
+    remote = _remote(media, audio, terms, _keys_of_answer(ours, media))
+    return Agreement(remote=remote, index=index, picture=pictures_sdp.between(described, session))
 
 
 def _keys_of_answer(ours: Media, theirs: Media) -> SrtpKeys | None:
@@ -130,25 +157,53 @@ def _keys_of_answer(ours: Media, theirs: Media) -> SrtpKeys | None:
     return keys
 
 
-def offer(terms: Terms, ours: RtpAddress, local: "Local", before: bytes = b"") -> bytes:
+def offer(
+    terms: Terms,
+    ours: RtpAddress,
+    local: "Local",
+    before: bytes = b"",
+    *,
+    picture: RtpAddress | None = None,
+) -> bytes:
     """Our offer: every codec of ours in our order, telephone-event, and keys where the policy or the running
-    session (`before`, our last description) has them. Its other m-lines stay refused (RFC 3264 §8)."""
+    session (`before`, our last description) has them; a picture when it is received at `picture` and nothing is secured.
+    Its other m-lines stay refused (RFC 3264 §8)."""
+    media = read(before).media if before else ()
     index, last = _live(read(before)) if before else (0, None)
     secure = terms.srtp is SrtpPolicy.REQUIRE or (last is not None and last.protocol in _SECURE)
+    has_keys = terms.srtp.offers or (last is not None and bool(last.crypto))
     numbers, attributes = formats.write_offer(terms.codecs, comfort_noise=terms.comfort_noise)
     attributes += "a=rtcp-mux\r\n" if terms.rtcp_mux else ""
-    if terms.srtp.offers or (last is not None and last.crypto):
+    if has_keys:
         attributes += "".join(crypto.line for crypto in sdes.offered(_own_keys(before)))
     protocol = _SECURE[0] if secure else _PLAIN[0]
-    section = f"m=audio {ours.port} {protocol} {numbers}\r\n{attributes}a=sendrecv\r\n"
-    media = read(before).media if before else ()
-    return local.write(ours, _in_place(media, index, section) if media else section)
+    taken = {
+        index: f"m=audio {ours.port} {protocol} {numbers}\r\n{attributes}a=sendrecv\r\n",
+    }
+    if picture is not None and not secure and not has_keys:
+        seen = (n for n, one in enumerate(media) if one.kind == "video")
+        place = next(seen, max(len(media), 1))
+        taken[place] = pictures_sdp.offered(picture, muxed=terms.rtcp_mux)
+    return local.write(ours, _in_place(media, taken))
+
+
+def picture_address(local_sdp: bytes) -> RtpAddress | None:
+    """Where our last description wants their picture; None when it has none."""
+    return pictures_sdp.own_address(read(local_sdp)) if local_sdp else None
+
+
+def agreed_picture(local_sdp: bytes, remote_sdp: bytes) -> PlainRemote | None:
+    """What the last descriptions of both sides say of the picture."""
+    try:
+        return pictures_sdp.between(read(local_sdp), read(remote_sdp))
+    except SdpError:
+        return None
 
 
 def _live(session: Session) -> tuple[int, Media]:
     """The m-line of a description of ours that carries the voice."""
     for index, media in enumerate(session.media):
-        if media.port:
+        if media.port and media.kind == "audio":
             return index, media
     raise SdpError("a description of ours without a voice")
 
@@ -157,14 +212,16 @@ def _own_keys(before: bytes) -> tuple[Crypto, ...]:
     return sdes.usable(_live(read(before))[1].crypto) if before else ()
 
 
-def _in_place(media: Sequence[Media], index: int, section: str) -> str:
-    """Our section where the voice is; every other m-line refused with port 0 (RFC 3264 §6)."""
+def _in_place(media: Sequence[Media], taken: Mapping[int, str]) -> str:
+    """Our sections by their places; every other m-line refused with port 0 (RFC 3264 §6)."""
     return "".join(
-        section
-        if position == index
-        else f"m={other.kind} 0 {other.protocol} {' '.join(other.formats)}\r\n"
-        for position, other in enumerate(media)
+        taken.get(position) or _refused(media[position])
+        for position in range(max(len(media), max(taken) + 1))
     )
+
+
+def _refused(media: Media) -> str:
+    return f"m={media.kind} 0 {media.protocol} {' '.join(media.formats)}\r\n"
 
 
 def _address(media: Media) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
