@@ -6,6 +6,7 @@ was killed.
 """
 
 from dataclasses import replace
+from datetime import timedelta
 
 import structlog
 
@@ -26,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 _IDLE_S = 5.0
 _UNLINKED_S = 0.25
+# A call may be over before its report was decided on; what was not decided on by then is left to itself.
+_LINKED_WITHIN = timedelta(hours=1)
 
 
 class DutyDesk:
@@ -92,8 +95,9 @@ class DutyDesk:
         """Do what is due now; returns the seconds until something may be."""
         async with self._store.read() as uow:
             known = await uow.duty.open()
+            brief = await uow.duty.unlinked(self._clock.now() - _LINKED_WITHIN)
         pause = _IDLE_S
-        for call in known:
+        for call in (*known, *brief):
             try:
                 pause = min(pause, await self._follow_one(call))
             except DomainError as error:
@@ -153,11 +157,16 @@ class DutyDesk:
         self, uow: UnitOfWork, call_id: str, incident_id: str, orders: Orders
     ) -> None:
         before = await uow.calls.get(call_id)
-        call = self._calls.by_rule(replace(before, incident_id=incident_id))
+        call = replace(before, incident_id=incident_id)
+        if call.is_live:
+            call = self._calls.by_rule(call)
         await uow.calls.update(call)
         legs = await uow.calls.legs_of(call_id)
-        uow.record(moves.started(call, legs, f"phone:{legs[0].endpoint.name}"))
+        actor = f"phone:{legs[0].endpoint.name}"
+        uow.record(moves.started(call, legs, actor))
         await duty_moves.attach(uow, call_id, incident_id)
+        if call.ended_at is not None:
+            uow.record(moves.over(call, actor, call.ended_at))
         talking = any(leg.state in TALKING for leg in legs)
         if talking and call.recording and not before.recording:
             orders.record.append((call_id, True, call.recording_legs))

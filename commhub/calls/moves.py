@@ -36,6 +36,14 @@ async def open_call(uow: UnitOfWork, call: Call, legs: Sequence[Leg], actor: str
     uow.record(started(call, legs, actor))
 
 
+def over(call: Call, actor: str, at: datetime) -> CallEnded:
+    """That a call is over."""
+    duration = round((at - call.created_at).total_seconds(), 1)
+    return CallEnded(
+        at=at, actor=actor, incident_id=call.incident_id, call_id=call.id, duration_s=duration
+    )
+
+
 def started(call: Call, legs: Sequence[Leg], actor: str) -> CallStarted:
     """The fact of a call's beginning; told again when its incident is known only later."""
     return CallStarted(
@@ -213,12 +221,7 @@ async def close(
             orders.hang_up.append((leg, cause))
     current = await uow.calls.get(call.id)
     await uow.calls.update(replace(current, ended_at=now))
-    duration = round((now - call.created_at).total_seconds(), 1)
-    uow.record(
-        CallEnded(
-            at=now, actor=actor, incident_id=call.incident_id, call_id=call.id, duration_s=duration
-        )
-    )
+    uow.record(over(call, actor, now))
     if call.line is not None:
         await duty_moves.over(uow, call, actor, now)
     if call.recording:

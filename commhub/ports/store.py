@@ -220,6 +220,10 @@ class Duty(Protocol):
         """All that are not history, oldest first."""
         ...
 
+    async def unlinked(self, since: datetime) -> Sequence[DutyCall]:
+        """Those offered since then that were over before they had an incident, oldest first."""
+        ...
+
     async def list(self, before: str | None, limit: int) -> Sequence[DutyCall]: ...
 
 

@@ -1,6 +1,7 @@
 """Calls to duty lines."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from commhub.db.codec import Rows
 from commhub.db.repositories.base import Repository
@@ -31,6 +32,12 @@ class SqlDuty(Repository):
 
     async def open(self) -> Sequence[DutyCall]:
         statement = self._select(_CALLS).where(_TABLE.c.state != DutyState.CLOSED)
+        return await self._all(_CALLS, statement.order_by(_TABLE.c.offered_at, _TABLE.c.id))
+
+    async def unlinked(self, since: datetime) -> Sequence[DutyCall]:
+        is_over = _TABLE.c.state == DutyState.CLOSED
+        without = _TABLE.c.incident_id.is_(None) & (_TABLE.c.offered_at >= since)
+        statement = self._select(_CALLS).where(is_over & without)
         return await self._all(_CALLS, statement.order_by(_TABLE.c.offered_at, _TABLE.c.id))
 
     async def list(self, before: str | None, limit: int) -> Sequence[DutyCall]:

@@ -379,7 +379,26 @@ async def test_a_call_missed_before_its_incident_was_known_says_so_there(
     await duty.follow()
     incident = await reports.decide()
     await duty.follow()
-    assert (await timeline(store, incident))[-1] == "duty_call_missed"
+    assert (await timeline(store, incident))[-2:] == ["duty_call_missed", "call_ended"]
+
+
+async def test_a_call_that_is_over_before_its_report_was_decided_on_belongs_to_the_incident(
+    calls, duty, reports, store
+):
+    call_id = await rings(calls)
+    leg = await duty.answer(call_id, "desk:me", LI)
+    await calls.leg_connected(leg.id, "opus")
+    await calls.leg_ended("in-1", Cause.HUNG_UP, None)
+    assert (await row(store, call_id)).state is DutyState.CLOSED
+    await duty.follow()
+    incident = await reports.decide()
+    await duty.follow()
+    assert (await calls.get(call_id)).call.incident_id == incident
+    assert (await row(store, call_id)).incident_id == incident
+    told = ["call_started", "duty_call_received", "duty_call_taken", "call_ended"]
+    assert await timeline(store, incident) == told
+    await duty.follow()
+    assert await timeline(store, incident) == told
 
 
 async def test_a_report_that_cannot_be_taken_now_keeps_nobody_waiting(

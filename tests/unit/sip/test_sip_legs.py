@@ -325,7 +325,7 @@ async def test_a_caller_whom_the_core_has_given_up_meanwhile_is_told_after_a_res
 
 async def test_a_caller_of_an_older_hub_is_told_480_after_a_restart(wire, offered):
     leg, asking = offered
-    await eventually(lambda: wire.gateway.legs == 1)
+    await eventually(wire.rows)
     (row,) = (await wire.rows()).values()
     async with wire.store.begin() as uow:
         await uow.sip.put_dialog(replace(row, state={**row.state, "wish": None}))
