@@ -263,7 +263,11 @@ class Rewriter:
     ) -> Stretch | None:
         """The stretch of one packet; None when it does not go."""
         if extended <= self._highest:
-            return self._stretches.holding(extended, self._stretch.origin)
+            held = self._stretches.holding(extended, self._stretch.origin)
+            if held is not None:
+                # What came after it may have been left out: then this is the newest that goes.
+                self._next = max(self._next, extended + held.shift + 1)
+            return held
         self._highest = extended
         picture = int(numbers.picture[line]) if numbers is not None else -1
         if not is_kept:

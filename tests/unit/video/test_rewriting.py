@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bridges.video.codecs.numbers import Number, NumberReader, Numbers
@@ -118,6 +118,7 @@ class Viewer:
 
 
 @settings(max_examples=150, deadline=None)
+@example(seed=21451, loss=0.02, shuffled=3, left_out=0.3, switching=0.2, replayed=True)
 @given(
     seed=st.integers(0, 1 << 32),
     loss=st.sampled_from([0.0, 0.02, 0.3]),
