@@ -87,6 +87,7 @@ class Track:
         self.pending.clear()
         self.key_at = None
         self._picture_timestamp = -1
+        self._picture_first = 0
         self._far_behind = 0
         self._counts.restarts += 1
 
