@@ -27,6 +27,7 @@ from commhub.wiring.hub_process import HubError, HubProcess, free_port
 STOP_WITHIN_S = 5.0
 # The desk waits for the first one, and a map that moves is nicer to look at.
 TELL_POSITION_EVERY_S = 1.0
+VIEWER = "viewer"
 CORP_ID = "wwdemo0000000000"
 AGENT_ID = 1000002
 
@@ -141,6 +142,8 @@ class Equipment:
             self._start_phone(phone)
         for device in DEVICES:
             self._start_device(device)
+        http = free_port()
+        self._run(VIEWER, "simulators.viewer", http, ["--http-port", str(http)])
 
     def _start_phone(self, phone: Phone) -> None:
         http, rtp = free_port(), free_port(socket.SOCK_DGRAM)
@@ -161,6 +164,8 @@ class Equipment:
             *("--http-port", str(http), "--lat", str(device.lat), "--lon", str(device.lon)),
             *("--every", f"{TELL_POSITION_EVERY_S:g}"),
         ]
+        if device.kind == "bodycam":
+            arguments += ["--tone", f"{device.tone:.0f}"]
         if device.group is not None:
             arguments += [
                 "--group",

@@ -9,8 +9,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from commhub.wiring.demo.cast import StoryError
 from commhub.wiring.demo.stage import NOTE, Note, Stage, cast_of, introduction
-from commhub.wiring.demo.story import StoryError, tell
+from commhub.wiring.demo.story import tell
 from commhub.wiring.hub_process import HubError
 from devices.errors import BrokerError
 

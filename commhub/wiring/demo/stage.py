@@ -8,9 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from commhub.wiring.demo.equipment import Equipment, Simulator, TelephoneAccount, WeComTenant
+from commhub.wiring.demo.cast import Cast, PhoneTalker, RadioTalker, until
+from commhub.wiring.demo.equipment import (
+    VIEWER,
+    Equipment,
+    Simulator,
+    TelephoneAccount,
+    WeComTenant,
+)
 from commhub.wiring.demo.settle import ADMIN, DISPATCHER, Desk, Keys, add_admin, settle
-from commhub.wiring.demo.story import Cast, PhoneTalker, RadioTalker, until
 from commhub.wiring.demo.town import DEVICES, DUTY_LINE, PHONES, RESPONDERS, TELEPHONE
 from commhub.wiring.hub_process import HubError, HubProcess
 from gateways.sip.tls import identity_files, make_identity
@@ -146,6 +152,7 @@ def cast_of(note: Note, say: Callable[[str, float], None]) -> Cast:
         desk=Desk(note.url, DISPATCHER, note.password),
         wecom=pages["wecom"],
         bodycam=pages["bodycam-b7"],
+        viewer=pages[VIEWER],
         phones=[
             PhoneTalker(pages[f"phone-{phone.name}"], f"sip:{phone.name}", phone.tone)
             for phone in PHONES

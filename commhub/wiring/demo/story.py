@@ -4,17 +4,17 @@ Each step either shows what it claims or raises StoryError; nothing looks into t
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 import yaml
 
-from commhub.wiring.demo.settle import Desk
+from commhub.wiring.demo.cast import Cast, StoryError, Talker, expect, until
+from commhub.wiring.demo.watching import watch_live
 from commhub.wiring.hub_process import HubError
 
 # A tone counts as heard this far over the floor, and one's own voice as absent at this level below the others'.
@@ -24,83 +24,12 @@ RULES = "street-dispatch"
 SIDE_BY_SIDE = timedelta(seconds=1)
 
 
-class StoryError(Exception):
-    """A step that did not come true, with what was seen instead."""
-
-
-class Simulated(Protocol):
-    """A simulator's page."""
-
-    def state(self) -> dict[str, Any]: ...
-
-    def do(self, command: str, **arguments: object) -> Any: ...
-
-
-class Talker(Protocol):
-    """A phone or radio that speaks with a tone of its own and tells what it hears."""
-
-    @property
-    def endpoint(self) -> str: ...
-
-    @property
-    def tone(self) -> float: ...
-
-    def talk(self, on: bool) -> None: ...
-
-    def levels(self) -> Mapping[str, float]:
-        """dBFS of each tone (`440`) and of the `floor`, over the last second heard."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class PhoneTalker:
-    """A simulated phone."""
-
-    page: Simulated
-    endpoint: str
-    tone: float
-
-    def talk(self, on: bool) -> None:
-        self.page.do("talk", on=on)
-
-    def levels(self) -> Mapping[str, float]:
-        levels: Mapping[str, float] = self.page.state()["heard"]
-        return levels
-
-
-@dataclass(frozen=True, slots=True)
-class RadioTalker:
-    """A simulated radio; to talk is to press its key."""
-
-    page: Simulated
-    endpoint: str
-    tone: float
-
-    def talk(self, on: bool) -> None:
-        self.page.do("ptt", down=on)
-
-    def levels(self) -> Mapping[str, float]:
-        levels: Mapping[str, float] = self.page.state()["levels"]
-        return levels
-
-
-@dataclass(slots=True)
-class Cast:
-    """Who plays. `say` prints a finished step with the seconds it took."""
-
-    desk: Desk
-    wecom: Simulated
-    bodycam: Simulated
-    phones: Sequence[Talker]
-    radio: Talker
-    say: Callable[[str, float], None]
-    wecom_users: Mapping[str, str] = field(default_factory=dict)
-
-
 def tell(cast: Cast) -> None:
-    """Play all six steps. Raises StoryError at the first that fails."""
+    """Play all steps. Raises StoryError at the first that fails."""
     with _step(cast, "b7 raises SOS; the rules register it, rank the responders and dispatch one"):
         incident = raise_sos(cast, "有人受伤，请求支援")
+    with _step(cast, "the dispatcher opens b7's live view and sees what it shows now, in 1080p"):
+        watch_live(cast)
     with _step(
         cast, "the responder's WeChat Work shows the card; 接单 is tapped and the card says so"
     ):
@@ -125,24 +54,6 @@ def _step(cast: Cast, title: str) -> Iterator[None]:
     except StoryError as error:
         raise StoryError(f"{title}: {error}") from error
     cast.say(title, time.monotonic() - began)
-
-
-def until(what: str, look: Callable[[], Any], within_s: float = 10.0) -> Any:
-    """Return the first true answer of `look`. Raises StoryError with its last answer."""
-    deadline = time.monotonic() + within_s
-    while True:
-        seen = look()
-        if seen:
-            return seen
-        if time.monotonic() > deadline:
-            raise StoryError(f"not within {within_s:g} s: {what}")
-        time.sleep(0.05)
-
-
-def expect(true: object, what: str) -> None:
-    """Raise StoryError unless it is true."""
-    if not true:
-        raise StoryError(what)
 
 
 # --- the steps -------------------------------------------------------------------------------------------

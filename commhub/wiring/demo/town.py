@@ -31,7 +31,12 @@ RESPONDERS: list[dict[str, Any]] = [
         "skills": ["first-aid"],
         "endpoints": ["wecom:zhangwei", "radio:r12"],
     },
-    {"id": "li", "name": "李娜", "unit_id": "patrol-1", "endpoints": ["wecom:lina", "radio:r13"]},
+    {
+        "id": "li",
+        "name": "李娜",
+        "unit_id": "patrol-1",
+        "endpoints": ["wecom:lina", "radio:r13", "cam:b8"],
+    },
     {"id": "zhao", "name": "赵敏", "unit_id": "patrol-1", "endpoints": ["cam:b7", "wecom:zhaomin"]},
     {
         "id": "wang",
@@ -91,7 +96,7 @@ class Phone:
 
 @dataclass(frozen=True, slots=True)
 class FieldDevice:
-    """A simulated radio or body camera; only radios speak."""
+    """A simulated radio or body camera; only radios are in a group. `tone` is what they speak with, or what is heard where they are."""
 
     id: str
     kind: str
@@ -109,13 +114,14 @@ PHONES = [
 ]
 
 DEVICES = [
-    FieldDevice("b7", "bodycam", "执法记录仪 7", "zhao", 31.2304, 121.4737),
+    FieldDevice("b7", "bodycam", "执法记录仪 7", "zhao", 31.2304, 121.4737, tone=2600.0),
+    FieldDevice("b8", "bodycam", "执法记录仪 8", "li", 31.2339, 121.4709, tone=2900.0),
     FieldDevice("r12", "radio", "对讲机 12", "zhang", 31.2311, 121.4752, "patrol-1", 1250.0),
     FieldDevice("r13", "radio", "对讲机 13", "li", 31.2342, 121.4701, "patrol-1", 1700.0),
 ]
 
 TONES = [
     *(phone.tone for phone in PHONES),
-    *(device.tone for device in DEVICES if device.tone),
+    *(device.tone for device in DEVICES if device.group),
     TELEPHONE_TONE,
 ]

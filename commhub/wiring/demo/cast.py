@@ -1,0 +1,100 @@
+"""Who plays in the story, and how it waits and complains."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from commhub.wiring.demo.settle import Desk
+
+
+class StoryError(Exception):
+    """A step that did not come true, with what was seen instead."""
+
+
+class Simulated(Protocol):
+    """A simulator's page."""
+
+    def state(self) -> dict[str, Any]: ...
+
+    def do(self, command: str, **arguments: object) -> Any: ...
+
+
+class Talker(Protocol):
+    """A phone or radio that speaks with a tone of its own and tells what it hears."""
+
+    @property
+    def endpoint(self) -> str: ...
+
+    @property
+    def tone(self) -> float: ...
+
+    def talk(self, on: bool) -> None: ...
+
+    def levels(self) -> Mapping[str, float]:
+        """dBFS of each tone (`440`) and of the `floor`, over the last second heard."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneTalker:
+    """A simulated phone."""
+
+    page: Simulated
+    endpoint: str
+    tone: float
+
+    def talk(self, on: bool) -> None:
+        self.page.do("talk", on=on)
+
+    def levels(self) -> Mapping[str, float]:
+        levels: Mapping[str, float] = self.page.state()["heard"]
+        return levels
+
+
+@dataclass(frozen=True, slots=True)
+class RadioTalker:
+    """A simulated radio; to talk is to press its key."""
+
+    page: Simulated
+    endpoint: str
+    tone: float
+
+    def talk(self, on: bool) -> None:
+        self.page.do("ptt", down=on)
+
+    def levels(self) -> Mapping[str, float]:
+        levels: Mapping[str, float] = self.page.state()["levels"]
+        return levels
+
+
+@dataclass(slots=True)
+class Cast:
+    """Who plays. `say` prints a finished step with the seconds it took."""
+
+    desk: Desk
+    wecom: Simulated
+    bodycam: Simulated
+    viewer: Simulated
+    phones: Sequence[Talker]
+    radio: Talker
+    say: Callable[[str, float], None]
+    wecom_users: Mapping[str, str] = field(default_factory=dict)
+
+
+def until(what: str, look: Callable[[], Any], within_s: float = 10.0) -> Any:
+    """Return the first true answer of `look`. Raises StoryError with its last answer."""
+    deadline = time.monotonic() + within_s
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        if time.monotonic() > deadline:
+            raise StoryError(f"not within {within_s:g} s: {what}")
+        time.sleep(0.05)
+
+
+def expect(true: object, what: str) -> None:
+    """Raise StoryError unless it is true."""
+    if not true:
+        raise StoryError(what)

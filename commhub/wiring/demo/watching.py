@@ -1,0 +1,48 @@
+"""The story's step that is looked at: a body camera's live view."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from commhub.wiring.demo.cast import Cast, Simulated, expect, until
+
+# What the simulated camera shows: a loop of four seconds, every picture with its number.
+FULL_SIZE = (1920, 1080)
+LOOP_PICTURES = 120
+PICTURES_SEEN = 10
+PICTURES_BEHIND = 45
+
+
+def watch_live(cast: Cast, camera: str = "b7") -> None:
+    """The camera that nobody watched is asked to send, and its picture, 1080p, is the one it shows at this moment."""
+    room = cast.desk.post("/rooms/live", {"camera": camera})
+    source = room["sources"][0]["id"]
+    cookie = "; ".join(f"{name}={value}" for name, value in cast.desk.cookies.items())
+    cast.viewer.do(
+        "watch",
+        whep=f"{cast.desk.url}/whep/{room['id']}/{source}",
+        headers={"Cookie": cookie, "Origin": cast.desk.url},
+    )
+
+    def seen() -> bool:
+        shown = cast.viewer.state()
+        expect(not shown["refused"], f"the hub refuses the view: {shown['refused']}")
+        return shown["frames"] >= PICTURES_SEEN and is_fresh(cast.bodycam, shown)
+
+    try:
+        until(f"pictures of {camera} are seen as it shows them", seen, within_s=15)
+        shown = cast.viewer.state()
+        size = (shown["width"], shown["height"])
+        expect(size == FULL_SIZE, f"the picture is {size}")
+    finally:
+        cast.viewer.do("stop")
+    state = cast.desk.get(f"/rooms/{room['id']}")["sources"][0]["state"]
+    expect(state == "live", f"the source is {state}")
+
+
+def is_fresh(camera: Simulated, shown: Mapping[str, Any]) -> bool:
+    """Whether the number burnt into the picture is near that of the one the camera sent last."""
+    live = camera.state()["live"]
+    if not live or "main" not in live[0]["layers"] or shown["number"] is None:
+        return False
+    behind = (live[0]["layers"]["main"]["showing"] - shown["number"]) % LOOP_PICTURES
+    return bool(behind <= PICTURES_BEHIND)
