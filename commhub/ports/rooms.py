@@ -150,3 +150,32 @@ class RoomsIn(Protocol):
     async def sessions_of(self, leg_id: str) -> Sequence[RoomSession]:
         """The live sessions that carry the leg's sound."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomPicture:
+    """What of the picture of a phone's leg there is to be in the room its call belongs to. `source_id` is what the picture engine
+    calls it. `waits`: its participant is in the waiting room (等候室), so nothing is shown either way. `may_show` False: it
+    only looks."""
+
+    room_id: str
+    participant_id: str
+    source_id: str
+    waits: bool = False
+    may_show: bool = True
+
+
+class RoomPictures(Protocol):
+    """What rooms decide and keep of the pictures of phones (SIP video). The session has the leg's id."""
+
+    async def picture_of(self, leg_id: str) -> RoomPicture | None:
+        """None for a leg that is no participant's of an open meeting (not yet, or not any more)."""
+        ...
+
+    async def picture_agreed(self, leg_id: str, picture: RoomPicture, *, sends: bool) -> None:
+        """Both sides have agreed to it; said again after every change. `sends` False: the far end shows nothing."""
+        ...
+
+    async def picture_over(self, leg_id: str, reason: str) -> None:
+        """There is none any more. Unknown ones are fine."""
+        ...

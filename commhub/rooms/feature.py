@@ -1,6 +1,7 @@
 """All use cases of rooms, put together from the ports they need."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,7 @@ from commhub.rooms.hosting import Host
 from commhub.rooms.inviting import Invitations
 from commhub.rooms.minutes import MinutesService
 from commhub.rooms.orders import Orderly
+from commhub.rooms.phone_pictures import PhonePictures
 from commhub.rooms.pulling import Pulling
 from commhub.rooms.recordings import RoomRecordings
 from commhub.rooms.roll_calls import RollCalls
@@ -42,10 +44,12 @@ class RoomPorts:
     devices: DeviceOrders
     tokens: RoomTokens
     notices: Notices
+    wants_keyframe: Callable[[str], Awaitable[None]]
+    """Asks the far end of a phone's picture, by its leg, for a whole one."""
 
 
 class RoomFeature:
-    """`doors` implements `RoomsIn`, `numbers` `DialledRooms`, `events` `VideoIn`; `run` is all that goes on by itself."""
+    """`doors` implements `RoomsIn`, `pictures` `RoomPictures`, `numbers` `DialledRooms`, `events` `VideoIn`; `run` is all that goes on by itself."""
 
     def __init__(self, ports: RoomPorts, config: RoomConfig, zone: ZoneInfo) -> None:
         store, clock = ports.store, ports.clock
@@ -58,7 +62,10 @@ class RoomFeature:
         self.numbers = Numbers(config.prefix, ports.sound, clock)
         self.host = Host(store, clock, orderly)
         self.invitations = Invitations(store, clock, orderly, ports.tokens, ports.notices, config)
-        self.events = VideoEvents(store, clock, ports.bus, orderly, self.doors)
+        self.events = VideoEvents(
+            store, clock, ports.bus, orderly, self.doors, wants_keyframe=ports.wants_keyframe
+        )
+        self.pictures = PhonePictures(store, clock, self.doors)
         self.follower = RoomFollower(store, clock, ports.bus, orderly, config)
         self.roll_calls = RollCalls(store, clock, orderly, ports.media)
         self.recordings = RoomRecordings(store, clock, orderly, config)

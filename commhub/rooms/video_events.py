@@ -49,7 +49,7 @@ class VideoEvents:
         orderly: Orderly,
         doors: RoomsIn,
         *,
-        wants_keyframe: Callable[[str], Awaitable[None]] | None = None,
+        wants_keyframe: Callable[[str], Awaitable[None]],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -91,9 +91,6 @@ class VideoEvents:
 
     async def keyframe_wanted(self, session_id: str) -> None:
         """See `ports.video.VideoIn`."""
-        if self._wants_keyframe is None:
-            log.info("keyframe_not_asked_for", session_id=session_id)
-            return
         await self._wants_keyframe(session_id)
 
     # --- sources and sessions ----------------------------------------------------------------------------

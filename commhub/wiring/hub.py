@@ -73,6 +73,7 @@ from commhub.wiring.shared import (
     control_secret,
     mqtt_address,
 )
+from commhub.wiring.sip_pictures import PictureFollower
 from commhub.wiring.sound import recording_rule, recording_service, sound_routers
 from commhub.wiring.telephone import open_telephones
 from commhub.wiring.urgent import urgent_numbers
@@ -196,6 +197,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
             messages=core.messages,
             legs=guests,
             health=core.health,
+            sip=telephones.sip,
         ),
     )
     await stack.enter_async_context(rooms.video)
@@ -242,6 +244,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         "recordings": recordings.run,
         "duty": core.duty.run,
         "rooms": rooms.feature.run,
+        "pictures": PictureFollower(core.store, core.bus, telephones.sip).run,
     }
     for name, work in loops.items():
         tasks.run(name, work)

@@ -25,6 +25,7 @@ from commhub.settings import Settings
 from commhub.wiring.health import Health
 from commhub.wiring.secrets import own_secret
 from commhub.wiring.video import RoomEdge, room_edge, video_engine
+from gateways.sip.gateway import SipGateway
 from gateways.webrtc.room_legs import RoomLegs
 from gateways.webrtc.room_tokens import SignedRoomTokens
 
@@ -83,6 +84,7 @@ class RoomNeighbours:
     messages: MessageService
     legs: RoomLegs
     health: Health
+    sip: SipGateway
 
 
 def room_part(settings: Settings, near: RoomNeighbours) -> RoomPart:
@@ -99,9 +101,20 @@ def room_part(settings: Settings, near: RoomNeighbours) -> RoomPart:
         devices=near.fleet,
         tokens=tokens,
         notices=near.messages,
+        wants_keyframe=near.sip.ask_keyframe,
     )
     feature = RoomFeature(ports, room_config(settings), ZoneInfo(settings.time_zone))
     near.calls.rooms.connect(feature.numbers)
     near.health.watch("room-recordings", lambda: feature.events.recordings_work, needed=False)
-    edge = room_edge(settings, video, feature.doors, feature.events, near.legs, tokens, near.clock)
+    near.sip.pictures.connect_to(feature.pictures, video)
+    edge = room_edge(
+        settings,
+        video,
+        feature.doors,
+        feature.events,
+        near.legs,
+        tokens,
+        near.clock,
+        near.sip.engine_came,
+    )
     return RoomPart(feature, video, edge)

@@ -1,5 +1,6 @@
 """Control's picture engine, and the way into rooms by WHIP and WHEP."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from fastapi import APIRouter
@@ -58,9 +59,10 @@ def room_edge(
     legs: RoomLegs,
     tokens: RoomTokens,
     clock: Clock,
+    engine_came: Callable[[], Awaitable[None]],
 ) -> RoomEdge:
-    """The edge around the rooms; connects `engine` and `legs` to them."""
-    engine.deliver_to(RoomNews(news, rooms, legs))
+    """The edge around the rooms; connects `engine` and `legs` to them. `engine_came` is told when the engine is there (again)."""
+    engine.deliver_to(RoomNews(news, rooms, legs, engine_came))
     legs.connect(rooms, engine)
     ice = IceServers(turn_config(settings), clock)
     door = RoomDoor(rooms, RoomSessions(rooms, engine, legs), tokens, ice)

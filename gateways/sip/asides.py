@@ -1,9 +1,11 @@
-"""Requests inside a dialog that agree on nothing: OPTIONS (RFC 3261 §11), INFO with digits (RFC 6086's legacy use), a
+"""Requests inside a dialog that agree on nothing: OPTIONS (RFC 3261 §11), INFO with digits (RFC 6086's legacy use)
+or a wish for a whole picture (RFC 5168), a
 text (RFC 3428), and what belongs to nothing we began."""
 
 from gateways.sip import metrics
 from gateways.sip.core import ALLOW, respond_ok
 from gateways.sip.methods import answer_plainly, refuse
+from gateways.sip.pictures import MEDIA_CONTROL, wants_update
 from gateways.sip.talk import Conversation
 from gateways.sip.transactions import ServerTransaction
 
@@ -48,8 +50,12 @@ class Asides:
         if not request.body:
             respond_ok(self._core, transaction)
             return
+        if request.content_type == MEDIA_CONTROL:
+            await self._media_control(transaction)
+            return
         if request.content_type not in (DTMF_RELAY, DTMF):
-            refuse(self._core, transaction, 415, {"Accept": f"{DTMF_RELAY}, {DTMF}"})
+            accepted = f"{DTMF_RELAY}, {DTMF}, {MEDIA_CONTROL}"
+            refuse(self._core, transaction, 415, {"Accept": accepted})
             return
         digit = read_digit(request.content_type, request.body)
         if digit is None:
@@ -60,6 +66,12 @@ class Asides:
         leg_id, digits = self._leg.id, self._core.digits
         if digits is not None:
             await self._core.tell("dtmf", lambda: digits.dtmf_received(leg_id, digit))
+        respond_ok(self._core, transaction)
+
+    async def _media_control(self, transaction: ServerTransaction) -> None:
+        """A wish for a whole picture (RFC 5168 §5); whatever else it says is read and left (§6)."""
+        if wants_update(transaction.request.body):
+            await self._core.pictures.refresh(self._leg.id)
         respond_ok(self._core, transaction)
 
 

@@ -21,6 +21,7 @@ from gateways.sip.errors import TransactionError
 from gateways.sip.grammar import read_uri
 from gateways.sip.ledger import Ledger
 from gateways.sip.message import Request
+from gateways.sip.pictures import Pictures
 from gateways.sip.transactions import (
     ClientTransaction,
     ClientUser,
@@ -85,6 +86,7 @@ class Core:
         self.calls = calls
         self.clock = clock
         self.ledger = Ledger(store)
+        self.pictures = Pictures()
         self.transfers: TransfersIn | None = None
         self.digits: DigitsIn | None = None
         self.texts: Texts | None = None
@@ -230,7 +232,8 @@ class Core:
         return False
 
     async def release(self, leg_id: str) -> None:
-        """Let the media engine forget the leg; a worker that is away has forgotten it anyway."""
+        """Let the media engines forget the leg; a worker that is away has forgotten it anyway."""
+        await self.pictures.release(leg_id)
         try:
             await self.media.release(leg_id)
         except Exception:

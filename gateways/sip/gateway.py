@@ -31,12 +31,15 @@ from gateways.sip.ledger import Chapter, Page, UnreadablePageError
 from gateways.sip.legs import (
     Answer,
     HangUp,
+    KeyframeWished,
     Leg,
     Probe,
     Readdressed,
+    Repictured,
     Stage,
 )
 from gateways.sip.origins import Proxies
+from gateways.sip.pictures import Pictures
 from gateways.sip.registrar import Registrar
 from gateways.sip.resume import Outward, stage_of
 from gateways.sip.shedding import Shedding
@@ -329,6 +332,31 @@ class SipGateway:
     async def readdress(self, leg_id: str, address: RtpAddress) -> None:
         if leg := self._legs.get(leg_id):
             leg.post(Readdressed(address))
+
+    # --- pictures ------------------------------------------------------------------------------------------
+
+    @property
+    def pictures(self) -> Pictures:
+        """Those of the legs; to be connected to the rooms and the picture engine."""
+        return self._core.pictures
+
+    async def repicture(self, leg_id: str) -> None:
+        """What picture the leg is to have may have changed. An unknown leg is fine."""
+        if leg := self._legs.get(leg_id):
+            leg.post(Repictured())
+
+    async def ask_keyframe(self, leg_id: str) -> None:
+        """Have the far end send a whole picture, by signalling. An unknown leg is fine."""
+        if leg := self._legs.get(leg_id):
+            leg.post(KeyframeWished())
+
+    async def engine_came(self) -> None:
+        """The picture engine is there (again), perhaps without what it had."""
+        for leg_id in self.pictures.legs:
+            if leg_id in self._legs:
+                await self.repicture(leg_id)
+            else:
+                await self.pictures.release(leg_id)
 
     def _is_known(self, source: Hop) -> bool:
         """Whether messages from there are read however many they are."""

@@ -89,6 +89,16 @@ class Readdressed:
 
 
 @dataclass(frozen=True, slots=True)
+class Repictured:
+    """What picture the leg is to have may have changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyframeWished:
+    """Somebody who is shown the leg's picture needs a whole one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """Somebody wants to know whether the far end is still there."""
 
@@ -116,6 +126,8 @@ Event = (
     | Answer
     | Probe
     | Readdressed
+    | Repictured
+    | KeyframeWished
     | Expired
 )
 

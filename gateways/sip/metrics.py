@@ -68,3 +68,8 @@ TLS_EXPIRES = Gauge(
     "commhub_sip_tls_certificate_expires_seconds",
     "When our certificate ends, in seconds since 1970",
 )
+
+PICTURES = Gauge("commhub_sip_pictures", "Legs with a picture in a room")
+PICTURES_FAILED = Counter(
+    "commhub_sip_pictures_failed_total", "Pictures that could not be had; their calls went on"
+)

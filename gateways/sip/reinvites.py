@@ -102,6 +102,8 @@ class Reinvites:
 
     async def _redescribed(self, transaction: ServerTransaction, talk: Talk) -> None:
         request = transaction.request
+        pictures = self._core.pictures
+        picture = await pictures.place_for(self._leg.id, request.body, self._leg.terms)
         try:
             agreement = sdp.answer(
                 request.body,
@@ -109,6 +111,7 @@ class Reinvites:
                 talk.address,
                 talk.local,
                 talk.local_sdp,
+                picture=picture,
             )
             await self._core.media.connect(self._leg.id, agreement.remote)
         except (SdpError, InvalidError) as error:
@@ -117,6 +120,7 @@ class Reinvites:
         except UnavailableError:
             transaction.refuse(500, Retry_After="5")
             return
+        await pictures.settle(self._leg.id, agreement.picture)
         body = agreement.body or b""
         self._talking.change(
             replace(talk, local_sdp=body, remote_sdp=request.body, held=agreement.held)
@@ -126,7 +130,8 @@ class Reinvites:
 
     async def _offer_again(self, transaction: ServerTransaction, talk: Talk) -> None:
         """A re-INVITE without a body asks for our offer; the ACK brings their answer (§14.2)."""
-        body = sdp.offer(self._leg.terms, talk.address, talk.local, talk.local_sdp)
+        picture = sdp.picture_address(talk.local_sdp)
+        body = sdp.offer(self._leg.terms, talk.address, talk.local, talk.local_sdp, picture=picture)
         self._talking.change(replace(talk, local_sdp=body))
         self._offered_in_200 = True
         await self._accept(transaction, body)
@@ -160,6 +165,7 @@ class Reinvites:
         except (SdpError, InvalidError, UnavailableError) as error:
             await self._talking.hang_up(Cause.NO_COMMON_CODEC, str(error))
             return
+        await self._core.pictures.settle(self._leg.id, agreement.picture)
         self._talking.change(replace(self._talking.talk, remote_sdp=body, held=agreement.held))
         await self._talking.write()
         await tell_state(self._leg, agreement)

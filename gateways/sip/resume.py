@@ -178,6 +178,7 @@ class _Continue(_Resumed):
 
     async def begin(self) -> None:
         talk, keeper = self._talk(), None
+        self.leg.core.pictures.resumed(self.leg.id, talk.local_sdp)
         if self.page.chapter is Chapter.LEAVING:
             await self.leg.become(Leaving(self.leg, talk))
             return

@@ -27,18 +27,21 @@ from gateways.sip.legs import (
     Event,
     Expired,
     HangUp,
+    KeyframeWished,
     LateAnswer,
     Leg,
     Probe,
     Readdressed,
+    Repictured,
     Responded,
     Unanswered,
 )
+from gateways.sip.pictures import FAST_UPDATE, MEDIA_CONTROL
 from gateways.sip.proof import Proof
 from gateways.sip.referrals import Referrals
 from gateways.sip.refreshing import REFRESH, SESSION_OVER, Refreshing
 from gateways.sip.reinvites import Reinvites
-from gateways.sip.renewal import RENEW, Renewal
+from gateways.sip.renewal import RENEW, Kept, Renewal
 from gateways.sip.sessions import Again, agreed
 from gateways.sip.talk import Talk, say_bye, tell_state
 from gateways.sip.transactions import ClientTransaction, ServerTransaction
@@ -99,6 +102,7 @@ class Talking:
         # The row before the ACK: once that is out the phone holds a dialog that a new process must know.
         try:
             await self._core.media.connect(self._leg.id, self._accepted.remote)
+            await self._core.pictures.settle(self._leg.id, self._accepted.picture)
             row = await self._leg.writing(self.page())
             on_record = await tell_state(self._leg, self._accepted, also=row)
             await self._ack.send(self._talk.dialog)
@@ -138,6 +142,8 @@ class Talking:
             await self._heard_back(event)
         elif isinstance(event, LateAnswer):
             await self._ack.again(self._talk.dialog, event.response)
+        elif isinstance(event, Repictured | KeyframeWished):
+            await (self._repicture() if isinstance(event, Repictured) else self._ask_keyframe())
         elif isinstance(event, Probe):
             await self._probe()
         elif isinstance(event, Expired):
@@ -294,6 +300,9 @@ class Talking:
         if isinstance(outcome, Again):
             await self._ask_again(outcome)
             return
+        if isinstance(outcome, Kept):
+            await self._stay_as_before(outcome)
+            return
         if isinstance(outcome, str):
             await self.hang_up(Cause.MEDIA_LOST, outcome)
             return
@@ -310,9 +319,43 @@ class Talking:
         except (InvalidError, UnavailableError, TransactionError) as error:
             await self.hang_up(Cause.MEDIA_LOST, str(error))
             return
+        await self._core.pictures.settle(self._leg.id, agreement.picture)
         await tell_state(self._leg, agreement)
         self._refreshing.start()
         await self._renew()
+
+    # --- pictures --------------------------------------------------------------------------------------------
+
+    async def _repicture(self) -> None:
+        """The room, or the picture engine, may have changed: whoever showed or offered a picture is asked to send it where it is
+        received now."""
+        talk, pictures = self._talk, self._core.pictures
+        shown = sdp.picture_address(talk.local_sdp)
+        if self._leg.line is not None:
+            return
+        if shown is None and not sdp.wants_picture(talk.remote_sdp, self._leg.terms):
+            return
+        place = await pictures.place(self._leg.id)
+        if place is None or place == shown:
+            agreed = sdp.agreed_picture(talk.local_sdp, talk.remote_sdp)
+            await pictures.settle(self._leg.id, agreed if place is not None else None)
+            return
+        self._renewal.want_picture(place)
+        await self._renew()
+
+    async def _stay_as_before(self, kept: Kept) -> None:
+        self._talk = replace(self._talk, local_sdp=kept.local_sdp)
+        await self.write()
+        agreed = sdp.agreed_picture(self._talk.local_sdp, self._talk.remote_sdp)
+        await self._core.pictures.settle(self._leg.id, agreed)
+        self._refreshing.later()
+
+    async def _ask_keyframe(self) -> None:
+        """By INFO (RFC 5168 §5); whoever knows no such body refuses it, and nothing else happens."""
+        try:
+            await self.ask("INFO", [("Content-Type", MEDIA_CONTROL)], FAST_UPDATE)
+        except TransactionError as error:
+            log.info("sip_keyframe_not_asked", leg_id=self._leg.id, error=str(error))
 
     async def hang_up(self, cause: Cause, detail: str | None, *, told: bool = False) -> None:
         """Say BYE. `told`: the core has ended the leg already."""

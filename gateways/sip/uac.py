@@ -94,7 +94,10 @@ class Placing:
             await give_up(self._leg, Cause.FAILED, f"no media worker: {error}")
             return
         redirects = Redirects(self._core, self._registrar, self._order.endpoint.name)
-        await self._leg.become(Ringing(self._leg, self._order, address, bindings, redirects))
+        # Into a room a picture is offered; a phone that has none refuses that line alone.
+        picture = await self._core.pictures.place(self._leg.id)
+        ringing = Ringing(self._leg, self._order, address, bindings, redirects, picture=picture)
+        await self._leg.become(ringing)
 
     async def handle(self, event: Event) -> None:
         """Nothing comes before `begin` is over, and by then another stage is there."""
@@ -115,8 +118,9 @@ class Ringing:
         redirects: Redirects | None = None,
         *,
         page: Page | None = None,
+        picture: RtpAddress | None = None,
     ) -> None:
-        """`page`: these phones ring already, since a former process called them."""
+        """`page`: these phones ring already, since a former process called them. `picture` is where theirs is received."""
         self._leg = leg
         self._core = leg.core
         self._order = order
@@ -124,7 +128,7 @@ class Ringing:
         self._choices = choices(bindings)
         self._invites: list[StoredInvite] = []
         self._local = sdp.Local.new()
-        self._offer = sdp.offer(leg.terms, address, self._local)
+        self._offer = sdp.offer(leg.terms, address, self._local, picture=picture)
         if page is not None and page.local is not None:
             self._local, self._offer = page.local, page.local_sdp
         self._early = EarlyDialogs(leg, lambda: self._offer, resumed=page is not None)

@@ -12,7 +12,7 @@ from commhub.domain.call import Cause
 from commhub.domain.errors import InvalidError, UnavailableError
 from commhub.domain.people import Endpoint, Scheme
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
-from commhub.ports.media import MediaOrder
+from commhub.ports.media import MediaOrder, RtpAddress
 from commhub.ports.store import SipAccount
 from gateways.sip import metrics, sdp
 from gateways.sip.causes import status_of
@@ -236,9 +236,13 @@ class Offered:
         agreement: sdp.Agreement | None = None
         try:
             address = await core.media.reserve(order)
+            picture = await self._place_of_picture()
             if request.body:
-                agreement = sdp.answer(request.body, self._leg.terms, address, local)
+                agreement = sdp.answer(
+                    request.body, self._leg.terms, address, local, picture=picture
+                )
                 await core.media.connect(self._leg.id, agreement.remote)
+                await core.pictures.settle(self._leg.id, agreement.picture)
         except UnavailableError as error:
             await self._end(500, Cause.FAILED, f"no media worker: {error}")
             return
@@ -251,7 +255,7 @@ class Offered:
             dialog=self._dialog,
             address=address,
             local=local,
-            local_sdp=body or sdp.offer(self._leg.terms, address, local),
+            local_sdp=body or sdp.offer(self._leg.terms, address, local, picture=picture),
             remote_sdp=request.body,
             held=agreement.held if agreement else False,
             invite=self._stored(),
@@ -267,6 +271,15 @@ class Offered:
         await self._leg.become(Talking(self._leg, talk, keeper=keeper))
         if self._replaced is not None:
             self._replaced.post(HangUp(Cause.TRANSFERRED))
+
+    async def _place_of_picture(self) -> RtpAddress | None:
+        """Where the caller's picture is received, if they offer one, or leave the offer to us."""
+        pictures, body = self._leg.core.pictures, self._transaction.request.body
+        if self._leg.line is not None:
+            return None
+        if not body:
+            return await pictures.place(self._leg.id)
+        return await pictures.place_for(self._leg.id, body, self._leg.terms)
 
     async def _put_on_record(self, talk: Talk, agreement: sdp.Agreement | None) -> bool:
         """The row before the 200. With their description the core is told at once, else when the ACK brings it."""

@@ -3,6 +3,8 @@
 Between two steps anything may end: whoever is answered and then turns out not to be there any more leaves nothing behind.
 """
 
+from collections.abc import Awaitable, Callable
+
 import structlog
 
 from commhub.domain.errors import DomainError, NotFoundError
@@ -125,12 +127,19 @@ class RoomSessions:
 
 class RoomNews:
     """Implements `commhub.ports.video.VideoIn`: hands everything on to the rooms, and looks after the sound of sessions that
-    were lost."""
+    were lost. `also` is told when the engine came."""
 
-    def __init__(self, inward: VideoIn, rooms: RoomsIn, legs: RoomLegs) -> None:
+    def __init__(
+        self,
+        inward: VideoIn,
+        rooms: RoomsIn,
+        legs: RoomLegs,
+        also: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._inward = inward
         self._rooms = rooms
         self._legs = legs
+        self._also = also
 
     async def source_started(
         self, room_id: str, source_id: str, codec: VideoCodec, layers: tuple[Layer, ...]
@@ -164,3 +173,5 @@ class RoomNews:
     async def engine_came(self, boot_id: str) -> None:
         await self._inward.engine_came(boot_id)
         await self._legs.look_after()
+        if self._also is not None:
+            await self._also()

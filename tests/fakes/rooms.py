@@ -104,6 +104,7 @@ class RoomTown:
         self.control = FakeDeviceControl()
         self.fleet = FleetService(store, FakeCredentials(), self.control, clock)
         self.tokens = SignedRoomTokens(b"secret", clock)
+        self.keyframes = []
         ports = RoomPorts(
             store=store,
             clock=clock,
@@ -114,12 +115,16 @@ class RoomTown:
             devices=self.fleet,
             tokens=self.tokens,
             notices=self.town.messages,
+            wants_keyframe=self._ask_keyframe,
         )
         settings = RoomConfig(
             **{"folder": folder, "public_url": "https://hub.test", "compare_every_s": 60, **config}
         )
         self.feature = RoomFeature(ports, settings, ZoneInfo("Asia/Shanghai"))
         self.calls.rooms.connect(self.feature.numbers)
+
+    async def _ask_keyframe(self, session_id):
+        self.keyframes.append(session_id)
 
     # --- people and things -------------------------------------------------------------------------------
 
