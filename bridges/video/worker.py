@@ -26,6 +26,7 @@ from bridges.video.ingest.pulls import Pulls
 from bridges.video.plain_sessions import PlainConfig, PlainSessions
 from bridges.video.sessions import Sessions
 from bridges.video.taping import Taping
+from bridges.video.troubles import Troubles
 from bridges.wire import ControlAddress, Message
 from commhub.domain.errors import UnavailableError
 from commhub.kit.clock import Clock, SystemClock
@@ -70,6 +71,7 @@ class VideoWorker:
         self._plain = PlainSessions(self._forwarder, self._clock, config.plain)
         self._port = WebRtcPort(config.webrtc, self._clock, self._sessions.vanished)
         self._taping: Taping | None = None
+        self._troubles = Troubles()
         self._control: ControlServer[protocol.Args] | None = None
         self._stack = AsyncExitStack()
 
@@ -227,6 +229,7 @@ class VideoWorker:
         if ticks % _LOOK_EVERY == 0:
             self._sessions.end_failed()
             self._running_taping.end_gone()
+            self._troubles.look(self._counts(), self._clock.monotonic())
         if ticks % _MEASURE_EVERY == 0:
             status = self._status()
             if status.sources:

@@ -2,17 +2,14 @@
 
 import asyncio
 import itertools
-import os
-import signal
 import socket
-import sys
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from fakes.meeting import Picture, far_end
+from fakes.picture_engine import publish, view
 from fakes.rtp import Phone
 from fakes.waiting import eventually
 from fakes.worker_process import Deaf
@@ -25,89 +22,12 @@ from bridges.worker import MediaWorker, WorkerConfig
 from commhub.domain.errors import InvalidError, NotFoundError, UnavailableError
 from commhub.kit.clock import SystemClock
 from commhub.ports.media import MediaOrder, RtpRemote
-from commhub.ports.video import Layer, PublishOrder, SoundPlace, VideoCodec, ViewOrder
+from commhub.ports.video import Layer, PublishOrder, SoundPlace, VideoCodec
 from gateways.webrtc.room_legs import SOUND
 
 pytestmark = pytest.mark.audio
 
 FIRST_PORT = itertools.count(28_000, 100)
-SCRIPT = Path(__file__).parents[2] / "fakes" / "video_process.py"
-
-
-class News:
-    """A control that remembers what the picture engine tells."""
-
-    def __init__(self):
-        self.started = []
-        self.lost = []
-        self.boots = []
-        self.speakers = []
-        self.recorded = []
-        self.status = None
-
-    async def source_started(self, room_id, source_id, codec, layers):
-        self.started.append((room_id, source_id, codec, layers))
-
-    async def session_lost(self, session_id, reason):
-        self.lost.append((session_id, reason))
-
-    async def speaker_moved(self, room_id, source_id):
-        self.speakers.append((room_id, source_id))
-
-    async def measured(self, status):
-        self.status = status
-
-    async def keyframe_wanted(self, session_id): ...
-
-    async def recording_stored(self, recorded):
-        self.recorded.append(recorded)
-
-    async def recording_failed(self, source_id, reason): ...
-
-    async def engine_came(self, boot_id):
-        self.boots.append(boot_id)
-
-
-class Process:
-    """The worker's process, started again on demand."""
-
-    def __init__(self, folder):
-        self.address = f"unix:{folder}/v0.sock"
-        self.recordings = folder / "recordings"
-        self.process = None
-
-    async def start(self):
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, str(SCRIPT), self.address, str(self.recordings), env=environment
-        )
-
-    async def kill(self):
-        if self.process is not None and self.process.returncode is None:
-            self.process.send_signal(signal.SIGKILL)
-            await self.process.wait()
-
-
-@pytest.fixture
-async def worker(tmp_path):
-    made = Process(tmp_path)
-    await made.start()
-    yield made
-    await made.kill()
-
-
-@pytest.fixture
-def news():
-    return News()
-
-
-@pytest.fixture
-async def video(worker, news):
-    config = ClientConfig(address=worker.address, request_timeout_s=10)
-    client = VideoClient(config, SystemClock())
-    client.deliver_to(news)
-    async with client:
-        yield client
 
 
 @pytest.fixture
@@ -120,23 +40,6 @@ async def media(tmp_path):
         MediaClient(ClientConfig(address=control), Deaf(), SystemClock()) as client,
     ):
         yield client
-
-
-async def publish(video, who, session="s1", *, source="cam", layer=Layer.MAIN, **order):
-    answered = await video.publish(
-        PublishOrder(session_id=session, room_id="r1", source_id=source, layer=layer, **order),
-        await who.offer(),
-    )
-    await who.accept(answered.sdp)
-    return answered
-
-
-async def view(video, who, session="v1", *, source="cam", **order):
-    answered = await video.view(
-        ViewOrder(session_id=session, room_id="r1", source_id=source, **order), await who.offer()
-    )
-    await who.accept(answered.sdp)
-    return answered
 
 
 async def seat(media, leg):

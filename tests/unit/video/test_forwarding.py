@@ -250,8 +250,9 @@ def test_the_publishers_extensions_and_padding_end_here(stage):
     assert got[1].payload == packets[1][20:-4]
 
 
-def test_a_publisher_that_begins_anew_is_a_freeze_and_not_a_new_stream(stage):
-    camera, viewer = stage.camera(), stage.viewer()
+@pytest.mark.parametrize("begins_at", [50_000, 10])
+def test_a_publisher_that_begins_anew_is_a_freeze_and_not_a_new_stream(stage, begins_at):
+    camera, viewer = stage.camera(sequence=begins_at), stage.viewer()
     stage.give(camera, camera.picture(key=True))
     stage.run(camera, 5)
     camera.ssrc, camera.sequence, camera.timestamp = 0xD00D, 17, 99
@@ -260,7 +261,9 @@ def test_a_publisher_that_begins_anew_is_a_freeze_and_not_a_new_stream(stage):
     assert len(before) == 4 + 5 * 4
     stage.give(camera, camera.picture(key=True))
     stage.run(camera, 2)
-    assert_unbroken([*before, *viewer.take()])
+    after = viewer.take()
+    assert len(after) == 3 * 4
+    assert_unbroken([*before, *after])
     assert stage.counts.restarts == 1
 
 
