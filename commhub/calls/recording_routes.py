@@ -71,12 +71,12 @@ def build_router(service: RecordingService) -> APIRouter:
         The whole WAV file takes ranges (RFC 9110 §14), so a player can jump in it.
         """
         recording = await service.get(call_id, recording_id)
-        path = service.file_of(recording)
+        path = await service.file_of(recording)
         name = _name_of(recording, wanted)
         other: tuple[Path, float] | None = None
         if beside is not None:
             right = await service.get(call_id, beside)
-            other = service.file_of(right), seconds_between(recording, right)
+            other = await service.file_of(right), seconds_between(recording, right)
         elif from_s == 0 and to_s is None and wanted is ExportFormat.WAV:
             return FileResponse(path, media_type="audio/wav", filename=name)
         made = await asyncio.to_thread(export, path, from_s, to_s, wanted, other)

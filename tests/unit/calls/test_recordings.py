@@ -403,7 +403,7 @@ async def test_each_class_is_kept_for_its_own_time_and_the_row_and_hash_stay(
         assert after == replace(before, deleted_at=clock.now())
         assert not (tmp_path / before.path).exists()
         with pytest.raises(NotFoundError, match="its time was up"):
-            recordings.file_of(after)
+            await recordings.file_of(after)
     async with store.read() as uow:
         audit = await uow.audit.list(None, 9)
     assert sorted(one.detail for one in audit if one.action == "recording.delete") == [
