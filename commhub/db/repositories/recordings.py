@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import delete
 
 from commhub.db.codec import Rows
-from commhub.db.repositories.base import Repository
-from commhub.db.tables import dispatch, equipment
+from commhub.db.repositories.kept import KeptFiles
+from commhub.db.tables import equipment
 from commhub.domain.errors import ConflictError
-from commhub.domain.incident import OPEN_STAGES
 from commhub.domain.recording import Prompt, Recording, Retention
 
 _FILES = equipment.recordings
@@ -18,7 +17,7 @@ _RECORDINGS = Rows(Recording, _FILES)
 _PROMPTS = Rows(Prompt, _PROMPTS_TABLE)
 
 
-class SqlRecordings(Repository):
+class SqlRecordings(KeptFiles):
     """Implements commhub.ports.store.Recordings."""
 
     async def add(self, recording: Recording) -> None:
@@ -47,27 +46,7 @@ class SqlRecordings(Repository):
     async def expired(
         self, stored_before: Mapping[Retention, datetime], limit: int
     ) -> Sequence[Recording]:
-        incidents = dispatch.incidents
-        still_open = (
-            select(incidents.c.id)
-            .where(
-                self._tx.mine(incidents),
-                incidents.c.id == _FILES.c.incident_id,
-                incidents.c.stage.in_(OPEN_STAGES),
-            )
-            .exists()
-        )
-        old = [
-            and_(_FILES.c.retention == retention, _FILES.c.stored_at < moment)
-            for retention, moment in stored_before.items()
-        ]
-        return await self._all(
-            _RECORDINGS,
-            self._select(_RECORDINGS)
-            .where(or_(*old), _FILES.c.deleted_at.is_(None), _FILES.c.held.is_(False), ~still_open)
-            .order_by(_FILES.c.stored_at, _FILES.c.id)
-            .limit(limit),
-        )
+        return await self._all(_RECORDINGS, self._expired(_RECORDINGS, stored_before, limit))
 
     async def add_prompt(self, prompt: Prompt) -> None:
         if not await self._tx.insert_new(_PROMPTS_TABLE, _PROMPTS.to_row(prompt)):

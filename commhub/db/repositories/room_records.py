@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import delete
 
 from commhub.db.codec import Rows
-from commhub.db.repositories.base import Repository
-from commhub.db.tables import dispatch, meetings
+from commhub.db.repositories.kept import KeptFiles
+from commhub.db.tables import meetings
 from commhub.domain.errors import ConflictError
-from commhub.domain.incident import OPEN_STAGES
 from commhub.domain.recording import Retention
 from commhub.domain.roll_call import RollCall, RollCallItem, RollCallState
 from commhub.domain.room_records import Minutes, VideoRecording, WallLayout
@@ -27,7 +26,7 @@ _LAYOUTS = Rows(WallLayout, _WALLS)
 EVERYBODY = ""
 
 
-class SqlRoomRecords(Repository):
+class SqlRoomRecords(KeptFiles):
     """Implements commhub.ports.room_store.RoomRecords."""
 
     # --- roll-calls --------------------------------------------------------------------------------------
@@ -88,27 +87,7 @@ class SqlRoomRecords(Repository):
     async def expired_recordings(
         self, stored_before: Mapping[Retention, datetime], limit: int
     ) -> Sequence[VideoRecording]:
-        incidents = dispatch.incidents
-        still_open = (
-            select(incidents.c.id)
-            .where(
-                self._tx.mine(incidents),
-                incidents.c.id == _FILES.c.incident_id,
-                incidents.c.stage.in_(OPEN_STAGES),
-            )
-            .exists()
-        )
-        old = [
-            and_(_FILES.c.retention == retention, _FILES.c.stored_at < moment)
-            for retention, moment in stored_before.items()
-        ]
-        return await self._all(
-            _RECORDINGS,
-            self._select(_RECORDINGS)
-            .where(or_(*old), _FILES.c.deleted_at.is_(None), _FILES.c.held.is_(False), ~still_open)
-            .order_by(_FILES.c.stored_at, _FILES.c.id)
-            .limit(limit),
-        )
+        return await self._all(_RECORDINGS, self._expired(_RECORDINGS, stored_before, limit))
 
     # --- walls -------------------------------------------------------------------------------------------
 
