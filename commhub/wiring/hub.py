@@ -164,6 +164,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
             is_behind=lambda: core.load.is_behind,
         ),
     )
+    core.load.watch("sip", lambda: telephones.sip.waited_s)
     codec = settings.media.radio_codec.upper()
     radio = await stack.enter_async_context(RadioLegs(core.store, media, core.calls, codec))
     webrtc = WebRtcConfig(token_secret=own_secret(settings.data_dir, "leg-tokens").encode())

@@ -155,6 +155,11 @@ class SipGateway:
         return len(self._legs)
 
     @property
+    def waited_s(self) -> float:
+        """How long the oldest message waits to be read, in seconds."""
+        return self._transport.waited_s
+
+    @property
     def is_full(self) -> bool:
         """Whether there is no room for another leg."""
         return len(self._legs) >= self._config.max_legs

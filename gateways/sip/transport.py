@@ -1,25 +1,19 @@
-"""Where SIP messages come from and go to: a small Protocol, and UDP behind it (RFC 3261 §18).
+"""Where SIP messages come from and go to: a small Protocol (RFC 3261 §18).
 
-The layers above know a `Hop` and nothing else. `streams` is TCP and TLS, `wires` is all transports of one gateway.
+The layers above know a `Hop` and nothing else. `datagrams` is UDP, `streams` is TCP and TLS, `wires` is all transports
+of one gateway.
 """
 
-import asyncio
 import ipaddress
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Protocol
 
-import structlog
-
 from gateways.sip.grammar import read_hostport, remembered
-
-log = structlog.get_logger(__name__)
 
 DEFAULT_PORT = 5060
 TLS_PORT = 5061
-_RECEIVE_BUFFER = 4 * 1024 * 1024
 
 
 def default_port(transport: str) -> int:
@@ -108,69 +102,3 @@ class Transport(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
-
-
-class UdpTransport:
-    """SIP over UDP on one socket, so that answers come from the port the phone knows (RFC 3581)."""
-
-    name = "UDP"
-
-    def __init__(self, host: str, port: int, receive: Receiver) -> None:
-        self._host = host
-        self._port = port
-        self._receive = receive
-        self._transport: asyncio.DatagramTransport | None = None
-        self._datagrams: _Datagrams | None = None
-
-    @property
-    def port(self) -> int:
-        return self._port
-
-    async def __aenter__(self) -> "UdpTransport":
-        loop = asyncio.get_running_loop()
-        transport, datagrams = await loop.create_datagram_endpoint(
-            lambda: _Datagrams(self._receive), local_addr=(self._host, self._port)
-        )
-        sock: socket.socket = transport.get_extra_info("socket")
-        # A registration storm arrives faster than the loop turns; the kernel may grant less than this.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        self._transport, self._datagrams = transport, datagrams
-        self._port = int(transport.get_extra_info("sockname")[1])
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
-        if self._datagrams is not None:
-            # The next process, or this one again, may want the same port.
-            await self._datagrams.closed.wait()
-
-    def send(self, data: bytes, hop: Hop) -> None:
-        if self._transport is None or self._transport.is_closing():
-            return
-        try:
-            self._transport.sendto(data, (hop.host, hop.port))
-        except (OSError, ValueError) as error:
-            # An unreachable network, or a host that is no address: the transaction's timers tell its user.
-            log.info("sip_send_failed", error=str(error))
-
-
-class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, receive: Receiver) -> None:
-        self._receive = receive
-        self.closed = asyncio.Event()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.closed.set()
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self._receive(data, Hop(addr[0].partition("%")[0], addr[1]))
-
-    def error_received(self, exc: Exception) -> None:
-        log.info("sip_socket_error", error=str(exc))

@@ -16,12 +16,13 @@ from types import TracebackType
 import structlog
 
 from gateways.sip.config import SipConfig
+from gateways.sip.datagrams import UdpTransport
 from gateways.sip.framing import FramingError
 from gateways.sip.mappings import Mappings
 from gateways.sip.message import Request
 from gateways.sip.streams import StreamTransport
 from gateways.sip.tls import TlsIdentity
-from gateways.sip.transport import Hop, Receiver, UdpTransport, default_port, plain_address
+from gateways.sip.transport import Hop, Receiver, default_port, plain_address
 
 log = structlog.get_logger(__name__)
 
@@ -89,6 +90,7 @@ class Wires:
         self._identity: TlsIdentity | None = None
         self._stack = AsyncExitStack()
         self._listening: dict[tuple[str, bool], Listening] = {}
+        self._datagrams: list[UdpTransport] = []
         self._port = config.port
         self._tls_port = config.tls_port
         self._udp_only: OrderedDict[tuple[str, int], float] = OrderedDict()
@@ -107,6 +109,11 @@ class Wires:
         """The port of TLS, None where it is off."""
         return self._tls_port if ("TLS", False) in self._listening else None
 
+    @property
+    def waited_s(self) -> float:
+        """How long the oldest datagram waits to be read, in seconds."""
+        return max((udp.waited_s for udp in self._datagrams), default=0.0)
+
     async def __aenter__(self) -> "Wires":
         config = self._config
         if config.tls is not None:
@@ -118,7 +125,7 @@ class Wires:
                 await self._bind()
             except OSError as error:
                 await self._stack.aclose()
-                self._listening.clear()
+                self._forget()
                 # Any port will do, but one that is free for UDP may be taken for TCP.
                 again = config.port == 0 and error.errno == errno.EADDRINUSE
                 if not again or attempt == _PORT_TRIES - 1:
@@ -134,6 +141,7 @@ class Wires:
             six = ":" in host
             udp = UdpTransport(host, self._port, self._receive)
             await self._listen(udp, six=six)
+            self._datagrams.append(udp)
             self._port = udp.port
             if config.tcp:
                 await self._listen(self._stream(host, self._port, None), six=six)
@@ -159,7 +167,11 @@ class Wires:
         trace: TracebackType | None,
     ) -> None:
         await self._stack.aclose()
+        self._forget()
+
+    def _forget(self) -> None:
         self._listening.clear()
+        self._datagrams.clear()
 
     def _lost(self, hop: Hop, reason: str) -> None:
         self.flows.lost(hop)
