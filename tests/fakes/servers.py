@@ -14,6 +14,7 @@ from pathlib import Path
 from commhub.wiring.hub_process import free_port
 
 START_WITHIN_S = 20.0
+FAKES = Path(__file__).parent
 
 
 def program(name: str, package: str, *, beside: str = "/usr/sbin", first: str | None = None) -> str:

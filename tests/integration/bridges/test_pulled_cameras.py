@@ -5,12 +5,11 @@ import os
 import signal
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from pathlib import Path
 
 import pytest
 import structlog
 from fakes.meeting import far_end
-from fakes.servers import free_port, is_bound, running, system_python
+from fakes.servers import FAKES, free_port, is_bound, running, system_python
 from fakes.waiting import eventually
 
 from bridges.reach import ClientConfig
@@ -21,7 +20,6 @@ from commhub.domain.errors import ConflictError, InvalidError
 from commhub.kit.clock import SystemClock
 from commhub.ports.video import IngestOrder, Layer, VideoCodec, ViewOrder
 
-SERVER = Path(__file__).parents[2] / "fakes" / "rtsp_server.py"
 USER, PASSWORD = "admin", "pass-4711"
 GREYS = {"main": (80, (1280, 720)), "sub": (176, (640, 360))}
 
@@ -96,7 +94,7 @@ class Relay:
 async def cameras():
     """The relay before the server, and its port."""
     port = free_port()
-    command = [system_python(), str(SERVER), str(port), USER, PASSWORD]
+    command = [system_python(), str(FAKES / "rtsp_server.py"), str(port), USER, PASSWORD]
     with running(command, lambda: is_bound(port)):
         relay = Relay(port)
         server = await asyncio.start_server(relay.take, "127.0.0.1", 0)
