@@ -11,6 +11,7 @@ import structlog
 
 from commhub.domain.call import Cause
 from commhub.kit.clock import Clock
+from commhub.kit.insist import insist
 from commhub.ports.inward import CallsIn, DigitsIn, ReportsIn, TransfersIn
 from commhub.ports.media import MediaEngine
 from commhub.ports.store import Also, Store
@@ -40,7 +41,6 @@ T = TypeVar("T")
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, PRACK, INFO, REFER, NOTIFY, MESSAGE, SUBSCRIBE"
 SUPPORTED = "100rel, norefersub, replaces, timer"
 _VIA_BYTES = 120
-_TELL_AGAIN_AFTER_S = (0.2, 1.0, 5.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,17 +219,12 @@ class Core:
     async def tell(self, report: str, say: Callable[[], Awaitable[None]]) -> bool:
         """Report to the core, again when it cannot commit just now. False when it never could: the desk then
         shows what it knew before, and the log says so."""
-        for pause in (*_TELL_AGAIN_AFTER_S, None):
-            try:
-                await say()
-            except Exception:
-                metrics.CORE_FAILURES.labels(report).inc()
-                log.exception("sip_report_failed", report=report)
-                if pause is not None:
-                    await asyncio.sleep(pause)
-            else:
-                return True
-        return False
+
+        def failed(error: Exception) -> None:
+            metrics.CORE_FAILURES.labels(report).inc()
+            log.error("sip_report_failed", report=report, exc_info=error)
+
+        return await insist(say, failed)
 
     async def release(self, leg_id: str) -> None:
         """Let the media engines forget the leg; a worker that is away has forgotten it anyway."""

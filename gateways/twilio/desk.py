@@ -1,12 +1,12 @@
 """What all telephone legs share: configuration, ports, and how the core is told."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
 
 from commhub.domain.call import Cause
 from commhub.kit.clock import Clock
+from commhub.kit.insist import insist
 from commhub.ports.inward import CallsIn
 from commhub.ports.media import MediaEngine
 from commhub.ports.store import Store
@@ -17,8 +17,6 @@ from gateways.twilio.ledger import Ledger
 from gateways.twilio.tickets import TicketOffice
 
 log = structlog.get_logger(__name__)
-
-_TELL_AGAIN_AFTER_S = (0.2, 1.0, 5.0)
 
 
 class Desk:
@@ -43,16 +41,12 @@ class Desk:
 
     async def tell(self, report: str, say: Callable[[], Awaitable[None]]) -> None:
         """Report to the core, again when it cannot commit just now."""
-        for pause in (*_TELL_AGAIN_AFTER_S, None):
-            try:
-                await say()
-            except Exception:
-                metrics.CORE_FAILURES.labels(report).inc()
-                log.exception("twilio_report_failed", report=report)
-                if pause is not None:
-                    await asyncio.sleep(pause)
-            else:
-                return
+
+        def failed(error: Exception) -> None:
+            metrics.CORE_FAILURES.labels(report).inc()
+            log.error("twilio_report_failed", report=report, exc_info=error)
+
+        await insist(say, failed)
 
     async def release(self, leg_id: str) -> None:
         """Let the media engine forget the leg; a worker that is away has forgotten it anyway."""

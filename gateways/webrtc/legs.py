@@ -5,16 +5,13 @@ worker died, the page was reloaded) is not over: the browser offers again, and h
 """
 
 import asyncio
-from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from types import TracebackType
-
-import structlog
 
 from commhub.domain.call import TALKING, Call, Cause, Leg, LegState
 from commhub.domain.errors import (
     ConflictError,
-    DomainError,
     InvalidError,
     NotFoundError,
     UnavailableError,
@@ -27,8 +24,7 @@ from commhub.ports.store import Store
 from commhub.ports.telephony import LegOrder, shape_of
 from gateways.webrtc.config import WebRtcConfig
 from gateways.webrtc.metrics import RETURNS
-
-log = structlog.get_logger(__name__)
+from gateways.webrtc.waiting import WaitingLegs
 
 CODEC = "opus"
 _RING_AGAIN_S = 45.0
@@ -45,18 +41,19 @@ class DeskLegs(AbstractAsyncContextManager["DeskLegs"]):
         self._media = media
         self._calls = calls
         self._clock = clock
-        self._tasks = asyncio.TaskGroup()
-        self._waiting: dict[str, asyncio.Task[None]] = {}
+        self._waiting = WaitingLegs("desk", media, calls)
 
     async def __aenter__(self) -> "DeskLegs":
         """Go on with the desks that rang when the process ended."""
-        await self._tasks.__aenter__()
+        await self._waiting.__aenter__()
         async with self._store.read() as uow:
             legs = await uow.calls.live_legs(Scheme.DESK)
         for leg in legs:
             if leg.state is LegState.RINGING:
                 rung = (self._clock.now() - leg.created_at).total_seconds()
-                self._wait(leg.id, self._give_up_ringing(leg.id, _RING_AGAIN_S - rung))
+                self._waiting.begin(
+                    leg.id, partial(self._give_up_ringing, leg.id, _RING_AGAIN_S - rung)
+                )
         return self
 
     async def __aexit__(
@@ -65,9 +62,7 @@ class DeskLegs(AbstractAsyncContextManager["DeskLegs"]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for task in list(self._waiting.values()):
-            task.cancel()
-        await self._tasks.__aexit__(exc_type, exc, traceback)
+        await self._waiting.__aexit__(exc_type, exc, traceback)
 
     # --- commhub.ports.telephony.LegDriver -------------------------------------------------------------------
 
@@ -80,7 +75,8 @@ class DeskLegs(AbstractAsyncContextManager["DeskLegs"]):
         if user is None or user.disabled:
             await self._calls.leg_ended(order.leg_id, Cause.NOT_FOUND, "no account has this name")
             return
-        self._wait(order.leg_id, self._give_up_ringing(order.leg_id, order.ring_for_s))
+        patience = partial(self._give_up_ringing, order.leg_id, order.ring_for_s)
+        self._waiting.begin(order.leg_id, patience)
         await self._calls.leg_ringing(order.leg_id)
 
     async def answer(self, leg_id: str) -> None:
@@ -89,13 +85,13 @@ class DeskLegs(AbstractAsyncContextManager["DeskLegs"]):
 
     async def hang_up(self, leg_id: str, cause: Cause) -> None:
         """Close the browser's connection; it hears of it by the live socket. Raises UnavailableError."""
-        self._stop_waiting(leg_id)
+        self._waiting.stop(leg_id)
         await self._media.release(leg_id)
 
     async def recover(self, leg_id: str) -> bool:
         """The media worker has lost the leg. True: its browser is given time to come back."""
         if leg_id not in self._waiting:
-            self._wait(leg_id, self._give_up_returning(leg_id))
+            self._waiting.begin(leg_id, partial(self._give_up_returning, leg_id))
         return True
 
     # --- what browsers do ------------------------------------------------------------------------------------
@@ -111,7 +107,7 @@ class DeskLegs(AbstractAsyncContextManager["DeskLegs"]):
         answer = await self._media.answer(order, offer)
         if leg_id in self._waiting and leg.state in TALKING:
             RETURNS.labels("returned").inc()
-        self._stop_waiting(leg_id)
+        self._waiting.stop(leg_id)
         await self._calls.leg_connected(leg_id, CODEC)
         try:
             await self.find(leg_id)
@@ -123,7 +119,7 @@ class DeskLegs(AbstractAsyncContextManager["DeskLegs"]):
 
     async def leave(self, leg_id: str) -> None:
         """The browser hung up."""
-        self._stop_waiting(leg_id)
+        self._waiting.stop(leg_id)
         await self._calls.leg_ended(leg_id, Cause.HUNG_UP, None)
         await self._media.release(leg_id)
 
@@ -137,23 +133,9 @@ class DeskLegs(AbstractAsyncContextManager["DeskLegs"]):
 
     # --- patience --------------------------------------------------------------------------------------------
 
-    def _wait(self, leg_id: str, patience: Coroutine[None, None, None]) -> None:
-        task = self._tasks.create_task(patience, name=f"desk-leg-{leg_id}")
-        self._waiting[leg_id] = task
-        task.add_done_callback(lambda done: self._done(leg_id, done))
-
-    def _done(self, leg_id: str, task: "asyncio.Task[None]") -> None:
-        if self._waiting.get(leg_id) is task:
-            del self._waiting[leg_id]
-
-    def _stop_waiting(self, leg_id: str) -> None:
-        task = self._waiting.pop(leg_id, None)
-        if task is not None:
-            task.cancel()
-
     async def _give_up_ringing(self, leg_id: str, after_s: float) -> None:
         await asyncio.sleep(max(0.0, after_s))
-        await self._end(leg_id, Cause.NO_ANSWER, None)
+        await self._waiting.end(leg_id, Cause.NO_ANSWER, None)
 
     async def _give_up_returning(self, leg_id: str) -> None:
         await asyncio.sleep(self._config.return_within_s)
@@ -161,19 +143,10 @@ class DeskLegs(AbstractAsyncContextManager["DeskLegs"]):
             # The news of its loss was older than its return.
             return
         RETURNS.labels("lost").inc()
-        await self._end(leg_id, Cause.MEDIA_LOST, "the browser did not come back")
+        await self._waiting.end(leg_id, Cause.MEDIA_LOST, "the browser did not come back")
 
     async def _is_in_the_engine(self, leg_id: str) -> bool:
         try:
             return any(meter.leg_id == leg_id for meter in (await self._media.status()).legs)
         except UnavailableError:
             return False
-
-    async def _end(self, leg_id: str, cause: Cause, detail: str | None) -> None:
-        try:
-            await self._calls.leg_ended(leg_id, cause, detail)
-            await self._media.release(leg_id)
-        except DomainError as error:
-            log.warning("desk_leg_not_ended", leg_id=leg_id, reason=str(error))
-        except Exception:  # supervisor: one leg's failure takes no other leg down
-            log.exception("desk_leg_failed", leg_id=leg_id)

@@ -9,7 +9,6 @@ audio worker that was lost, the leg gets another place there and no browser noti
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import TracebackType
@@ -27,6 +26,7 @@ from commhub.ports.telephony import LegOrder, shape_of
 from commhub.ports.video import SoundPlace, VideoEngine
 from gateways.webrtc.config import WebRtcConfig
 from gateways.webrtc.metrics import RETURNS
+from gateways.webrtc.waiting import WaitingLegs
 
 log = structlog.get_logger(__name__)
 
@@ -48,15 +48,14 @@ class RoomLegs(AbstractAsyncContextManager["RoomLegs"]):
         self._calls = calls
         self._rooms: RoomsIn | None = None
         self._video: VideoEngine | None = None
-        self._tasks = asyncio.TaskGroup()
-        self._waiting: dict[str, asyncio.Task[None]] = {}
+        self._waiting = WaitingLegs("room", media, calls)
 
     def connect(self, rooms: RoomsIn, video: VideoEngine) -> None:
         """Hand over the rooms and the picture engine, which were themselves handed what this driver serves."""
         self._rooms, self._video = rooms, video
 
     async def __aenter__(self) -> "RoomLegs":
-        await self._tasks.__aenter__()
+        await self._waiting.__aenter__()
         return self
 
     async def __aexit__(
@@ -65,9 +64,7 @@ class RoomLegs(AbstractAsyncContextManager["RoomLegs"]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for task in list(self._waiting.values()):
-            task.cancel()
-        await self._tasks.__aexit__(exc_type, exc, traceback)
+        await self._waiting.__aexit__(exc_type, exc, traceback)
 
     # --- commhub.ports.telephony -----------------------------------------------------------------------------
 
@@ -75,7 +72,7 @@ class RoomLegs(AbstractAsyncContextManager["RoomLegs"]):
         """Expect the participant's sound for as long as a phone would ring."""
         if order.leg_id not in self._waiting:
             patience = partial(self._give_up, order.leg_id, order.ring_for_s, Cause.NO_ANSWER)
-            self._wait(order.leg_id, patience)
+            self._waiting.begin(order.leg_id, patience)
 
     async def answer(self, leg_id: str) -> None:
         """Participants come by an offer and never dial by themselves. Raises InvalidError."""
@@ -84,7 +81,7 @@ class RoomLegs(AbstractAsyncContextManager["RoomLegs"]):
     async def hang_up(self, leg_id: str, cause: Cause) -> None:
         """Take the sound away; the picture goes on. Raises UnavailableError."""
         del cause
-        self._stop_waiting(leg_id)
+        self._waiting.stop(leg_id)
         for session_id in await self._sessions_of(leg_id):
             try:
                 await self._engine.place_sound(session_id, None)
@@ -95,7 +92,7 @@ class RoomLegs(AbstractAsyncContextManager["RoomLegs"]):
     async def recover(self, leg_id: str) -> bool:
         """The audio worker has lost the leg: it is given another place there."""
         if leg_id not in self._waiting:
-            self._wait(leg_id, partial(self._seat_again, leg_id))
+            self._waiting.begin(leg_id, partial(self._seat_again, leg_id))
         return True
 
     async def readdress(self, leg_id: str, address: RtpAddress) -> None:
@@ -115,7 +112,7 @@ class RoomLegs(AbstractAsyncContextManager["RoomLegs"]):
         await self._connect(leg_id, sound_from)
         if leg_id in self._waiting and (await self._find(leg_id)).connected_at is not None:
             RETURNS.labels("returned").inc()
-        self._stop_waiting(leg_id)
+        self._waiting.stop(leg_id)
         await self._calls.leg_connected(leg_id, SOUND.encoding)
         try:
             await self._find(leg_id)
@@ -127,7 +124,7 @@ class RoomLegs(AbstractAsyncContextManager["RoomLegs"]):
     async def left(self, leg_id: str) -> None:
         """A session that carried the leg said goodbye: the last one ends it."""
         if not await self._sessions_of(leg_id):
-            self._stop_waiting(leg_id)
+            self._waiting.stop(leg_id)
             await self._calls.leg_ended(leg_id, Cause.HUNG_UP, None)
             await self._media.release(leg_id)
 
@@ -135,7 +132,7 @@ class RoomLegs(AbstractAsyncContextManager["RoomLegs"]):
         """A session that carried the leg is gone without a goodbye: its browser is given time to come back."""
         if leg_id not in self._waiting and not await self._sessions_of(leg_id):
             within_s = self._config.return_within_s
-            self._wait(leg_id, partial(self._give_up, leg_id, within_s, Cause.MEDIA_LOST))
+            self._waiting.begin(leg_id, partial(self._give_up, leg_id, within_s, Cause.MEDIA_LOST))
 
     async def look_after(self) -> None:
         """The picture engine came, perhaps without what it had: see which participants have no session any more."""
@@ -187,21 +184,7 @@ class RoomLegs(AbstractAsyncContextManager["RoomLegs"]):
         except NotFoundError:
             return
         except DomainError as error:
-            await self._end(leg_id, Cause.MEDIA_LOST, str(error))
-
-    def _wait(self, leg_id: str, work: Callable[[], Awaitable[None]]) -> None:
-        task = self._tasks.create_task(_guarded(leg_id, work), name=f"room-leg-{leg_id}")
-        self._waiting[leg_id] = task
-        task.add_done_callback(lambda done: self._done(leg_id, done))
-
-    def _done(self, leg_id: str, task: "asyncio.Task[None]") -> None:
-        if self._waiting.get(leg_id) is task:
-            del self._waiting[leg_id]
-
-    def _stop_waiting(self, leg_id: str) -> None:
-        task = self._waiting.pop(leg_id, None)
-        if task is not None:
-            task.cancel()
+            await self._waiting.end(leg_id, Cause.MEDIA_LOST, str(error))
 
     async def _give_up(self, leg_id: str, after_s: float, cause: Cause) -> None:
         await asyncio.sleep(max(0.0, after_s))
@@ -210,18 +193,4 @@ class RoomLegs(AbstractAsyncContextManager["RoomLegs"]):
             return
         if cause is Cause.MEDIA_LOST:
             RETURNS.labels("lost").inc()
-        await self._end(leg_id, cause, None)
-
-    async def _end(self, leg_id: str, cause: Cause, detail: str | None) -> None:
-        try:
-            await self._calls.leg_ended(leg_id, cause, detail)
-            await self._media.release(leg_id)
-        except DomainError as error:
-            log.warning("room_leg_not_ended", leg_id=leg_id, reason=str(error))
-
-
-async def _guarded(leg_id: str, work: Callable[[], Awaitable[None]]) -> None:
-    try:
-        await work()
-    except Exception:  # supervisor: one leg's failure takes no other leg down
-        log.exception("room_leg_failed", leg_id=leg_id)
+        await self._waiting.end(leg_id, cause, None)
