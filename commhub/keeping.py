@@ -67,7 +67,7 @@ class KeptRecordings(ABC, Generic[KeptT]):
     ) -> None:
         self._store = store
         self._clock = clock
-        self._folder = folder
+        self.folder = folder
         self._keep = keep
         self._word = word
         self._deleted = deleted
@@ -173,7 +173,7 @@ class KeptRecordings(ABC, Generic[KeptT]):
 
     def _path(self, recording: KeptT) -> Path:
         """Raises NotFoundError for a path that leads outside."""
-        folder = self._folder.resolve()
+        folder = self.folder.resolve()
         path = (folder / recording.path).resolve()
         if not path.is_relative_to(folder):
             raise NotFoundError(_NOT_HERE)

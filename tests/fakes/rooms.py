@@ -279,7 +279,7 @@ async def a_guest(town, room, name="老周", **more):
 
 def a_file(town, room, source_id, name="a.mp4", content=b"picture"):
     """A recording that the engine stored."""
-    path = town.feature.recordings._config.folder / name
+    path = town.feature.recordings.folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return RecordedVideo(

@@ -101,7 +101,7 @@ async def test_a_file_goes_when_its_time_is_up_unless_it_is_held_or_its_incident
     town.clock.advance(timedelta(days=400).total_seconds())
     assert await recordings.sweep() == 1
     assert await recordings.sweep() == 0
-    folder = recordings._config.folder
+    folder = recordings.folder
     assert sorted(path.name for path in folder.iterdir()) == ["held.mp4", "open.mp4"]
     await town.close_incident(incident, Stage.CLOSED)
     assert await recordings.sweep() == 1
