@@ -5,8 +5,8 @@ A `Dialect` is one kind of worker's orders and events; the models are the ports'
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Generic, TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -24,6 +24,7 @@ _ERROR_KINDS: list[type[DomainError]] = [DomainError]
 _ERROR_KINDS += DomainError.__subclasses__()
 _ERRORS = {kind.code: kind for kind in _ERROR_KINDS}
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _adapters: dict[type[Any], TypeAdapter[Any]] = {}
 
 
@@ -45,9 +46,14 @@ def read_as(kind: type[Any], value: object) -> Any:
         raise InvalidError(f"{kind.__name__} does not fit: {fields}") from error
 
 
+def _plain(model: object) -> object:
+    """The dataclass as plain JSON values; a tenth of the time of `dataclasses.asdict`, and a call is six orders."""
+    return _adapter(type(model)).dump_python(model, mode="json")
+
+
 def line(message: Message) -> bytes:
     """One message as it goes over the socket."""
-    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+    return _ENCODER.encode(message).encode() + b"\n"
 
 
 def parse(text: bytes) -> Message:
@@ -89,7 +95,7 @@ class Dialect(Generic[ArgsT, EventT]):
         self._names: dict[type[object], str] = {kind: name for name, kind in events.items()}
 
     def request(self, number: int, args: ArgsT) -> Message:
-        return {"id": number, "op": self._ops[type(args)], "args": asdict(cast("Any", args))}
+        return {"id": number, "op": self._ops[type(args)], "args": _plain(args)}
 
     def read_args(self, message: Message) -> ArgsT:
         """The arguments of a request. Raises InvalidError for an unknown operation or arguments that do not fit."""
@@ -100,7 +106,7 @@ class Dialect(Generic[ArgsT, EventT]):
         return args
 
     def event(self, happened: EventT) -> Message:
-        return {"event": self._names[type(happened)], "args": asdict(cast("Any", happened))}
+        return {"event": self._names[type(happened)], "args": _plain(happened)}
 
     def read_event(self, message: Message) -> EventT | None:
         """The event, or None for one that a newer worker has and we do not know. Raises InvalidError."""
