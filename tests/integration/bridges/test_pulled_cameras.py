@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -52,12 +53,14 @@ class News:
 
 
 class Relay:
-    """The way to the cameras: `frozen` it carries nothing and says nothing, `cut` ends all connections."""
+    """The way to the cameras: frozen it carries nothing and says nothing, `cut` ends all connections; of what cameras send, one
+    byte of each `garbles` arrives wrong."""
 
     def __init__(self, target):
         self.flows = asyncio.Event()
         self.flows.set()
         self.accepted = 0
+        self.garbles = 0
         self._target = target
         self._open = set()
 
@@ -66,12 +69,20 @@ class Relay:
         self._open.add(asyncio.current_task())
         with suppress(ConnectionError):
             inner = await asyncio.open_connection("127.0.0.1", self._target)
-            await asyncio.gather(self._pass(reader, inner[1]), self._pass(inner[0], writer))
+            await asyncio.gather(
+                self._pass(reader, inner[1]), self._pass(inner[0], writer, is_camera=True)
+            )
 
-    async def _pass(self, reader, writer):
+    async def _pass(self, reader, writer, *, is_camera=False):
+        dice = random.Random(1)
         try:
             while data := await reader.read(65_536):
                 await self.flows.wait()
+                if is_camera and self.garbles:
+                    garbled = bytearray(data)
+                    for _ in range(0, len(data), self.garbles):
+                        garbled[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+                    data = bytes(garbled)
                 writer.write(data)
                 await writer.drain()
         finally:
@@ -220,6 +231,68 @@ async def test_what_a_camera_cannot_be_had_for_is_said_once_and_without_its_pass
     assert len(told) == 3
     assert "wrong-0815" not in str(logs) + str(news.lost)
     assert PASSWORD not in str(logs)
+
+
+async def test_a_camera_that_sends_nonsense_harms_nobody_and_is_seen_again(
+    cameras, worker, video, news, monkeypatch
+):
+    await video.ingest(order_of(cameras))
+    async with viewing(video, monkeypatch) as viewer:
+        await eventually(partial(shows, viewer, "main"), within_s=30)
+        process = worker._pulls.process_id
+        cameras.garbles = 500
+        before = worker.counts.received + 200 * worker._pulls.counts.lost
+        await eventually(
+            lambda: worker.counts.received + 200 * worker._pulls.counts.lost > before + 400,
+            within_s=40,
+        )
+        cameras.garbles = 0
+        await cameras.cut()
+        frames = viewer.frames
+        await eventually(lambda: viewer.frames > frames + 10, within_s=40)
+    assert worker._pulls.process_id == process
+
+
+async def says_nothing(reader, writer):
+    await reader.read()
+
+
+async def goes_on_and_on(reader, writer):
+    """A header without an end."""
+    with suppress(ConnectionError):
+        while True:
+            writer.write(b"a" * 4096)
+            await writer.drain()
+
+
+async def describes_nonsense(reader, writer):
+    with suppress(ConnectionError):
+        while request := await reader.readuntil(b"\r\n\r\n"):
+            number = request.partition(b"CSeq: ")[2].partition(b"\r\n")[0]
+            body = os.urandom(4000)
+            writer.write(b"RTSP/1.0 200 OK\r\nCSeq: " + number + b"\r\n")
+            writer.write(b"Content-Type: application/sdp\r\nContent-Length: 4000\r\n\r\n" + body)
+            await writer.drain()
+
+
+@pytest.mark.parametrize("camera", [says_nothing, goes_on_and_on, describes_nonsense])
+async def test_a_server_that_is_no_camera_is_given_up_in_time(worker, video, news, camera):
+    async def take(reader, writer):
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            await camera(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    url = f"rtsp://127.0.0.1:{server.sockets[0].getsockname()[1]}/1"
+    try:
+        order = IngestOrder(session_id="s", room_id="r1", source_id="gate", url=url)
+        await video.ingest(order)
+        await eventually(lambda: news.lost, within_s=20)
+        assert (await video.status()).sources == []
+        assert worker._pulls.counts.crashes == 0
+    finally:
+        await video.release("s")
+        server.close()
 
 
 async def test_the_process_that_pulls_may_die(cameras, worker, video, news, monkeypatch):
