@@ -3,7 +3,8 @@
 The shape is data-parallel: legs are rows of arrays, packets are rows of arenas, and one tick touches each
 array once, so that a leg costs microseconds. Where to look:
 
-- `engine` — the orders control gives and the tick, whose middle is `mixdown`; `thread` keeps the tick's time.
+- `engine` — the orders control gives and the tick, whose middle is `mixdown`; `thread` keeps the tick's time. `membership` (which leg
+  is in which call), `addresses` (where it is reached), `meters` (how it is).
 - `sockets` (batch I/O), `receiver` (whose packet is it), `sources` and `learning` (by which address),
   `rtp` (what a packet says), `rings` (when it is heard), `sender` (what goes out).
 - `quality` (what is done about a bad path): `depth` (how long to wait), `concealment`, `noise`, `playout` (changes of

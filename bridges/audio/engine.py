@@ -3,26 +3,29 @@
 Time is an argument. A test calls `tick(now)` as often as it likes; `thread.EngineThread` calls it every 20 ms.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bridges.audio.addresses import Addresses
 from bridges.audio.bands import TICK_MS, WIDE
-from bridges.audio.calls import CallBook, CallState
+from bridges.audio.calls import CallBook
 from bridges.audio.codecs.book import CodecBook, usual_codecs
 from bridges.audio.codings import Codings
 from bridges.audio.config import AudioConfig
 from bridges.audio.counts import Counts
 from bridges.audio.digits import Digits
-from bridges.audio.events import LegMeasured, LegSilent, Output
+from bridges.audio.events import LegMeasured, Output
 from bridges.audio.g711 import DECODE_BOTH, RATE
 from bridges.audio.groups import RadioGroups
 from bridges.audio.hush import Hush
 from bridges.audio.inbox import PacketInbox, RadioInbox
 from bridges.audio.lanes import Lanes
 from bridges.audio.legs import NONE, LegTable, Rows
+from bridges.audio.membership import Membership
+from bridges.audio.meters import Meters
 from bridges.audio.mixdown import Mixdown, Parts
 from bridges.audio.outbox import Outbox
 from bridges.audio.prompts import Prompts
@@ -39,8 +42,7 @@ from bridges.audio.sounds import SoundLibrary
 from bridges.audio.speakers import Streams
 from bridges.audio.taps import RecordTaps
 from bridges.audio.vault import Vault
-from bridges.transport.pairs import PortPool, UdpPair
-from commhub.domain.device import is_safe_id
+from bridges.transport.pairs import UdpPair
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.ports.media import (
     AudioFormat,
@@ -75,21 +77,14 @@ class AudioEngine:
         codecs: CodecBook | None = None,
         sounds: SoundLibrary | None = None,
     ) -> None:
-        self._config = config
         codecs = codecs or usual_codecs()
         self._packets = packets or PacketInbox(counts)
-        self._recorder = recorder
         self.counts = counts
         self._tick = 0
         self._now = 0.0
         self._out: list[Output] = []
-        self._pool = PortPool(
-            config.bind_host, config.port_min, config.port_max, config.ipv6_bind_host
-        )
-        self._shared = self._pool.open_pair(shared=True)
-        self._pairs: dict[str, UdpPair] = {}
+        self._addresses = Addresses(config)
         self._calls = CallBook()
-        self._call_of_leg: dict[str, CallState] = {}
         self._legs = LegTable(config.max_legs)
         self._rings = Rings(config.max_legs, config.depth, counts)
         linear_rings = Rings(
@@ -102,15 +97,20 @@ class AudioEngine:
         self._shapes = Shapes(config.max_legs)
         self._taps = RecordTaps(recorder, self._calls, self._legs)
         self._prompts = Prompts(sounds or SoundLibrary(config.prompts), self._legs)
+        self._members = Membership(self._calls, self._legs, recorder, self._prompts)
         self._up, self._down = Upsampler(config.max_legs), Downsampler(config.max_legs)
         self._digits = Digits(self._legs)
         self._vault = Vault(self._legs, counts)
-        self._reports = Reports(self._legs, self._vault, counts, self._shared)
+        shared = self._addresses.shared
+        self._reports = Reports(self._legs, self._vault, counts, shared)
+        self._meters = Meters(
+            self._legs, self._reports, self._coded, self._linear, config.silent_after_s
+        )
         lanes, streams = Lanes(config.max_legs), Streams()
         self._codings = Codings(
             self._legs, codecs, self._rings, linear_rings, lanes, streams
         )  # fmt: skip
-        fd = self._shared.rtp.fileno()
+        fd = shared.rtp.fileno()
         self._receiver = Receiver(
             self._legs, self._coded, self._linear, lanes, self._vault, self._reports, counts, fd
         )  # fmt: skip
@@ -144,31 +144,28 @@ class AudioEngine:
 
     @property
     def leg_count(self) -> int:
-        return len(self._call_of_leg)
+        return len(self._members)
 
     def close(self) -> None:
         self._prompts.close()
-        for pair in (self._shared, *self._pairs.values()):
-            pair.close()
+        self._addresses.close()
 
     # Orders --------------------------------------------------------------------------------------------------
 
     def reserve(self, order: MediaOrder) -> RtpAddress:
-        known = self._call_of_leg.get(order.leg_id)
+        known = self._members.find(order.leg_id)
         if known is not None:
             if known.call_id != order.call_id or self._groups.find_leg(order.leg_id):
                 raise ConflictError("this leg is another call's or a group's", leg=order.leg_id)
-            return self._address_of(order.leg_id)
-        shares = order.near_signalling and not order.ipv6 and order.port in {0, self._shared.port}
-        pair = None if shares else self._pool.open_pair(order.port, ipv6=order.ipv6)
-        self._seat(order, pair)
-        return self._address_of(order.leg_id)
+            return self._addresses.of(order.leg_id)
+        self._seat(order, self._addresses.open(order))
+        return self._addresses.of(order.leg_id)
 
     def _seat(self, order: MediaOrder, pair: UdpPair | None) -> int:
         """A row in the table for a new leg, and its place in the call. A pair that finds none is closed."""
         try:
             check(order.shape)
-            call = self._call(order.call_id)
+            call = self._members.open(order.call_id)
         except BaseException:
             if pair is not None:
                 pair.close()
@@ -183,19 +180,19 @@ class AudioEngine:
         self._shapes.begin(order.leg_id, row, order.shape)
         self._legs.near[row] = order.near_signalling
         if pair is not None:
-            self._pairs[order.leg_id] = pair
+            self._addresses.keep(order.leg_id, pair)
             self._legs.own_fd[row] = pair.rtp.fileno()
         self._rings.reset(row)
         self._up.forget(row)
         self._down.forget(row)
-        self._belongs(order.leg_id, call)
+        self._members.enter(order.leg_id, call)
         return row
 
     def connect(self, leg_id: str, remote: RtpRemote) -> None:
         legs = self._legs
         row = legs.row_of(leg_id)
         coding = self._codings.find(remote.audio)
-        pair = self._pairs.get(leg_id)
+        pair = self._addresses.own(leg_id)
         key, reachable = key_of(self._legs.hosts, pair, remote.address)
         self._vault.agree(row, remote.srtp)
         self._codings.give(row, coding, remote.audio)
@@ -212,7 +209,7 @@ class AudioEngine:
         """Make or change a leg without a socket: its packets come by the `PacketInbox` and leave as `PacketOut`.
         `sends`/`receives` are the far end's direction."""
         coding = self._codings.find(audio)
-        known = self._call_of_leg.get(order.leg_id)
+        known = self._members.find(order.leg_id)
         if known is None:
             row = self._seat(order, None)
             self._legs.plugged[row] = True
@@ -247,15 +244,15 @@ class AudioEngine:
             if known[0].name != group or known[1].call.call_id != call_id:
                 raise ConflictError("this leg is another group's", leg=leg_id)
             return
-        if leg_id in self._call_of_leg:
+        if self._members.find(leg_id) is not None:
             raise ConflictError("this leg is no radio group", leg=leg_id)
-        call = self._call(call_id)
+        call = self._members.open(call_id)
         try:
             self._groups.join(call, leg_id, group, self._tick, self._out)
         except BaseException:
             self._calls.close_if_empty(call)
             raise
-        self._belongs(leg_id, call)
+        self._members.enter(leg_id, call)
 
     def shape(self, leg_id: str, shape: LegShape) -> None:
         if self._groups.find_leg(leg_id) is None:
@@ -265,19 +262,19 @@ class AudioEngine:
             self._legs.changed = True
 
     def move(self, leg_id: str, call_id: str) -> None:
-        before = self._call_of_leg.get(leg_id)
+        before = self._members.find(leg_id)
         if before is None:
             raise NotFoundError("the media engine has no such leg", leg=leg_id)
         if before.call_id == call_id:
             return
-        after = self._call(call_id)
+        after = self._members.open(call_id)
         if self._groups.find_leg(leg_id) is not None:
             self._groups.move(leg_id, after, self._now, self._tick, self._out)
         else:
             self._legs.call[self._legs.row_of(leg_id)] = after.index
         self._legs.changed = True
-        self._leave(leg_id, before)
-        self._belongs(leg_id, after)
+        self._members.leave(leg_id, before, self._out)
+        self._members.enter(leg_id, after)
 
     def command_floor(self, group: str, action: FloorAction, participant: str | None) -> None:
         self._groups.command(group, action, participant, self._now, self._out)
@@ -289,17 +286,7 @@ class AudioEngine:
         self._groups.key(call_id, group, down, self._now, self._out)
 
     def record(self, call_id: str, on: bool, per_leg: bool = False) -> None:
-        if on:
-            call = self._call(call_id)
-            for leg_id in call.legs if call.per_leg and not per_leg else ():
-                self._recorder.stop(call_id, leg_id)
-            call.recording, call.per_leg = True, per_leg
-            self._legs.changed = True
-            return
-        known = self._calls.find(call_id)
-        if known is not None and known.recording:
-            self._stop_recording(known)
-            self._close_if_empty(known)
+        self._members.record(call_id, on, per_leg, self._out)
 
     def play(self, playback: Playback) -> None:
         call = self._calls.find(playback.call_id)
@@ -311,14 +298,15 @@ class AudioEngine:
         self._prompts.stop(playback_id, self._out)
 
     def release(self, leg_id: str) -> None:
-        call = self._call_of_leg.pop(leg_id, None)
+        call = self._members.take_out(leg_id)
         if call is None:
             return
         if self._groups.find_leg(leg_id) is not None:
             self._groups.leave(leg_id, self._now, self._out)
         else:
             row = self._legs.row_of(leg_id)
-            self._out += map(LegMeasured, self._measured({leg_id: (row, call.call_id)}).meters())
+            last = self._meters.measure({leg_id: (row, call.call_id)}, self._tick)
+            self._out += map(LegMeasured, last.meters())
             self._receiver.sources.forget(row)
             self._digits.forget(row)
             self._reports.forget(row)
@@ -327,39 +315,19 @@ class AudioEngine:
             self._codings.forget(row)
             self._vault.forget(row)
             self._legs.remove(leg_id)
-            if (pair := self._pairs.pop(leg_id, None)) is not None:
-                pair.close()
+            self._addresses.forget(leg_id)
         self._shapes.forget(leg_id)
         self._prompts.leg_gone(leg_id, self._out)
-        self._leave(leg_id, call)
+        self._members.leave(leg_id, call, self._out)
 
     def snapshot(self) -> Snapshot:
         table = {
-            leg: (row, self._call_of_leg[leg].call_id)
+            leg: (row, call.call_id)
             for leg, row in self._legs.rows().items()
-            if leg in self._call_of_leg
+            if (call := self._members.find(leg)) is not None
         }
-        return replace(self._measured(table), radio=tuple(self._groups.meters()))
-
-    def _measured(self, table: Mapping[str, tuple[int, str]]) -> Snapshot:
-        """The meters of these legs: leg id to row and call id."""
-        legs = self._legs
-        rows = np.array([row for row, _ in table.values()], np.int64)
-        silent = np.where(legs.sends[rows], self._tick - legs.heard_at[rows], 0)
-        return Snapshot(
-            legs=tuple((leg, call_id) for leg, (_, call_id) in table.items()),
-            received=legs.received[rows],
-            sent=legs.sent[rows],
-            lost=legs.lost(rows),
-            jitter_ms=self._reports.jitter.milliseconds(rows),
-            concealed=legs.concealed[rows],
-            depth_ms=np.where(
-                legs.linear[rows], self._linear.depth_ms(rows), self._coded.depth_ms(rows)
-            ),
-            told=tuple(self._reports.told(row) for row, _ in table.values()),
-            level=legs.level[rows],
-            silent_ticks=silent,
-        )
+        measured = self._meters.measure(table, self._tick)
+        return replace(measured, radio=tuple(self._groups.meters()))
 
     # The tick ------------------------------------------------------------------------------------------------
 
@@ -378,7 +346,7 @@ class AudioEngine:
         self._mixdown.run(tick, now, out)
         self._reports.send(tick, now, out)
         if tick % _TICKS_PER_SECOND == 0:
-            self._watch_silence(tick, out)
+            self._meters.watch_silence(tick, out)
         self._out = []
         return out
 
@@ -398,50 +366,3 @@ class AudioEngine:
             self.counts.strangers += 1
             return
         self._receiver.take_plugged(row, packet, self._tick, self._out)
-
-    def _watch_silence(self, tick: int, out: list[Output]) -> None:
-        legs = self._legs
-        limit = round(self._config.silent_after_s / TICK_S)
-        silent = legs.connected & legs.sends & (tick - legs.heard_at >= limit)
-        for row in np.flatnonzero(silent & ~legs.silence_told):
-            leg_id = legs.id_of(int(row))
-            if leg_id is not None:
-                out.append(LegSilent(leg_id, float(tick - legs.heard_at[row]) * TICK_S))
-        legs.silence_told[:] = silent
-
-    # Small things --------------------------------------------------------------------------------------------
-
-    def _call(self, call_id: str) -> CallState:
-        if not is_safe_id(call_id):
-            raise InvalidError("a call's id is letters, digits, dot, dash and underscore")
-        return self._calls.open(call_id)
-
-    def _belongs(self, leg_id: str, call: CallState) -> None:
-        call.legs.add(leg_id)
-        self._call_of_leg[leg_id] = call
-
-    def _leave(self, leg_id: str, call: CallState) -> None:
-        call.legs.discard(leg_id)
-        if not call.legs:
-            self._stop_recording(call)
-        elif call.per_leg:
-            self._recorder.stop(call.call_id, leg_id)
-        self._close_if_empty(call)
-
-    def _close_if_empty(self, call: CallState) -> None:
-        self._calls.close_if_empty(call)
-        if self._calls.find(call.call_id) is None:
-            self._prompts.call_gone(call.call_id, self._out)
-
-    def _address_of(self, leg_id: str) -> RtpAddress:
-        pair = self._pairs.get(leg_id, self._shared)
-        config, host = self._config, self._config.advertise_host
-        if pair.is_six:
-            host = config.ipv6_advertise_host or config.ipv6_bind_host or host
-        return RtpAddress(host, pair.port)
-
-    def _stop_recording(self, call: CallState) -> None:
-        if call.recording:
-            call.recording = call.per_leg = False
-            self._legs.changed = True
-            self._recorder.stop(call.call_id)

@@ -375,6 +375,6 @@ def test_jitter_is_that_of_the_book_for_one_packet_a_tick_and_for_several(batch)
 def test_the_kernel_says_how_long_a_packet_waited(bench, one):
     arena, began = ReceiveArena(4), time.time()
     one.speak()
-    while arena.drain(bench.engine._shared.rtp.fileno(), 0, 4) == 0:
+    while arena.drain(bench.engine._addresses.shared.rtp.fileno(), 0, 4) == 0:
         assert time.time() - began < 2
     assert 0 < arena.ages(1)[0] <= time.time() - began
