@@ -21,17 +21,23 @@ declare global {
   interface Window {
     heard: MediaStream | null
     ear: AnalyserNode | null
+    peers: RTCPeerConnection[]
+    frames: Map<RTCPeerConnection, number>
   }
 }
 
-/** In the page: remember what every connection hears, so that a step can listen to it. */
+/** In the page: remember what every connection hears, so that a step can listen to it, and all connections. */
 function eavesdrop(): void {
   window.heard = null
   window.ear = null
+  window.peers = []
+  window.frames = new Map()
   window.RTCPeerConnection = class extends RTCPeerConnection {
     constructor(...args: ConstructorParameters<typeof RTCPeerConnection>) {
       super(...args)
+      window.peers.push(this)
       this.addEventListener('track', ({ streams, track }) => {
+        if (track.kind !== 'audio') return
         window.heard = streams[0] ?? new MediaStream([track])
         window.ear = null
       })
@@ -59,6 +65,23 @@ function isHeard(tone: number): boolean {
   )
   const floor = speech[Math.floor(speech.length / 2)] ?? 0
   return Math.max(...bins.slice(near - 3, near + 4)) >= Math.max(floor, -120) + 20
+}
+
+/** In the page: how many pictures grew by decoded frames since this was asked last, of those at least so high. */
+async function growing(height: number): Promise<number> {
+  let count = 0
+  for (const peer of window.peers) {
+    if (peer.connectionState !== 'connected') continue
+    for (const stat of (await peer.getStats()).values() as Iterable<Record<string, unknown>>) {
+      if (stat.type !== 'inbound-rtp' || stat.kind !== 'video') continue
+      const frames = Number(stat.framesDecoded)
+      const before = window.frames.get(peer)
+      window.frames.set(peer, frames)
+      const grew = before !== undefined && frames > before
+      if (grew && Number(stat.frameHeight) >= height) count += 1
+    }
+  }
+  return count
 }
 
 const steps: Record<string, (page: Page, command: Command) => Promise<unknown>> = {
@@ -99,6 +122,48 @@ const steps: Record<string, (page: Page, command: Command) => Promise<unknown>> 
   /** The tone is heard in what arrives by WebRTC: at least 20 dB over the floor. */
   async hears(page, { tone }) {
     await page.waitForFunction(isHeard, Number(tone), { polling: 100 })
+  },
+
+  /** At least so many pictures are decoded now, each at least so high; answers how many. */
+  async decodes(page, { count, height }) {
+    const until = Date.now() + PATIENCE_MS * 3
+    for (;;) {
+      const found = await page.evaluate(growing, Number(height))
+      if (found >= Number(count)) return found
+      if (Date.now() > until) throw new Error(`${found} of ${count} pictures move`)
+      await page.waitForTimeout(500)
+    }
+  },
+
+  async go(page, { path }) {
+    await page.goto(new URL(path, hub).href)
+  },
+
+  async fill(page, { selector, text }) {
+    await page.locator(selector).first().fill(text)
+  },
+
+  /** So many of these can be seen, neither more nor fewer. */
+  async shows(page, { selector, count }) {
+    const nth = Number(count)
+    if (nth > 0)
+      await page
+        .locator(selector)
+        .nth(nth - 1)
+        .waitFor()
+    await page.locator(selector).nth(nth).waitFor({ state: 'hidden' })
+  },
+
+  async attribute(page, { selector, name }) {
+    return page.locator(selector).first().getAttribute(name)
+  },
+
+  async value(page, { selector }) {
+    return page.locator(selector).first().inputValue()
+  },
+
+  async where(page) {
+    return page.url()
   },
 
   async picture(page, { file }) {

@@ -170,7 +170,7 @@ describe('a meeting', () => {
       mimeType: 'video/H264',
       sdpFmtpLine: `packetization-mode=${mode};profile-level-id=${profile}`,
     })
-    const ordered = inOurOrder([
+    const ordered = inOurOrder<{ mimeType: string; sdpFmtpLine?: string }>([
       { mimeType: 'video/VP8' },
       { mimeType: 'video/rtx' },
       h264('640c1f', 1),

@@ -1,17 +1,14 @@
 """One demo for all end-to-end tests: a whole hub with two media workers and its simulators, in a folder of its own."""
 
 import os
-import wave
 from pathlib import Path
 
-import numpy as np
 import pytest
 from fakes.browser import browser
+from fakes.microphones import bursts
 
 from commhub.wiring.demo.settle import DISPATCHER
 from commhub.wiring.demo.stage import Stage, cast_of
-
-RATE = 48_000
 
 
 @pytest.fixture(scope="session")
@@ -41,15 +38,7 @@ def pictures(tmp_path):
 @pytest.fixture
 def microphone(tmp_path, cast):
     """Bursts of a tone of somebody who is not in the call; a steady one is noise to a browser's filters."""
-    time_s = np.arange(2 * RATE) / RATE
-    voice = np.sin(2 * np.pi * cast.radio.tone * time_s) * (time_s % 0.25 < 0.16) * 12_000
-    path = tmp_path / "microphone.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(voice.astype("<i2").tobytes())
-    return path
+    return bursts(tmp_path / "microphone.wav", cast.radio.tone)
 
 
 @pytest.fixture
