@@ -19,8 +19,9 @@ from commhub.calls.prompts import find_prompt
 from commhub.calls.service import CallRequest, CallService
 from commhub.domain.account import Principal
 from commhub.domain.call import TALKING, Call, Cause, Leg, LegState
+from commhub.domain.call_facts import CallEnded, CallStarted, LegMoved
 from commhub.domain.errors import DomainError, InvalidError, NotFoundError
-from commhub.domain.facts import CallEnded, CallStarted, Fact, LegMoved
+from commhub.domain.facts import Fact
 from commhub.domain.message import CardAction
 from commhub.domain.recording import BuiltInPrompt
 from commhub.kit.bus import Bus, Subscription

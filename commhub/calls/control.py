@@ -15,8 +15,8 @@ from commhub.calls import duty_moves, moves, told
 from commhub.calls.orders import Orderly, Orders
 from commhub.domain.account import Principal
 from commhub.domain.call import TALKING, Call, Cause, Direction, Leg, LegState, move_leg
+from commhub.domain.call_facts import CallEnded, FloorCommanded, LegTransferred
 from commhub.domain.errors import ConflictError, DomainError, InvalidError
-from commhub.domain.facts import CallEnded, FloorCommanded, LegTransferred
 from commhub.domain.people import Scheme
 from commhub.kit.clock import Clock
 from commhub.ports.media import PLAIN, EngineStatus, FloorAction

@@ -10,15 +10,15 @@ from datetime import datetime
 from commhub.calls.orders import Orders
 from commhub.calls.told import moved
 from commhub.domain.call import TALKING, Call, Cause, Direction, Leg, LegState, move_leg
-from commhub.domain.duty import DutyCall, DutyLine, DutyState
-from commhub.domain.errors import ConflictError
-from commhub.domain.facts import (
+from commhub.domain.call_facts import (
     DutyCallClosed,
     DutyCallForwarded,
     DutyCallMissed,
     DutyCallReceived,
     DutyCallTaken,
 )
+from commhub.domain.duty import DutyCall, DutyLine, DutyState
+from commhub.domain.errors import ConflictError
 from commhub.domain.people import Scheme
 from commhub.ports.inward import IncomingCall
 from commhub.ports.store import UnitOfWork

@@ -13,8 +13,8 @@ from commhub.calls.orders import Orders
 from commhub.calls.quality import measured
 from commhub.calls.service import CallService
 from commhub.domain.call import Call
+from commhub.domain.call_facts import FloorMoved, RecordingFailed, RecordingStored
 from commhub.domain.errors import NotFoundError
-from commhub.domain.facts import FloorMoved, RecordingFailed, RecordingStored
 from commhub.domain.recording import Recording, RecordingKind, retention_of
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id

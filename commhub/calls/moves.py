@@ -21,8 +21,8 @@ from commhub.domain.call import (
     is_over,
     move_leg,
 )
+from commhub.domain.call_facts import CallEnded, CallStarted
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
-from commhub.domain.facts import CallEnded, CallStarted
 from commhub.domain.people import Endpoint, Scheme
 from commhub.ports.store import UnitOfWork
 from commhub.ports.telephony import OutsideNumber

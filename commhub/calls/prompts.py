@@ -15,8 +15,8 @@ from commhub.calls import moves
 from commhub.calls.sounds import read_sound
 from commhub.domain.account import Principal
 from commhub.domain.call import Call, Leg
+from commhub.domain.call_facts import PromptPlayed
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
-from commhub.domain.facts import PromptPlayed
 from commhub.domain.people import Scheme
 from commhub.domain.recording import BuiltInPrompt, Prompt
 from commhub.kit.clock import Clock

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from commhub.domain.call import Call, Leg
-from commhub.domain.facts import LegMeasured
+from commhub.domain.call_facts import LegMeasured
 from commhub.domain.quality import estimate
 from commhub.ports.media import LegMeter
 

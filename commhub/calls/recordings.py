@@ -9,8 +9,9 @@ from commhub.calls import moves
 from commhub.calls.metrics import RECORDINGS_DELETED
 from commhub.domain.account import Principal
 from commhub.domain.call import TALKING, Call
+from commhub.domain.call_facts import RecordingDeleted, RecordingSwitched
 from commhub.domain.errors import NotFoundError
-from commhub.domain.facts import Fact, RecordingDeleted, RecordingSwitched
+from commhub.domain.facts import Fact
 from commhub.domain.recording import KEEP_DAYS, KeepDays, Recording, Retention
 from commhub.keeping import KeptRecordings
 from commhub.kit.clock import Clock

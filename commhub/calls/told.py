@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from commhub.domain.call import Call, Leg
-from commhub.domain.facts import LegMoved, LegShaped
+from commhub.domain.call_facts import LegMoved, LegShaped
 
 
 def moved(leg: Leg, call: Call, *, at: datetime, actor: str) -> LegMoved:

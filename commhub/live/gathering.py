@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from commhub.domain.facts import Fact, FloorMoved, LineAlarm, ServiceMoved
+from commhub.domain.call_facts import FloorMoved
+from commhub.domain.facts import Fact, LineAlarm, ServiceMoved
 from commhub.domain.room_facts import SpeakerMoved
 from commhub.live.model import Collection
 

@@ -16,7 +16,8 @@ from datetime import datetime
 
 import structlog
 
-from commhub.domain.facts import Fact, FloorMoved, ServiceMoved
+from commhub.domain.call_facts import FloorMoved
+from commhub.domain.facts import Fact, ServiceMoved
 from commhub.kit.bus import Bus, Subscription
 from commhub.kit.clock import Clock
 from commhub.kit.supervise import Doorbell, run_forever

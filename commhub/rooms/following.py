@@ -10,8 +10,9 @@ from dataclasses import replace
 
 import structlog
 
+from commhub.domain.call_facts import CallEnded, LegMoved, LegTransferred
 from commhub.domain.errors import DomainError
-from commhub.domain.facts import CallEnded, Fact, LegMoved, LegTransferred, StageMoved
+from commhub.domain.facts import Fact, StageMoved
 from commhub.domain.room import (
     ParticipantKind,
     ParticipantState,

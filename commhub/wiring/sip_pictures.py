@@ -2,8 +2,9 @@
 
 from typing import Protocol
 
+from commhub.domain.call_facts import LegTransferred
 from commhub.domain.errors import DomainError
-from commhub.domain.facts import Fact, LegTransferred
+from commhub.domain.facts import Fact
 from commhub.domain.room_facts import ParticipantChanged, ParticipantMoved
 from commhub.kit.bus import Bus
 from commhub.ports.store import Store

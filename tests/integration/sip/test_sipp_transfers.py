@@ -6,7 +6,7 @@ from fakes.waiting import eventually
 from fakes.web import someone
 
 from commhub.domain.call import Cause, LegState
-from commhub.domain.facts import LegMoved, LegTransferred
+from commhub.domain.call_facts import LegMoved, LegTransferred
 
 DESK = someone()
 TRANSFERRED = (LegState.ENDED, Cause.TRANSFERRED)

@@ -12,8 +12,9 @@ from fakes.web import FakePrincipals, someone
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from commhub.domain.call_facts import FloorMoved
 from commhub.domain.device import Device, DeviceKind
-from commhub.domain.facts import DeviceSeen, FloorMoved
+from commhub.domain.facts import DeviceSeen
 from commhub.domain.people import Role
 from commhub.live.metrics import CLOSED
 from commhub.live.routes import build_router

@@ -8,9 +8,9 @@ from commhub.calls.control import LegWish
 from commhub.calls.media_events import MediaEvents
 from commhub.calls.service import CallRequest, CallService
 from commhub.domain.call import Cause, Entry, LegState
+from commhub.domain.call_facts import FloorCommanded, FloorMoved, LegShaped, LegTransferred
 from commhub.domain.device import Device, DeviceKind
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
-from commhub.domain.facts import FloorCommanded, FloorMoved, LegShaped, LegTransferred
 from commhub.domain.people import Endpoint, Scheme
 from commhub.ports.inward import IncomingCall
 from commhub.ports.media import PLAIN, EngineStatus, FloorAction, LegMeter, LegShape

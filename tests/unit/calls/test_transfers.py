@@ -6,7 +6,7 @@ from fakes.web import someone
 
 from commhub.calls.service import CallRequest, CallService
 from commhub.domain.call import Cause, Entry, LegState
-from commhub.domain.facts import LegMoved, LegTransferred
+from commhub.domain.call_facts import LegMoved, LegTransferred
 from commhub.domain.people import Endpoint, Scheme
 from commhub.kit.ids import new_id
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused

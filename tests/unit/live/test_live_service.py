@@ -14,17 +14,19 @@ from fakes.waiting import eventually
 
 from commhub.calls.duty_moves import received
 from commhub.domain.call import Call, Leg, LegState
-from commhub.domain.device import Device, DeviceKind
-from commhub.domain.duty import DutyCall
-from commhub.domain.facts import (
+from commhub.domain.call_facts import (
     CallEnded,
     CallStarted,
-    DeviceSeen,
     DutyCallClosed,
     DutyCallMissed,
     FloorMoved,
-    IncidentRegistered,
     LegMoved,
+)
+from commhub.domain.device import Device, DeviceKind
+from commhub.domain.duty import DutyCall
+from commhub.domain.facts import (
+    DeviceSeen,
+    IncidentRegistered,
     LineAlarm,
     PhoneSeen,
     ServiceMoved,

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from commhub.domain.facts import LegMoved, RespondersRanked, TaskDispatched
+from commhub.domain.call_facts import LegMoved
+from commhub.domain.facts import RespondersRanked, TaskDispatched
 from commhub.wiring.facts_wire import FactsWire
 
 AT = datetime(2026, 11, 21, 3, 4, 5, 678, UTC)
