@@ -235,6 +235,7 @@ class Forwarder:
         for source in self._sources.values():
             if decides:
                 source.measure(now)
+                self._ask_for_first(source, now)
             for publisher in source.publishers:
                 publisher.tick(now)
             for audience in source.audiences.values():
@@ -244,6 +245,14 @@ class Forwarder:
         for view in self._views:
             if view.outlet is None or now - view.looked_at >= _LOOK_EVERY_S:
                 self._look(view, now)
+
+    def _ask_for_first(self, source: Source, now: float) -> None:
+        """A far end that began before it could be heard would send no key frame again for a long time."""
+        if source.has_started:
+            return
+        for publisher in source.publishers:
+            for layer in publisher.tracks if publisher.last_at else ():
+                self._ask(source, layer, now)
 
     def _look(self, view: View, now: float) -> None:
         """Where it is, what it gets, what its path carries."""

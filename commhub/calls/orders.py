@@ -162,6 +162,7 @@ class Orderly:
             ring_for_s=self._ring_for_s,
             shape=shape_of(leg),
             placed_by=call.created_by,
+            in_room=call.room_id is not None,
         )
         try:
             await self._driver(leg).place(order)

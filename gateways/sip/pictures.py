@@ -47,17 +47,23 @@ class Pictures:
         """Those with a picture."""
         return tuple(self._had)
 
-    def resumed(self, leg_id: str, local_sdp: bytes) -> None:
-        """A leg of a former process: if our description had a picture, so it has."""
-        if sdp.picture_address(local_sdp) is not None:
+    def resumed(self, leg_id: str, local_sdp: bytes) -> bool:
+        """Whether a leg of a former process has a picture: our description had one."""
+        has_one = sdp.picture_address(local_sdp) is not None
+        if has_one:
             self._had.add(leg_id)
+        return has_one
 
     async def place(self, leg_id: str) -> RtpAddress | None:
-        """Where the leg's picture is received; None when it is in no room, or there is no engine."""
+        """Where the leg's picture is received; None when it is in no room (what it had there is over), or there is no engine."""
         if self._rooms is None or self._engine is None:
             return None
-        picture = await _attempt(leg_id, lambda: self._picture_of(leg_id))
+        asked = await _attempt(leg_id, lambda: self._asked(leg_id))
+        if asked is None:
+            return None
+        (picture,) = asked
         if picture is None:
+            await self.release(leg_id)
             return None
         engine = self._engine
         order = PlainOrder(session_id=leg_id, room_id=picture.room_id, source_id=picture.source_id)
@@ -123,6 +129,10 @@ class Pictures:
         await engine.release(leg_id)
         self._had.discard(leg_id)
         metrics.PICTURES.set(len(self._had))
+
+    async def _asked(self, leg_id: str) -> tuple[RoomPicture | None]:
+        """What rooms say, told apart from that they could not be asked."""
+        return (await self._picture_of(leg_id),)
 
     async def _picture_of(self, leg_id: str) -> RoomPicture | None:
         return None if self._rooms is None else await self._rooms.picture_of(leg_id)

@@ -17,7 +17,7 @@ from gateways.sip.grammar import read_uri
 from gateways.sip.keeper import AnswerKeeper
 from gateways.sip.leaving import Leaving
 from gateways.sip.ledger import Chapter, Page
-from gateways.sip.legs import Event, Expired, HangUp, Leg, Stage
+from gateways.sip.legs import Event, Expired, HangUp, Leg, Repictured, Stage
 from gateways.sip.talk import Talk, answer_200
 from gateways.sip.talking import Talking
 from gateways.sip.transactions import ServerTransaction
@@ -178,7 +178,9 @@ class _Continue(_Resumed):
 
     async def begin(self) -> None:
         talk, keeper = self._talk(), None
-        self.leg.core.pictures.resumed(self.leg.id, talk.local_sdp)
+        if self.leg.core.pictures.resumed(self.leg.id, talk.local_sdp):
+            # The picture engine may have been restarted as well.
+            self.leg.post(Repictured())
         if self.page.chapter is Chapter.LEAVING:
             await self.leg.become(Leaving(self.leg, talk))
             return

@@ -336,9 +336,9 @@ class Talking:
         if shown is None and not sdp.wants_picture(talk.remote_sdp, self._leg.terms):
             return
         place = await pictures.place(self._leg.id)
+        if place == shown:
+            await pictures.settle(self._leg.id, sdp.agreed_picture(talk.local_sdp, talk.remote_sdp))
         if place is None or place == shown:
-            agreed = sdp.agreed_picture(talk.local_sdp, talk.remote_sdp)
-            await pictures.settle(self._leg.id, agreed if place is not None else None)
             return
         self._renewal.want_picture(place)
         await self._renew()
