@@ -15,7 +15,7 @@ HUB_CORE, LOAD_CORE = 0, 1
 CALLEES = 50
 BESIDE_PER_S = 5.0
 SLACK_S = 45.0
-# The hub's metrics are read so often: each time costs it as much as a call does.
+# What the hub counts is read so often, while it works.
 _LOOK_EVERY_S = 0.5
 
 

@@ -215,6 +215,16 @@ async def test_figures_are_open_to_this_machine(host):
     assert 'commhub_web_requests_total{method="GET",route="/healthz",status="200"}' in answer.text
 
 
+async def test_a_single_figure_is_asked_for_by_its_name():
+    async with _client(_app(None)) as client:
+        await client.get("/healthz")
+        one = await client.get("/metrics", params={"name[]": "commhub_web_requests_total"})
+        none = await client.get("/metrics", params={"name[]": "nothing_of_ours"})
+    shown = {line.partition("{")[0] for line in one.text.splitlines() if line[0] != "#"}
+    assert shown == {"commhub_web_requests_total"}
+    assert (none.status_code, none.text) == (200, "")
+
+
 async def test_figures_ask_others_for_a_key():
     app = _app(None)
     async with _client(app, "10.0.0.9") as client:
