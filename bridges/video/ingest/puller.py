@@ -27,7 +27,8 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 _LASTED_S = 10.0
 """A pull that went on for so long is tried again at once."""
 _PICTURE_LIMIT = 4 << 20
-_MEMORY_LIMIT = 4 << 30
+_MEMORY_LIMIT = 2 << 30
+_STACK = 1 << 20
 _CLOCK = 90_000
 _PAYLOAD_TYPE = 96
 _OPTIONS = {
@@ -144,7 +145,9 @@ def _picture_of(opened: av.container.InputContainer) -> VideoStream:
 
 def main() -> None:
     """Take orders until the worker closes them, or is gone."""
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_LIMIT, _MEMORY_LIMIT))
+    # What is written to: address space that is only reserved is plenty for each thread.
+    resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY_LIMIT, _MEMORY_LIMIT))
+    threading.stack_size(_STACK)
     # Its messages have the addresses in them, with their passwords.
     av.logging.set_level(None)
     out = socket.socket(fileno=int(sys.argv[1]))
