@@ -100,7 +100,3 @@ class NoVideo(VideoOrders):
 def _answered(result: object) -> Answered:
     answered: Answered = wire.read_as(Answered, result)
     return answered
-
-
-def _unbuilt(session_id: str) -> UnavailableError:
-    return UnavailableError(f"session {session_id}: this worker takes pictures by WebRTC only")
