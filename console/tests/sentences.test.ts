@@ -10,7 +10,7 @@ import { RENDERERS, sentenceOf } from '@/timeline/sentences'
 import { EXAMPLES } from './examples'
 import { entry } from './things'
 
-const FACTS = ['facts', 'room_facts']
+const FACTS = ['facts', 'call_facts', 'room_facts']
   .map((file) => readFileSync(`../commhub/domain/${file}.py`, 'utf8'))
   .join('\n')
 const KINDS = [...FACTS.matchAll(/^class (\w+)\(Fact\)/gm)].map(([, name = '']) =>

@@ -84,7 +84,11 @@ export interface InvitationView {
   id: string
   room_id: string
   participant_id: string
+  created_at: string
+  created_by: string
   expires_at: string
+  sent_to: string | null
+  used_at: string | null
   revoked_at: string | null
 }
 

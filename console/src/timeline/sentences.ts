@@ -1,6 +1,6 @@
 /**
- * Every kind of fact as a sentence for people. The kinds are those of `commhub/domain/facts.py` and `room_facts.py`; a kind that is
- * newer than this console is shown by its name with its data.
+ * Every kind of fact as a sentence for people. The kinds are those of `facts.py`, `call_facts.py` and `room_facts.py` in `commhub/domain`;
+ * a kind that is newer than this console is shown by its name with its data.
  */
 
 import type { TimelineEntryView } from '@/api/types'
