@@ -28,7 +28,14 @@ from bridges.video import agreements, feedback
 from bridges.video.agreements import Viewing
 from bridges.video.events import SessionLost
 from bridges.video.forwarder import Forwarder, SourceHandle, ViewHandle
-from bridges.video.sound import SoundCounts, SoundLine, SoundLines, SoundPlug, level_of
+from bridges.video.sound import (
+    SoundCounts,
+    SoundLine,
+    SoundLines,
+    SoundPlug,
+    level_of,
+    mid_extension,
+)
 from commhub.domain.errors import InvalidError, NotFoundError, UnavailableError
 from commhub.kit.clock import Clock
 from commhub.ports.media import RtpAddress
@@ -54,6 +61,7 @@ class _Session:
     source: SourceHandle | None = None
     view: ViewHandle | None = None
     sound_type: int | None = None
+    sound_mid: bytes = b""
     talks: bool = False
     hears: bool = False
     level_id: int = 0
@@ -317,6 +325,8 @@ class Sessions:
             session.line = session.sound_type = None
             return
         session.sound_type = offer.sound.opus_type
+        number = offer.sound_extensions.get(Extension.MID, 0)
+        session.sound_mid = mid_extension(number, offer.sound.media.rtp.muxId)
         try:
             self._plug_in(session, sound)
         except UnavailableError:
@@ -325,7 +335,11 @@ class Sessions:
 
     def _plug_in(self, session: _Session, sound: SoundPlace) -> SoundLine:
         plug = SoundPlug(
-            session.peer, session.sound_type or 0, talks=session.talks, hears=session.hears
+            session.peer,
+            session.sound_type or 0,
+            talks=session.talks,
+            hears=session.hears,
+            mid=session.sound_mid,
         )
         try:
             session.line = self._lines.plug(session.id, sound, plug)

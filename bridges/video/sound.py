@@ -38,12 +38,14 @@ class SoundCounts:
 
 @dataclass(frozen=True, slots=True)
 class SoundPlug:
-    """One session's end of a line: its far end, and the payload type it has for Opus. `talks`/`hears` are what it may."""
+    """One session's end of a line: its far end, and the payload type it has for Opus. `talks`/`hears` are what it may. `mid` is the
+    header extension (RFC 8285) by which a browser knows sound from picture; empty where none was agreed."""
 
     far_end: FarEnd
     payload_type: int
     talks: bool
     hears: bool
+    mid: bytes = b""
 
 
 class SoundLine:
@@ -127,7 +129,7 @@ class SoundLine:
             self._counts.outward += 1
         for plug in self.plugs.values():
             if plug.hears:
-                told = packet if rtcp else _as_type(packet, plug.payload_type)
+                told = packet if rtcp else _marked(packet, plug)
                 plug.far_end.send(told, is_rtcp=rtcp)
 
     def _note(self, packet: bytes) -> None:
@@ -186,6 +188,25 @@ def level_of(packet: bytes, extension: int) -> int | None:
             return None
         at += 1 + size if packet[at] else 1
     return None
+
+
+def mid_extension(number: int, mid: str) -> bytes:
+    """The header extension that says a stream's MID (RFC 9143 §15), in one-byte form; empty when none was agreed."""
+    value = mid.encode()
+    if not 1 <= number <= 14 or not 1 <= len(value) <= 16:
+        return b""
+    element = bytes([number << 4 | len(value) - 1]) + value
+    element += bytes(-len(element) % 4)
+    return b"\xbe\xde" + (len(element) // 4).to_bytes(2, "big") + element
+
+
+def _marked(packet: bytes, plug: SoundPlug) -> bytes:
+    """The packet of the mix as this far end takes it; one that has extensions of its own keeps them."""
+    told = _as_type(packet, plug.payload_type)
+    if not plug.mid or told[0] & 0x10:
+        return told
+    at = RTP_HEADER + 4 * (told[0] & 0x0F)
+    return b"%c%b%b%b" % (told[0] | 0x10, told[1:at], plug.mid, told[at:])
 
 
 def _as_type(packet: bytes, payload_type: int) -> bytes:

@@ -153,6 +153,7 @@ def show_on_the_wall(desk, pictures):
     desk.do("picture", file=str(pictures / "wall.png"))
 
     # One picture large: the others are let go, and come back.
+    desk.do("click", selector=".tile")
     desk.do("press", key="Enter")
     desk.do("shows", selector=".tile.large .picture[data-layer=main]", count="1")
     desk.do("shows", selector=".tile.large .figures", count="1")

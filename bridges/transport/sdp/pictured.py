@@ -24,8 +24,7 @@ _START_KBPS = 4000
 _HIGHEST_LEVEL = "34"
 """H.264's level 5.2 as profile-level-id writes it."""
 _FEEDBACK = ("nack", "nack pli", "ccm fir")
-# No MID: the mix comes without it, and a browser that was promised one drops what has none.
-_OF_SOUND = (Extension.AUDIO_LEVEL, Extension.TRANSPORT_SEQUENCE)
+_OF_SOUND = (Extension.MID, Extension.AUDIO_LEVEL, Extension.TRANSPORT_SEQUENCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
