@@ -13,17 +13,15 @@ from datetime import datetime
 from typing import Protocol
 
 from commhub.domain.account import ApiKey, AuditEntry, Session, User
-from commhub.domain.call import Call, Leg
 from commhub.domain.device import Device, DeviceCommand
-from commhub.domain.duty import DutyCall
 from commhub.domain.facts import Fact, TimelineEntry
 from commhub.domain.incident import Incident, Stage
 from commhub.domain.message import Ack, Delivery, Message
-from commhub.domain.people import Endpoint, Responder, Scheme, Unit
-from commhub.domain.recording import Prompt, Recording, Retention
+from commhub.domain.people import Endpoint, Responder, Unit
 from commhub.domain.report import Report, Source
 from commhub.domain.task import Task
 from commhub.domain.timer import ClockName, Timer
+from commhub.ports.call_store import Calls, Duty, Recordings
 from commhub.ports.room_store import RoomRecords, Rooms
 
 
@@ -164,101 +162,6 @@ class Directory(Protocol):
 
     async def responders(self) -> Sequence[Responder]: ...
     async def find_by_endpoint(self, endpoint: Endpoint) -> Responder | None: ...
-
-
-class Calls(Protocol):
-    async def add(self, call: Call) -> None: ...
-    async def get(self, call_id: str) -> Call:
-        """In a write transaction the row is locked until its end, so whoever moves a leg gets its call first."""
-        ...
-
-    async def update(self, call: Call) -> None: ...
-    async def list(self, live_only: bool, before: str | None, limit: int) -> Sequence[Call]: ...
-    async def live_here(self) -> Sequence[Call]:
-        """The calls this hub carries, newest first: those of other hubs on the same store are theirs to mind."""
-        ...
-
-    async def add_leg(self, leg: Leg) -> None: ...
-    async def find_leg(self, leg_id: str) -> Leg | None: ...
-    async def update_leg(self, leg: Leg) -> None: ...
-    async def legs_of(self, call_id: str) -> Sequence[Leg]:
-        """Oldest first."""
-        ...
-
-    async def live_placed_by(self, kind: str, name: str | None = None) -> Sequence[Call]:
-        """Live calls whose `created_by` is of that kind («kind:name»), all of them or one name's; newest first."""
-        ...
-
-    async def live_legs(self, scheme: Scheme | None = None) -> Sequence[Leg]:
-        """The live legs of all live calls, or those to addresses of one scheme; oldest first."""
-        ...
-
-    async def rooms_of(self, call_ids: Collection[str]) -> frozenset[str]:
-        """The ids of the rooms whose sound some of these calls are."""
-        ...
-
-    async def legs_since(self, scheme: Scheme, since: datetime) -> Sequence[Leg]:
-        """Legs of addresses of that scheme made at or after the moment, oldest first."""
-        ...
-
-
-class Duty(Protocol):
-    """Calls to duty lines. Whoever changes one gets its call's row first."""
-
-    async def add(self, call: DutyCall) -> None: ...
-    async def find(self, call_id: str) -> DutyCall | None: ...
-    async def get(self, call_id: str) -> DutyCall:
-        """In a write transaction the row is locked until its end."""
-        ...
-
-    async def update(self, call: DutyCall) -> None: ...
-    async def find_called_back(self, call_id: str) -> DutyCall | None:
-        """The missed call that this call is the last call back to."""
-        ...
-
-    async def open(self) -> Sequence[DutyCall]:
-        """All that are not history, oldest first."""
-        ...
-
-    async def unlinked(self, since: datetime) -> Sequence[DutyCall]:
-        """Those offered since then that were over before they had an incident, oldest first."""
-        ...
-
-    async def list(self, before: str | None, limit: int) -> Sequence[DutyCall]: ...
-
-
-class Recordings(Protocol):
-    async def add(self, recording: Recording) -> None: ...
-    async def get(self, recording_id: str) -> Recording:
-        """In a write transaction the row is locked until its end."""
-        ...
-
-    async def update(self, recording: Recording) -> None: ...
-    async def of_call(self, call_id: str) -> Sequence[Recording]:
-        """Oldest first."""
-        ...
-
-    async def of_incident(
-        self, incident_id: str, before: str | None, limit: int
-    ) -> Sequence[Recording]: ...
-    async def expired(
-        self, stored_before: Mapping[Retention, datetime], limit: int
-    ) -> Sequence[Recording]:
-        """Stored before the moment of their class, oldest first: without those that are held, deleted already
-        or belong to an incident that is open."""
-        ...
-
-    async def add_prompt(self, prompt: Prompt) -> None:
-        """Raises ConflictError when the name is taken."""
-        ...
-
-    async def get_prompt(self, prompt_id: str) -> Prompt: ...
-    async def find_prompt(self, name: str) -> Prompt | None: ...
-    async def prompts(self) -> Sequence[Prompt]:
-        """By name."""
-        ...
-
-    async def delete_prompt(self, prompt_id: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

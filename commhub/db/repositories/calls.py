@@ -38,7 +38,7 @@ def _of_scheme(scheme: Scheme) -> ColumnElement[bool]:
 
 
 class SqlCalls(Repository):
-    """Implements commhub.ports.store.Calls."""
+    """Implements commhub.ports.call_store.Calls."""
 
     def __init__(self, transaction: Transaction) -> None:
         super().__init__(transaction)

@@ -13,7 +13,7 @@ _CALLS = Rows(DutyCall, _TABLE)
 
 
 class SqlDuty(Repository):
-    """Implements commhub.ports.store.Duty."""
+    """Implements commhub.ports.call_store.Duty."""
 
     async def add(self, call: DutyCall) -> None:
         self._tx.add(_TABLE, _CALLS.to_row(call))

@@ -18,7 +18,7 @@ _PROMPTS = Rows(Prompt, _PROMPTS_TABLE)
 
 
 class SqlRecordings(KeptFiles):
-    """Implements commhub.ports.store.Recordings."""
+    """Implements commhub.ports.call_store.Recordings."""
 
     async def add(self, recording: Recording) -> None:
         self._tx.add(_FILES, _RECORDINGS.to_row(recording))
