@@ -63,17 +63,14 @@ async def test_the_hub_tells_of_its_relay_with_every_answer(http, meeting):
     assert 'rel="ice-server"' in link
 
 
-@pytest.mark.parametrize("spoiled", ["credential", "username"])
-async def test_credentials_the_hub_did_not_make_relay_nothing(http, meeting, spoiled):
-    zhang = await meeting.guest("Zhang")
-    (server,) = await servers_for(http, zhang)
+async def test_credentials_the_hub_did_not_make_relay_nothing(http, meeting):
+    (server,) = await servers_for(http, await meeting.guest("Zhang"))
+    ends, _, name = server["username"].partition(":")
+    forged = (
+        {**server, "credential": "AAAAAAAAAAAAAAAAAAAAAAAAAAA="},
+        {**server, "username": f"{int(ends) + 3600}:{name}"},
+    )
     async with chromium(fps=15) as browser:
-        good = browser.camera(540, fps=15, ice=[server], relayed=True)
-        assert " typ relay " in await good.offer()
-        ends, _, name = server["username"].partition(":")
-        forged = {
-            "credential": "AAAAAAAAAAAAAAAAAAAAAAAAAAA=",
-            "username": f"{int(ends) + 3600}:{name}",
-        }
-        bad = browser.camera(540, fps=15, ice=[{**server, spoiled: forged[spoiled]}], relayed=True)
-        assert " typ relay " not in await bad.offer()
+        assert " typ relay " in await browser.viewer(ice=[server], relayed=True).offer()
+        for one in forged:
+            assert " typ relay " not in await browser.viewer(ice=[one], relayed=True).offer()
