@@ -5,6 +5,7 @@ over IPv4 is agreed on, and never beside a voice that is secured.
 """
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from commhub.ports.media import RtpAddress
@@ -45,12 +46,13 @@ def find(session: Session) -> PictureLine | None:
 
 
 def between(ours: Session, theirs: Session) -> PlainRemote | None:
-    """What both descriptions agree to: their m-line at the place of ours, by its first usable format."""
+    """What both descriptions agree to: their m-line at the place of ours, by its first usable format that is also in ours;
+    an answer to us may have numbers of its own, and then its first counts."""
     index = own_index(ours)
     if index is None or index >= len(theirs.media):
         return None
     media = theirs.media[index]
-    video = _format_of(media, first=True)
+    video = _format_of(media, among=ours.media[index].formats)
     return None if video is None else remote_of(media, video, muxed=ours.media[index].rtcp_mux)
 
 
@@ -112,8 +114,8 @@ def _bandwidth() -> str:
     return f"b=AS:{MAX_KBPS}\r\nb=TIAS:{MAX_KBPS * 1000}\r\n"
 
 
-def _format_of(media: Media, *, first: bool = False) -> VideoFormat | None:
-    """The H.264 of an m-line that suits best, or (`first`) the first it names; None when the line is of no use."""
+def _format_of(media: Media, *, among: Sequence[str] | None = None) -> VideoFormat | None:
+    """The H.264 of an m-line that suits best, or the first whose number is `among` those; None when the line is of no use."""
     if media.kind != "video" or not media.port or media.protocol not in _PLAIN or media.crypto:
         return None
     try:
@@ -126,8 +128,9 @@ def _format_of(media: Media, *, first: bool = False) -> VideoFormat | None:
         if media.names.get(number, "").startswith("H264/90000") and number.isdecimal()
     ]
     usable = [one for one in found if one.packetization_mode in (0, 1) and one.payload_type < 128]
-    if first:
-        return usable[0] if usable else None
+    if among is not None:
+        known = [one for one in usable if str(one.payload_type) in among]
+        return next(iter(known or usable), None)
     return min(usable, key=_rank, default=None)
 
 

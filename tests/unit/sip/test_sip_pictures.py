@@ -129,6 +129,12 @@ def test_a_later_offer_keeps_the_picture_in_its_place_and_adds_one_behind_the_vo
     assert b"m=video 0 " in dropped
 
 
+def test_what_was_agreed_is_read_again_from_both_descriptions():
+    agreed = answer(VOICE + PICTURE)
+    assert sdp.agreed_picture(agreed.body, (VOICE + PICTURE).encode()) == agreed.picture
+    assert sdp.agreed_picture(agreed.body, VOICE.encode()) is None
+
+
 # --- legs -----------------------------------------------------------------------------------------------------
 
 
