@@ -49,7 +49,8 @@ class Calls:
 @dataclass(frozen=True, slots=True)
 class Overload:
     """Calls offered at `offered_per_s`, `OVERLOAD` times what the hub can do: `calls_per_s` were completed, `shed` told
-    503 at once, `failed` neither."""
+    503 at once, `failed` neither. `cpu_share` is the part of a core that the hub used meanwhile: on a machine that has
+    other work it gets no whole one, and a hub that turns away what it had the time for shows here."""
 
     sustainable_per_s: float
     offered_per_s: float
@@ -58,6 +59,7 @@ class Overload:
     failed: int
     pdd_p50_ms: float
     pdd_p99_ms: float
+    cpu_share: float
 
     def tops(self) -> dict[str, object]:
         return {"overload_calls_per_s": self.calls_per_s, "failed": self.failed}
@@ -148,9 +150,10 @@ def measure_overload(bench: Bench, rate: float | None, seconds: float) -> Overlo
     if rate is None:
         rate = _promised(_calm(bench))
     offered, talk_s, hub = OVERLOAD * rate, 1.0, bench.hub
-    shed = hub.metric("commhub_sip_shed_total")
+    shed, cpu_s = hub.metric("commhub_sip_shed_total"), hub.cpu_s()
     with bench.callee(), bench.caller(offered, seconds, talk_s) as caller:
         counted = caller.finish(seconds + talk_s + SLACK_S)
+        cpu_s = hub.cpu_s() - cpu_s
         ended = settled(lambda: hub.metric("commhub_sip_legs") == 0)
     shed = hub.metric("commhub_sip_shed_total") - shed
     found = Overload(
@@ -161,6 +164,7 @@ def measure_overload(bench: Bench, rate: float | None, seconds: float) -> Overlo
         failed=counted.failed,
         pdd_p50_ms=counted.percentile("1", 0.5),
         pdd_p99_ms=counted.percentile("1", 0.99),
+        cpu_share=round(cpu_s / max(counted.seconds, 0.001), 2),
     )
     total = counted.succeeded + counted.failed
     demand(total == round(offered * seconds), "calls are missing", found)
