@@ -36,6 +36,7 @@ _MAX_HEADERS = 256
 _LONGEST_NAME = 256
 # A line that goes on with the next one, or is empty.
 _FOLDED = re.compile(r"\n[ \t\r\n]")
+_NOT_IN_REQUEST_URI = re.compile(r'[\s<>"]')
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: (.*))?")
 
 REASONS = {
@@ -324,7 +325,7 @@ def _start(line: str) -> tuple[Request | Response, MalformedError | None]:
     request = Request(method, uri)
     if version.upper() != VERSION:
         return request, MalformedError(f"version {version[:16]}", 505)
-    if not uri or any(c.isspace() or c in '<>"' for c in uri):
+    if not uri or _NOT_IN_REQUEST_URI.search(uri):
         return request, MalformedError("the Request-URI holds blanks or brackets")
     return request, None
 
