@@ -8,9 +8,10 @@ from commhub.calls.routes import EndpointName, view_of
 from commhub.domain.account import Permission
 from commhub.http.auth import CurrentPrincipal, needs
 from commhub.http.bodies import Body
+from commhub.http.call_views import CallView, DutyCallView, LegView
 from commhub.http.cursors import PageQuery
 from commhub.http.idempotency import IdempotencyKey
-from commhub.http.views import CallView, DutyCallView, LegView, Page
+from commhub.http.views import Page
 from commhub.ports.store import Store
 
 

@@ -19,9 +19,9 @@ from commhub.domain.errors import InvalidError
 from commhub.domain.recording import BuiltInPrompt
 from commhub.http.auth import CurrentPrincipal, needs
 from commhub.http.bodies import Body
+from commhub.http.call_views import PlaybackView, PromptList, PromptView
 from commhub.http.idempotency import IdempotencyKey
 from commhub.http.limits import takes_files
-from commhub.http.views import PlaybackView, PromptList, PromptView
 from commhub.ports.store import Store
 
 PlaybackId = Annotated[str, InPath(max_length=64)]

@@ -13,8 +13,9 @@ from commhub.domain.account import Permission
 from commhub.domain.recording import Recording
 from commhub.http.auth import CurrentPrincipal, needs
 from commhub.http.bodies import Body
+from commhub.http.call_views import RecordingSwitchView, RecordingView
 from commhub.http.cursors import PageQuery
-from commhub.http.views import Page, RecordingSwitchView, RecordingView
+from commhub.http.views import Page
 
 
 class RecordingSwitch(Body):

@@ -11,9 +11,10 @@ from commhub.domain.account import Permission
 from commhub.domain.call import Entry
 from commhub.http.auth import CurrentPrincipal, needs, require
 from commhub.http.bodies import Body
+from commhub.http.call_views import CallView, LegView
 from commhub.http.cursors import PageQuery
 from commhub.http.idempotency import IdempotencyKey
-from commhub.http.views import CallView, LegView, Page
+from commhub.http.views import Page
 from commhub.ports.media import FloorAction
 from commhub.ports.store import Store
 

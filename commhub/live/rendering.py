@@ -9,13 +9,11 @@ from commhub.domain.duty import DutyCall, DutyState
 from commhub.domain.errors import NotFoundError
 from commhub.domain.facts import TimelineEntry
 from commhub.domain.room import Room
+from commhub.http.call_views import CallView, DutyCallView, LegView
 from commhub.http.room_views import room_view
 from commhub.http.views import (
-    CallView,
     DeviceView,
-    DutyCallView,
     IncidentView,
-    LegView,
     PhoneView,
     ServiceView,
     TimelineEntryView,

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
-from commhub.http import room_views, views
+from commhub.http import call_views, room_views, views
 
 API = Path(__file__).parents[3] / "console" / "src" / "api"
 TYPES = (API / "types.ts", API / "calls.ts", API / "rooms.ts")
@@ -33,8 +33,8 @@ def served(model: type[BaseModel]) -> dict[str, bool]:
 
 def view(name: str) -> type[BaseModel] | None:
     """The hub's view of that name."""
-    found: type[BaseModel] | None = getattr(views, name, None) or getattr(room_views, name, None)
-    return found
+    models = (getattr(page, name, None) for page in (views, call_views, room_views))
+    return next((model for model in models if model is not None), None)
 
 
 VIEWS = {name: model for name in written() if (model := view(name)) is not None}
