@@ -8,11 +8,9 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import structlog
 from fastapi import APIRouter
@@ -24,10 +22,6 @@ from commhub.accounts.service import AccountService
 from commhub.accounts.sessions import SessionService
 from commhub.calls import duty_routes
 from commhub.calls import routes as call_routes
-from commhub.calls.alerts import AlertService
-from commhub.calls.duty import DutyDesk
-from commhub.calls.service import CallService
-from commhub.db import migrate, open_store
 from commhub.directory import routes as directory_routes
 from commhub.directory.service import DirectoryService
 from commhub.domain.errors import UnavailableError
@@ -36,35 +30,23 @@ from commhub.domain.people import Scheme
 from commhub.domain.report import Report
 from commhub.fleet import routes as fleet_routes
 from commhub.fleet.phones import Phones
-from commhub.fleet.presence import FleetPresence
 from commhub.fleet.service import FleetService
 from commhub.fleet.standings import RadioStandings
 from commhub.incidents import routes as incident_routes
-from commhub.incidents.config import IncidentConfig
 from commhub.incidents.crew import Crew
-from commhub.incidents.service import IncidentService
 from commhub.kit import garbage
-from commhub.kit.bus import Bus
-from commhub.kit.clock import Clock, SystemClock
-from commhub.kit.load import Load
 from commhub.kit.supervise import run_forever
 from commhub.live import routes as live_routes
 from commhub.live.service import HubIdentity, LiveService
 from commhub.messages import routes as message_routes
-from commhub.messages.outbox import Outbox
-from commhub.messages.service import MessageService
-from commhub.ports.channels import Channel
 from commhub.ports.decisions import Candidate, Decision
-from commhub.ports.store import SipAccount, Store
+from commhub.ports.store import SipAccount
 from commhub.reports import routes as report_routes
-from commhub.reports.service import ReportService
-from commhub.settings import Settings, SettingsError
+from commhub.settings import Settings
 from commhub.web.app import create_app
 from commhub.web.server import ServerConfig, serve
-from commhub.wiring.alerts import alert_channels, alert_service
-from commhub.wiring.duty import duty_lines
+from commhub.wiring.core import Core, open_core
 from commhub.wiring.facts_wire import FactsWire
-from commhub.wiring.health import Health
 from commhub.wiring.media import media_pool
 from commhub.wiring.rooms import RoomNeighbours, room_part
 from commhub.wiring.secrets import own_secret
@@ -74,9 +56,10 @@ from commhub.wiring.shared import (
     mqtt_address,
 )
 from commhub.wiring.sip_pictures import PictureFollower
-from commhub.wiring.sound import recording_rule, recording_service, sound_routers
+from commhub.wiring.sound import recording_service, sound_routers
 from commhub.wiring.telephone import open_telephones
 from commhub.wiring.urgent import urgent_numbers
+from commhub.wiring.wecom import wecom_routers
 from devices.broker_files import CONTROL_USER
 from devices.connection import DeviceGateway, GatewayConfig
 from devices.credentials import BrokerCredentials
@@ -89,11 +72,6 @@ from gateways.webrtc.legs import DeskLegs
 from gateways.webrtc.room_legs import RoomLegs
 from gateways.webrtc.routes import build_router as build_webrtc_router
 from gateways.webrtc.routes import build_token_router
-from gateways.wecom.callback import build_router as build_wecom_router
-from gateways.wecom.channel import WeComChannel
-from gateways.wecom.config import WeComConfig
-from rules.book import RuleBook
-from rules.engine import RuleEngine
 from rules.routes import build_router as build_rules_router
 
 if TYPE_CHECKING:
@@ -102,26 +80,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 STATIC = Path(__file__).parents[1] / "web" / "static"
-
-
-@dataclass(frozen=True, slots=True)
-class Core:
-    """The dispatch model with its rules, before any protocol is connected to it."""
-
-    clock: Clock
-    bus: Bus[Fact]
-    store: Store
-    book: RuleBook
-    outbox: Outbox
-    incidents: IncidentService
-    reports: ReportService
-    messages: MessageService
-    presence: FleetPresence
-    calls: CallService
-    alerts: AlertService
-    duty: DutyDesk
-    health: Health
-    load: Load
 
 
 async def run_control(settings: Settings) -> None:
@@ -140,7 +98,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     """Open everything, edges last: nobody is served before what serves them is there."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     tasks = await stack.enter_async_context(_Background())
-    core = await _open_core(settings, stack)
+    core = await open_core(settings, stack)
     standings = RadioStandings(core.store, core.bus)
     media = await stack.enter_async_context(
         media_pool(
@@ -300,69 +258,6 @@ class _Background:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def _open_core(settings: Settings, stack: AsyncExitStack) -> Core:
-    clock, bus = SystemClock(), Bus[Fact]()
-    await migrate(settings.database)
-    store = await stack.enter_async_context(
-        open_store(
-            settings.database, bus=bus, tenant=settings.tenant, hub=settings.hub, clock=clock
-        )
-    )
-    load = Load(clock)
-    load.watch("store", lambda: store.behind_s)
-    health = Health(bus, clock)
-    book = RuleBook(settings.data_dir.resolve() / "rules")
-    await asyncio.to_thread(book.load)
-    health.watch("rules", lambda: not book.troubles, needed=False)
-    decisions = RuleEngine(book.current)
-    lines = duty_lines(settings)
-    calls = CallService(store, clock, recording=recording_rule(settings), lines=lines)
-    alerts = alert_service(settings, calls, store, clock)
-    channels = [
-        *await _open_channels(settings, clock, stack),
-        *alert_channels(settings, alerts),
-    ]
-    outbox = Outbox(clock, [channel.name for channel in channels])
-    incidents = IncidentService(
-        store,
-        clock,
-        decisions,
-        outbox,
-        IncidentConfig(
-            time_zone=ZoneInfo(settings.time_zone),
-            origin=settings.hub,
-            link=f"{settings.public_url}/incidents/{{incident_id}}",
-        ),
-    )
-    reports = ReportService(store, clock, decisions, incidents)
-    return Core(
-        clock=clock,
-        bus=bus,
-        store=store,
-        book=book,
-        outbox=outbox,
-        incidents=incidents,
-        reports=reports,
-        messages=MessageService(store, clock, channels, outbox, incidents, incidents),
-        presence=FleetPresence(store, clock),
-        calls=calls,
-        alerts=alerts,
-        duty=DutyDesk(store, clock, calls, reports, lines),
-        health=health,
-        load=load,
-    )
-
-
-async def _open_channels(
-    settings: Settings, clock: Clock, stack: AsyncExitStack
-) -> Sequence[Channel]:
-    config = wecom_config(settings)
-    if config is None:
-        log.info("wecom_off", reason="setting wecom.corp_id is not set")
-        return []
-    return [await stack.enter_async_context(WeComChannel(config, clock))]
-
-
 async def _open_accounts(core: Core) -> tuple[AccountService, SessionService]:
     passwords = Passwords()
     accounts = AccountService(core.store, core.clock, passwords)
@@ -414,41 +309,4 @@ def _routers(
         build_rules_router(core.book, candidates, core.clock, core.store),
         live_routes.build_router(live),
     ]
-    return routers, _edge_routers(settings, core)
-
-
-def _edge_routers(settings: Settings, core: Core) -> list[APIRouter]:
-    wecom = wecom_config(settings)
-    if wecom is None:
-        return []
-    try:
-        return [build_wecom_router(wecom, core.messages, core.reports, core.clock)]
-    except ValueError as error:
-        raise SettingsError(f"setting wecom.callback_aes_key: {error}") from error
-
-
-def wecom_config(settings: Settings) -> WeComConfig | None:
-    """The WeCom app of these settings; None when there is none. Raises SettingsError for half of one."""
-    wecom = settings.wecom
-    if wecom.corp_id is None:
-        return None
-    secrets = {
-        "secret": wecom.secret,
-        "callback_token": wecom.callback_token,
-        "callback_aes_key": wecom.callback_aes_key,
-    }
-    missing = [name for name, value in secrets.items() if value is None]
-    if missing:
-        raise SettingsError(
-            f"setting wecom: corp_id is set, so {', '.join(missing)} must be set too"
-        )
-    given = {name: value.get_secret_value() for name, value in secrets.items() if value}
-    return WeComConfig(
-        corp_id=wecom.corp_id,
-        agent_id=wecom.agent_id,
-        secret=given["secret"],
-        token=given["callback_token"],
-        aes_key=given["callback_aes_key"],
-        api_base=wecom.api_base,
-        ca_file=wecom.ca_file,
-    )
+    return routers, wecom_routers(settings, core.messages, core.reports, core.clock)
