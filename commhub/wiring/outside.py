@@ -31,7 +31,7 @@ from commhub.wiring.health import Health
 from commhub.wiring.trunks import TWILIO, numbering
 from gateways.sip.gateway import SipGateway
 from gateways.sip.trunks import metrics
-from gateways.sip.trunks.dialling import Otherwise
+from gateways.sip.trunks.dial import Otherwise
 from gateways.sip.trunks.line import Line
 from gateways.sip.trunks.numbers import NumberPlan, Refusal, Route
 from gateways.sip.trunks.toll import Alarm, Alarms, TollGuard

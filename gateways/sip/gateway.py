@@ -47,7 +47,8 @@ from gateways.sip.texts import TextIntake
 from gateways.sip.transactions import TransactionLayer
 from gateways.sip.transport import Hop
 from gateways.sip.trunks.arrival import Arrivals
-from gateways.sip.trunks.dialling import Choosing, Dial, Otherwise
+from gateways.sip.trunks.dial import Dial, Otherwise
+from gateways.sip.trunks.dialling import Choosing
 from gateways.sip.trunks.lines import Lines
 from gateways.sip.trunks.numbers import Route
 from gateways.sip.trunks.toll import Alarm, unheard

@@ -21,7 +21,8 @@ from gateways.sip.legs import Event, Expired, HangUp, Leg, Repictured, Stage
 from gateways.sip.talk import Talk, answer_200
 from gateways.sip.talking import Talking
 from gateways.sip.transactions import ServerTransaction
-from gateways.sip.trunks.dialling import Dial, Dialling, Otherwise
+from gateways.sip.trunks.dial import Dial, Otherwise
+from gateways.sip.trunks.dialling import Dialling
 from gateways.sip.trunks.lines import Lines
 from gateways.sip.trunks.toll import Alarm
 from gateways.sip.uac import Ringing

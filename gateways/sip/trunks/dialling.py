@@ -5,16 +5,15 @@ inside, out of service, silent) sends the call to the next one, what it says of 
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 
 from commhub.domain.call import Cause, Direction
 from commhub.domain.errors import UnavailableError
-from commhub.ports.media import MediaOrder, RtpAddress
-from commhub.ports.telephony import LegOrder
+from commhub.ports.media import RtpAddress
 from gateways.sip import sdp
 from gateways.sip.causes import cause_of, detail_of
 from gateways.sip.errors import TransactionError
@@ -28,11 +27,9 @@ from gateways.sip.transport import Hop
 from gateways.sip.trunks import metrics
 from gateways.sip.trunks.asking import ABSENT
 from gateways.sip.trunks.credentials import CHALLENGES, MOST_ANSWERS, once_more
+from gateways.sip.trunks.dial import Dial, nobody_left, place_of, why_none
 from gateways.sip.trunks.identity import write_caller
 from gateways.sip.trunks.line import Line
-from gateways.sip.trunks.lines import Lines
-from gateways.sip.trunks.numbers import Route
-from gateways.sip.trunks.toll import Alarm
 from gateways.sip.uac import RING_OVER, Ringing
 from gateways.sip.withdrawing import FORK_QUIET, give_up
 
@@ -43,36 +40,6 @@ PATIENCE = "line-"
 _OF_THE_CALLED = frozenset({404, 410, 415, 480, 484, 485, 486, 487, 488, 600, 603, 604, 606})
 # In an emergency only these: somebody there has heard of the call and refused it as it is.
 _OF_THE_CENTRE = frozenset({486, 487, 600, 603})
-
-
-Otherwise = Callable[[LegOrder], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dial:
-    """A call to the outside. `otherwise` takes it on, under the same leg id, when no line could."""
-
-    order: LegOrder
-    route: Route
-    lines: Lines
-    alarm: Alarm
-    otherwise: Otherwise | None = None
-
-    @classmethod
-    def of_errand(
-        cls, page: Page, errand: Errand, lines: Lines, alarm: Alarm, heir: Otherwise | None
-    ) -> "Dial":
-        """What a former process was about."""
-        order = LegOrder(
-            call_id=page.call_id,
-            leg_id=page.leg_id,
-            endpoint=errand.endpoint,
-            caller=errand.caller,
-            ring_for_s=errand.ring_for_s,
-            placed_by=errand.placed_by,
-        )
-        otherwise = heir if errand.has_heir else None
-        return cls(order=order, route=errand.route, lines=lines, alarm=alarm, otherwise=otherwise)
 
 
 class Choosing:
@@ -86,7 +53,7 @@ class Choosing:
         route, order = self._dial.route, self._dial.order
         lines = self._dial.lines.in_order(route.via, emergency=route.emergency)
         if not lines:
-            await nobody_left(self._leg, self._dial, Cause.UNREACHABLE, _why_none(self._dial))
+            await nobody_left(self._leg, self._dial, Cause.UNREACHABLE, why_none(self._dial))
             return
         try:
             address = await self._leg.core.media.reserve(place_of(order))
@@ -360,42 +327,3 @@ class Dialling(Ringing):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
-
-
-def place_of(order: LegOrder, *, ipv6: bool = False) -> MediaOrder:
-    """A place in the audio engine. A carrier's audio rarely comes from where its signalling does, so it gets a port of
-    its own."""
-    return MediaOrder(
-        call_id=order.call_id,
-        leg_id=order.leg_id,
-        shape=order.shape,
-        near_signalling=False,
-        ipv6=ipv6,
-    )
-
-
-async def nobody_left(leg: Leg, dial: Dial, cause: Cause, detail: str, *, forks: int = 0) -> None:
-    """No line could take the call: whoever comes after them may, else the leg ends."""
-    if dial.route.emergency:
-        metrics.EMERGENCIES.labels("failed").inc()
-        text = f"the call to {dial.route.number} could not be placed ({detail}): use another telephone now"
-        await dial.alarm("emergency_failed", text, dial.order.call_id)
-    if dial.otherwise is None or forks:
-        await give_up(leg, cause, detail, forks=forks)
-        return
-    await leg.core.release(leg.id)
-    await leg.core.ledger.delete(leg.id)
-    leg.finish()
-    await dial.otherwise(dial.order)
-
-
-def _why_none(dial: Dial) -> str:
-    """Why no line could even be tried."""
-    states = []
-    for name in dial.route.via:
-        line = dial.lines.find(name)
-        if line is not None:
-            states.append(
-                f"{name} is {'full' if line.is_full else line.trouble or 'not registered'}"
-            )
-    return f"no line is free: {'; '.join(states)}" if states else "no line of this hub takes it"
