@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
 from fakes.servers import free_port, program
 from fakes.waiting import eventually
@@ -49,6 +50,19 @@ module_app menu.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:{control}
 """
+_SEES = """\
+module avcodec.so
+module fakevideo.so
+module snapshot.so
+video_source fakevideo,nil
+video_display fakevideo,nil
+video_size 640x480
+video_bitrate 1500000
+video_fps 15
+avcodec_h264enc libx264
+avcodec_h264dec h264
+"""
+"""Modules of the package baresip-ffmpeg, and a camera and a screen that are none."""
 _WAV_HEADER = 44
 _ACCOUNT = (
     "<sip:{user}@{hub};transport={transport}>;auth_pass={password};answermode={answer};regint=60;"
@@ -148,6 +162,21 @@ class Baresip:
         # Tones far below 4 kHz: taking every so-maniest sample is fair.
         return samples[:: rate // 8000][-int(seconds * 8000) :]
 
+    async def picture(self, within_s=10.0):
+        """What it is shown now, as an array of greys (rows × columns): its own snapshot of the last decoded picture."""
+        for old in self._folder.glob("snapshot-recv*"):
+            old.unlink()
+        await self.command("snapshot_recv", str(self._folder / "snapshot-recv.png"))
+
+        def taken():
+            for path in self._folder.glob("snapshot-recv*"):
+                with suppress(OSError, av.error.FFmpegError), av.open(str(path)) as image:
+                    return [next(image.decode(video=0)).to_ndarray(format="gray")]
+            return None
+
+        (seen,) = await eventually(taken, within_s=within_s)
+        return seen
+
     async def vanish(self):
         """Be gone without a word, as when somebody pulls its plug (kill -9)."""
         self._process.kill()
@@ -187,11 +216,12 @@ async def baresip(
     proxy=None,
     outbound=False,
     place=HERE,
+    sees=False,
 ):
     """A phone that registers at once; wait with `until_registered()`. `codecs` as its accounts write them
     («opus/48000/2», «G722/16000»); `encryption` is srtp (keys beside RTP/AVP) or srtp-mand (RTP/SAVP). Over
     `transport` udp, tcp or tls, where it believes the certificate `authority`; `proxy` is the URI of one that
-    everything goes through; `place` is where it runs."""
+    everything goes through; `place` is where it runs; with `sees` it has a camera and a screen."""
     more = f";mediaenc={encryption}" if encryption else ""
     more += f';outbound="{proxy}"' if proxy else ""
     more += ";sipnat=outbound" if outbound else ""
@@ -205,6 +235,7 @@ async def baresip(
         more=more,
     )
     extra = f"sip_cafile {authority}\n" if authority else ""
+    extra += _SEES if sees else ""
     with tempfile.TemporaryDirectory() as folder:
         phone = await _start_somewhere(Path(folder), account, tone, extra, place)
         try:
