@@ -104,7 +104,7 @@ class WavFile:
     def sync(self) -> None:
         """Have the disk hold what was written. After `close` there is nothing to do."""
         with self._closing:
-            if self._fd >= 0:
+            if self._fd >= 0 and self.is_dirty:
                 self.is_dirty = False
                 os.fdatasync(self._fd)
 

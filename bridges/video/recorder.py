@@ -1,26 +1,21 @@
 """Recordings of pictures, written by a thread of their own: the forwarder drops packets into a queue and goes on.
 
-On disk, under the recordings directory: `DAY/ROOM~TIME~SOURCE.mp4.part` (or `.webm.part`) while it is written, `….mp4` when it is
-whole, and beside that `….mp4.json`, what is to be told of it, until a control has acknowledged it. So neither the
-death of this process nor of control loses a recording. One that a container refuses is ended where it is, and goes on
-in another file from the next key frame; so does one of which the codec changes, or that is four hours long.
-
-A second thread brings files to their end and has the disk hold what was written; it also mends what dead workers left,
-of this process and of others that share the directory.
+On disk, under the recordings directory: `DAY/ROOM~TIME~SOURCE.mp4.part` (or `.webm.part`) while it is written. What
+becomes of it then, and of what dead workers left, is `bridges.finishing`. One that a container refuses is ended where
+it is, and goes on in another file from the next key frame; so does one of which the codec changes, or that is four
+hours long.
 """
 
-import json
 import queue
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
+from bridges.finishing import Finisher, Notes
 from bridges.video.events import VideoRecordingFailed
 from bridges.video.footage import PART, Footage, FootageError, mend, suffix_of
 from bridges.video.frames import Frame, FrameMaker, LayerPacket
@@ -30,7 +25,6 @@ from commhub.ports.video import RecordedVideo, VideoCodec
 
 log = structlog.get_logger(__name__)
 
-_NOTE = ".json"
 _BROKEN = ".broken"
 _SUFFIXES = (".mp4", ".webm")
 _SEPARATOR = "~"
@@ -39,7 +33,6 @@ _DAY, _TIME = "%Y-%m-%d", "%H%M%S.%f"
 _QUEUE_BYTES = 64 << 20
 """Packets that may wait for a slow disk: two minutes of 1080p at 4 Mbit/s."""
 _SYNC_EVERY_S = 1.0
-_RECOVER_EVERY_S = 30.0
 _LONGEST_S = 4 * 3600
 _REFUSALS_LIMIT = 3
 """Files in a row that a container refused before the recording is given up."""
@@ -100,7 +93,7 @@ class _Recording:
 
 class VideoRecorder:
     """`begin`, `write` and `stop` never block. `tell` and `want_keyframe` (with a source's id) are called from the
-    recorder's own threads."""
+    recorder's own threads. `untold` and `told` are those of its notes."""
 
     def __init__(
         self,
@@ -119,7 +112,9 @@ class VideoRecorder:
         self._bytes_in = 0
         self._bytes_out = 0
         self._recordings: dict[str, _Recording] = {}
-        self._finisher = _Finisher(directory, tell)
+        notes = Notes(directory, RecordedVideo, _SUFFIXES)
+        self.untold, self.told = notes.untold, notes.told
+        self._finisher = _Finisher(directory, notes, tell)
         self._thread = threading.Thread(target=self._run, name="video-recorder", daemon=True)
 
     def start(self) -> None:
@@ -151,23 +146,6 @@ class VideoRecorder:
     def stop(self, source_id: str) -> None:
         """Finish the source's file, should there be one."""
         self._queue.put(_Stop(source_id))
-
-    def untold(self) -> Iterator[RecordedVideo]:
-        """Recordings nobody has acknowledged, oldest first."""
-        notes = [
-            note for suffix in _SUFFIXES for note in self._directory.glob(f"*/*{suffix}{_NOTE}")
-        ]
-        for note in sorted(notes):
-            try:
-                yield RecordedVideo(**json.loads(note.read_text()))
-            except (OSError, ValueError, TypeError):
-                log.warning("recording_note_unreadable", note=note.name)
-
-    def told(self, path: str) -> None:
-        """Control has it on record."""
-        note = (self._directory / (path + _NOTE)).resolve()
-        if note.is_relative_to(self._directory.resolve()):
-            note.unlink(missing_ok=True)
 
     # The writing thread --------------------------------------------------------------------------------------
 
@@ -263,68 +241,22 @@ class VideoRecorder:
         recording.footage = None
 
 
-class _Finisher:
-    """Ends files one after another, and in between syncs those that are written."""
-
+class _Finisher(Finisher[Footage, _Ended]):
     def __init__(
-        self, directory: Path, tell: Callable[[RecordedVideo | VideoRecordingFailed], None]
+        self,
+        directory: Path,
+        notes: Notes[RecordedVideo],
+        tell: Callable[[RecordedVideo | VideoRecordingFailed], None],
     ) -> None:
-        self._directory = directory
+        parts = tuple(f"*/*{suffix}{PART}" for suffix in _SUFFIXES)
+        super().__init__(directory, "video-recorder-end", parts, sync_every_s=_SYNC_EVERY_S)
+        self._notes = notes
         self._tell = tell
-        self._queue: queue.SimpleQueue[_Ended | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._written: dict[Path, Footage] = {}
-        self._thread = threading.Thread(target=self._run, name="video-recorder-end", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
+    def _file_of(self, ended: _Ended) -> Footage:
+        return ended.footage
 
-    def close(self) -> None:
-        self._queue.put(None)
-        self._thread.join()
-
-    def watch(self, footage: Footage) -> None:
-        with self._lock:
-            self._written[footage.path] = footage
-
-    def finish(self, ended: _Ended) -> None:
-        with self._lock:
-            self._written.pop(ended.footage.path, None)
-        self._queue.put(ended)
-
-    def _run(self) -> None:
-        self._recover()
-        recover_at = time.monotonic() + _RECOVER_EVERY_S
-        while True:
-            try:
-                ended = self._queue.get(timeout=_SYNC_EVERY_S)
-            except queue.Empty:
-                self._sync()
-                if time.monotonic() >= recover_at:
-                    self._recover()
-                    recover_at = time.monotonic() + _RECOVER_EVERY_S
-                continue
-            if ended is None:
-                return
-            self._store(ended)
-
-    def _sync(self) -> None:
-        with self._lock:
-            written = list(self._written.values())
-        for footage in written:
-            try:
-                footage.sync()
-            except OSError as error:
-                log.warning("recording_not_synced", file=footage.path.name, reason=str(error))
-
-    def _recover(self) -> None:
-        """Finish what dead writers left."""
-        for suffix in _SUFFIXES:
-            for path in sorted(self._directory.glob(f"*/*{suffix}{PART}")):
-                with suppress(BlockingIOError, FileNotFoundError):
-                    self._recover_one(path)
-
-    def _recover_one(self, path: Path) -> None:
+    def _recover(self, path: Path) -> None:
         try:
             room_id, source_id, started_at = _parse_part(path)
         except ValueError:
@@ -344,12 +276,12 @@ class _Finisher:
         self._store(_Ended(room_id, source_id, started_at, footage))
 
     def _store(self, ended: _Ended) -> None:
-        """A disk that is full now leaves the part where the next `_recover` finds it."""
+        """A disk that is full now leaves the part where the next `recover` finds it."""
         footage = ended.footage
         try:
             footage.end()
             if footage.frames:
-                self._tell(self._rename(ended))
+                self._tell(self._name(ended))
             else:
                 footage.path.unlink()
         except (OSError, FootageError) as error:
@@ -357,14 +289,13 @@ class _Finisher:
         finally:
             footage.close()
 
-    def _rename(self, ended: _Ended) -> RecordedVideo:
+    def _name(self, ended: _Ended) -> RecordedVideo:
         footage = ended.footage
-        path = footage.path.with_suffix("")
         sha256, size = footage.digest()
         stored = RecordedVideo(
             room_id=ended.room_id,
             source_id=ended.source_id,
-            path=path.relative_to(self._directory).as_posix(),
+            path=footage.path.with_suffix("").relative_to(self._directory).as_posix(),
             seconds=round(footage.seconds, 3),
             sha256=sha256,
             size=size,
@@ -372,9 +303,7 @@ class _Finisher:
             width=footage.width,
             height=footage.height,
         )
-        # The note first: a crash between the two is a note whose file `_recover` still renames.
-        path.with_name(path.name + _NOTE).write_text(json.dumps(asdict(stored)))
-        footage.path.rename(path)
+        self._notes.store(footage.path, stored)
         return stored
 
 
