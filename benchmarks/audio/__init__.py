@@ -26,6 +26,7 @@ from benchmarks.audio.radios import Broker, RadioReport, Radios
 from benchmarks.audio.report import Figures, Machine, RadioFigures
 from benchmarks.audio.subject import Subject
 from benchmarks.audio.used import Bench
+from benchmarks.pinned import LOAD_CORE, NO_JANUS, OUR_CORE, add_common, as_json
 
 PARTY = 3
 WARM_S = 1.5
@@ -33,7 +34,6 @@ LECTURE = 503
 """Three who talk and five hundred who listen, in one call."""
 RADIO_CALLS, RADIO_PARTY = 20, 15
 BROKER_PORT = 18_893
-OUR_CORE, LOAD_CORE = 0, 1
 
 
 def measure(
@@ -125,15 +125,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"a mixer did not do its work: {error}", file=sys.stderr)
         return 1
     if options.json:
-        print(
-            json.dumps(
-                {
-                    "ours": asdict(runs[0]),
-                    "peers": {name: asdict(one) for name, one in peers.items()},
-                    "runs": [asdict(one) for one in runs],
-                }
-            )
-        )
+        print(as_json(runs, peers))
     return 0
 
 
@@ -149,8 +141,7 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--radios", action="store_true", help="20 groups of 10 radios beside 300 phones"
     )
-    parser.add_argument("--peer", choices=["janus", "none"], default="janus")
-    parser.add_argument("--json", action="store_true")
+    add_common(parser)
     return parser.parse_args(argv)
 
 
@@ -165,8 +156,6 @@ def _peer(options: argparse.Namespace) -> janus.Janus | None:
     if options.peer == "none" or options.lecture:
         return None
     if janus.found() is None:
-        print(
-            "janus is not installed, so it is not measured (apt-get install janus)", file=sys.stderr
-        )
+        print(NO_JANUS, file=sys.stderr)
         return None
     return janus.Janus(OUR_CORE)

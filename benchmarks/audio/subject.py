@@ -1,24 +1,22 @@
 """The worker under measurement: a process pinned to one core, asked over a pipe what it has used and counted."""
 
 import asyncio
-import multiprocessing
 import os
 import resource
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from multiprocessing.connection import Connection
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 import structlog
 
 from benchmarks.audio.load import Load
 from benchmarks.audio.radios import TENANT, group_name
 from benchmarks.audio.used import Used
+from benchmarks.pinned import Deaf, PinnedWorker
 from bridges.audio.config import AudioConfig
 from bridges.client import ClientConfig, MediaClient
 from bridges.worker import MediaWorker, WorkerConfig, tune_process
@@ -34,15 +32,6 @@ from devices.link import MqttAddress
 from devices.voice import VoiceConfig, VoiceConnection
 
 FIRST_PORT = 30_000
-
-
-class _Control:
-    """A control that is told and does nothing, whatever it is told."""
-
-    def __getattr__(self, name: str) -> Callable[..., Coroutine[None, None, None]]:
-        async def told(*_args: object) -> None: ...
-
-        return told
 
 
 def _used(worker: MediaWorker) -> Used:
@@ -71,7 +60,7 @@ def _run(config: WorkerConfig, core: int, broker: int | None, pipe: Connection) 
     asyncio.run(_serve(config, broker, pipe))
 
 
-class Subject:
+class Subject(PinnedWorker):
     """Our worker for `legs` legs on `core`; `own`: a socket pair a leg, as behind NAT. With a broker's port, every
     call is joined by a radio group, and the dispatcher keys those that `keys` names for it."""
 
@@ -86,9 +75,9 @@ class Subject:
         broker: int | None = None,
         keys: Callable[[int], bool] | None = None,
     ) -> None:
+        super().__init__()
         self._own = own
         self._keys = keys
-        self._folder = TemporaryDirectory()
         folder = Path(self._folder.name)
         self._control = f"unix:{folder}/worker.sock"
         audio = AudioConfig(
@@ -99,27 +88,7 @@ class Subject:
             max_legs=legs + 64,
         )
         config = WorkerConfig(name="bench", control=self._control, audio=audio)
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_run, args=(config, core, broker, theirs))
-
-    def __enter__(self) -> Self:
-        self._process.start()
-        assert self._pipe.recv() == "ready"
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._process.is_alive():
-            self._pipe.send("stop")
-        self._process.join(10)
-        if self._process.is_alive():
-            self._process.kill()
-        self._folder.cleanup()
+        self._prepare(_run, config, core, broker)
 
     def connect(self, load: Load) -> list[RtpAddress]:
         """Reserve and connect every leg through the worker protocol, as the hub does."""
@@ -142,7 +111,7 @@ async def _connect(
 ) -> list[RtpAddress]:
     config = ClientConfig(address=control, request_timeout_s=20.0)
     audio = AudioFormat(encoding="PCMU", payload_type=0)
-    async with MediaClient(config, cast("MediaIn", _Control()), SystemClock()) as media:
+    async with MediaClient(config, cast("MediaIn", Deaf()), SystemClock()) as media:
 
         async def one(leg: int) -> RtpAddress:
             order = MediaOrder(

@@ -10,21 +10,18 @@ core does the receiver's softirq work too.
 """
 
 import argparse
-import json
 import multiprocessing
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
 import structlog
 
 from benchmarks.audio.janus import found
+from benchmarks.pinned import LOAD_CORE, NO_JANUS, OUR_CORE, add_common, as_json
 from benchmarks.video import stream
 from benchmarks.video.load import Load, LoadReport
 from benchmarks.video.report import Figures
 from benchmarks.video.subject import Bench, Janus, Subject
-
-OUR_CORE, LOAD_CORE = 0, 1
 
 
 def measure(bench: Bench, load: Load) -> Figures:
@@ -59,10 +56,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         runs.extend(run(Subject, viewers) for viewers in options.subscribers)
         if options.peer == "janus" and found() is None:
-            print(
-                "janus is not installed, so it is not measured (apt-get install janus)",
-                file=sys.stderr,
-            )
+            print(NO_JANUS, file=sys.stderr)
         elif options.peer == "janus":
             peers["janus"] = run(Janus, options.subscribers[0])
             ratio = round(peers["janus"].us_per_packet / runs[0].us_per_packet, 2)
@@ -71,15 +65,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"a forwarder did not do its work: {error}", file=sys.stderr)
         return 1
     if options.json:
-        print(
-            json.dumps(
-                {
-                    "ours": asdict(runs[0]),
-                    "peers": {name: asdict(one) for name, one in peers.items()},
-                    "runs": [asdict(one) for one in runs],
-                }
-            )
-        )
+        print(as_json(runs, peers))
     return 0
 
 
@@ -87,6 +73,5 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks video")
     parser.add_argument("--subscribers", type=int, nargs="+", default=[80])
     parser.add_argument("--seconds", type=float, default=6.0)
-    parser.add_argument("--peer", choices=["janus", "none"], default="janus")
-    parser.add_argument("--json", action="store_true")
+    add_common(parser)
     return parser.parse_args(argv)

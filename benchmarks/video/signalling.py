@@ -1,13 +1,13 @@
 """How the far ends get in: by the picture engine's protocol to our worker, by its WebSocket API to Janus' VideoRoom."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self, cast
 
 from benchmarks.audio.janus import JanusApi, dial
+from benchmarks.pinned import Deaf
 from benchmarks.video.far_end import FarEnd
 from bridges.reach import ClientConfig
 from bridges.video.client import VideoClient
@@ -36,15 +36,6 @@ class Signalling(Protocol):
     async def view(self, far_end: FarEnd, number: int) -> None: ...
 
 
-class _Told:
-    """A control that is told and does nothing, whatever it is told."""
-
-    def __getattr__(self, name: str) -> Callable[..., Coroutine[None, None, None]]:
-        async def told(*_args: object) -> None: ...
-
-        return told
-
-
 @dataclass(slots=True)
 class OurSignalling:
     """By `VideoEngine` to the worker at `control`, as the hub does."""
@@ -57,7 +48,7 @@ class OurSignalling:
         client = VideoClient(
             ClientConfig(address=self.control, request_timeout_s=20.0), SystemClock()
         )
-        client.deliver_to(cast("VideoIn", _Told()))
+        client.deliver_to(cast("VideoIn", Deaf()))
         self._stack = AsyncExitStack()
         self._client = await self._stack.enter_async_context(client)
         return self

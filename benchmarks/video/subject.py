@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import Protocol, Self
 import structlog
 
 from benchmarks.audio.janus import configure, found, free_port
+from benchmarks.pinned import PinnedWorker
 from benchmarks.video.signalling import JanusSignalling, OurSignalling, Signalling
 from bridges.transport.port import PortConfig
 from bridges.video.worker import VideoWorker, VideoWorkerConfig
@@ -59,13 +59,13 @@ def _run(config: VideoWorkerConfig, core: int, pipe: Connection) -> None:
     asyncio.run(_serve(config, pipe))
 
 
-class Subject:
+class Subject(PinnedWorker):
     """Our video worker on `core`."""
 
     name = "ours"
 
     def __init__(self, core: int) -> None:
-        self._folder = TemporaryDirectory()
+        super().__init__()
         self._control = f"unix:{self._folder.name}/video.sock"
         config = VideoWorkerConfig(
             name="bench",
@@ -73,27 +73,7 @@ class Subject:
             webrtc=PortConfig(max_peers=1024),
             recordings=Path(self._folder.name, "recordings"),
         )
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_run, args=(config, core, theirs))
-
-    def __enter__(self) -> Self:
-        self._process.start()
-        assert self._pipe.recv() == "ready"
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._process.is_alive():
-            self._pipe.send("stop")
-        self._process.join(10)
-        if self._process.is_alive():
-            self._process.kill()
-        self._folder.cleanup()
+        self._prepare(_run, config, core)
 
     @property
     def pid(self) -> int:
