@@ -290,8 +290,12 @@ async def test_phones_of_a_lower_preference_join_in_when_nobody_answers(wire, ph
 
     cancelled = await phones.until("CANCEL", 5062)
     assert cancelled.call_id != second.call_id
-    page = next(iter((await wire.rows()).values()))
-    assert page.state["chapter"] == "talking"
+
+    async def talks():
+        page = next(iter((await wire.rows()).values()))
+        return page.state["chapter"] == "talking"
+
+    await eventually(talks)
 
 
 async def test_a_phone_behind_proxies_is_called_through_them(wire, phones):
