@@ -1,13 +1,12 @@
 """A dispatcher's desk as a leg: it rings, is answered by an offer, goes and comes back. Real store, real calls."""
 
 import pytest
-from fakes.media import FakeMedia
 from fakes.waiting import eventually
 
 from commhub.calls.control import LegWish
 from commhub.calls.media_events import MediaEvents
 from commhub.calls.service import CallRequest, CallService
-from commhub.domain.account import Principal, User
+from commhub.domain.account import Principal
 from commhub.domain.call import Cause, LegState
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.domain.people import Role, Scheme
@@ -19,30 +18,6 @@ LI = Principal(id="u1", name="li", kind="user", roles=frozenset({Role.DISPATCHER
 KEY = Principal(id="k1", name="bot", kind="key", roles=frozenset({Role.DISPATCHER}))
 CONFIG = WebRtcConfig(token_secret=b"s", return_within_s=0.05)
 OFFER = "v=0"
-
-
-@pytest.fixture
-async def media():
-    made = FakeMedia()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-async def calls(store, clock, media):
-    async with store.begin() as uow:
-        for name in ("li", "wang"):
-            await uow.accounts.add_user(
-                User(
-                    id=f"id-{name}",
-                    name=name,
-                    display_name=name,
-                    password_hash="",
-                    roles=frozenset({Role.DISPATCHER}),
-                    created_at=clock.now(),
-                )
-            )
-    return CallService(store, clock, ring_for_s=30)
 
 
 @pytest.fixture

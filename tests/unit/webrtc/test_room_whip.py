@@ -4,17 +4,15 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from fakes.media import FakeMedia
 from fakes.offers import chromium
 from fakes.video import FakeRooms, FakeVideo
 from fakes.waiting import eventually
 from fakes.web import app_of, someone
 
 from commhub.calls.media_events import MediaEvents
-from commhub.calls.service import CallRequest, CallService
-from commhub.domain.account import User
+from commhub.calls.service import CallRequest
 from commhub.domain.call import Cause, LegState
-from commhub.domain.people import Endpoint, Role, Scheme
+from commhub.domain.people import Endpoint, Scheme
 from commhub.ports.media import EngineStatus, RtpAddress
 from commhub.ports.rooms import RoomRight, RoomToken, Seat
 from commhub.ports.video import Layer, PublishOrder, ViewOrder
@@ -40,13 +38,6 @@ VIEWING = chromium(direction="recvonly")
 
 
 @pytest.fixture
-async def media():
-    made = FakeMedia()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def video():
     return FakeVideo()
 
@@ -54,22 +45,6 @@ def video():
 @pytest.fixture
 def tokens(clock):
     return SignedRoomTokens(CONFIG.token_secret, clock)
-
-
-@pytest.fixture
-async def calls(store, clock):
-    async with store.begin() as uow:
-        await uow.accounts.add_user(
-            User(
-                id="id-li",
-                name="li",
-                display_name="Li",
-                password_hash="",
-                roles=frozenset({Role.DISPATCHER}),
-                created_at=clock.now(),
-            )
-        )
-    return CallService(store, clock, ring_for_s=30)
 
 
 @pytest.fixture

@@ -4,11 +4,9 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from fakes.media import FakeMedia
 from fakes.web import app_of, someone
 
-from commhub.calls.service import CallRequest, CallService
-from commhub.domain.account import User
+from commhub.calls.service import CallRequest
 from commhub.domain.call import LegState
 from commhub.domain.errors import InvalidError
 from commhub.domain.people import Role, Scheme
@@ -21,29 +19,6 @@ from gateways.webrtc.whip import FRAGMENT, MAX_BODY
 CONFIG = WebRtcConfig(token_secret=b"secret")
 SDP = {"Content-Type": "application/sdp"}
 COOKIE = {"Cookie": "commhub_session=c", "Sec-Fetch-Site": "same-origin"}
-
-
-@pytest.fixture
-async def media():
-    made = FakeMedia()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-async def calls(store, clock):
-    async with store.begin() as uow:
-        await uow.accounts.add_user(
-            User(
-                id="id-li",
-                name="li",
-                display_name="Li",
-                password_hash="",
-                roles=frozenset({Role.DISPATCHER}),
-                created_at=clock.now(),
-            )
-        )
-    return CallService(store, clock, ring_for_s=30)
 
 
 @pytest.fixture
