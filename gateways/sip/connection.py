@@ -6,7 +6,7 @@ seconds after the connection, and what it does not read is not kept for it for e
 
 import asyncio
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import structlog
 
@@ -96,8 +96,8 @@ class Connection(asyncio.Protocol):
     # --- asyncio.Protocol ------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what asyncio makes of a stream socket
-        self._transport = transport
+        # What every loop makes of a stream socket; libuv's transports do not inherit from asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         self._began = self._heard = self._loop.time()
         self._arm(self._deadline())
         self._listener.opened(self)
