@@ -5,7 +5,7 @@ alive as long as its checks come (RFC 7675 §5.1): a closed laptop says no goodb
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,15 +23,13 @@ from bridges.transport.sealing import (
     Scratch,
     is_rtcp,
 )
+from bridges.transport.ssrcs import Ssrcs
 from bridges.transport.stun import Address, Check, Credentials, answer_check
 
 log = structlog.get_logger(__name__)
 
 _EARLY_LIMIT = 64
 _RECORD_LIMIT = 64
-_STREAM_LIMIT = 16
-"""SSRCs one peer may use in its life: libsrtp keeps a state for each. Voice, and three layers of camera and screen with
-their repairs."""
 _HANDSHAKE_S = 30.0
 _PATH_LIMIT = 8
 """Addresses a peer may have proven: its networks, before and after it moved."""
@@ -115,7 +113,7 @@ class Peer:
         self._handshake: asyncio.Task[None] | None = None
         self._keys: SrtpKeys | None = None
         self._early: list[bytes] = []
-        self._streams: set[int] = set()
+        self._ssrcs = Ssrcs()
         self._closed = False
 
     @property
@@ -182,7 +180,7 @@ class Peer:
         elif rtcp:
             self._deliver_rtcp(clear)
         else:
-            self._streams.add(_ssrc_of(packet))
+            self._spoke([_ssrc_of(packet)], keys)
             self._deliver(clear)
 
     def take_batch(self, arena: MediaArena, rows: Sequence[int]) -> None:
@@ -212,7 +210,7 @@ class Peer:
         batch = arena.open_rtp(handle, media)
         self._counts.refused_packets += len(media) - len(batch)
         if len(batch):
-            self._streams.update(batch.ssrcs.tolist())
+            self._spoke(dict.fromkeys(batch.ssrcs.tolist()), keys)
             deliver(batch)
 
     def _keep_early(self, packet: bytes) -> None:
@@ -223,10 +221,15 @@ class Peer:
             self._counts.early_lost += 1
 
     def _may_speak(self, ssrc: int) -> bool:
-        if ssrc in self._streams or len(self._streams) < _STREAM_LIMIT:
+        # Its checks come every few seconds, which is exact enough and costs no look at the clock.
+        if self._ssrcs.may_speak(ssrc, self.alive_at):
             return True
         self._counts.crowded += 1
         return False
+
+    def _spoke(self, ssrcs: Iterable[int], keys: SrtpKeys) -> None:
+        for ssrc in self._ssrcs.spoke(ssrcs, self.alive_at):
+            keys.inward.remove_stream(ssrc)
 
     # Outward -------------------------------------------------------------------------------------------------
 

@@ -132,10 +132,18 @@ class Publisher:
         return layers[0] if len(layers) == 1 else None
 
     def _bind(self, ssrc: int, layer: Layer, *, repairs: bool) -> _Lane:
+        if repairs:
+            self._forget_repairs(self.tracks[layer])
         lane = self._lanes[ssrc] = _Lane(self.tracks[layer], repairs)
         if not repairs:
             self._main[layer] = ssrc
         return lane
+
+    def _forget_repairs(self, track: Track) -> None:
+        """Who begins anew repairs by another stream, too."""
+        over = [one for one, lane in self._lanes.items() if lane.repairs and lane.track is track]
+        for ssrc in over:
+            del self._lanes[ssrc]
 
     def _note_arrivals(self, batch: RtpBatch, now: float) -> None:
         """The transport-wide numbers of all its packets, sound too."""

@@ -224,7 +224,7 @@ async def test_no_flood_of_noise_breaks_the_port_or_grows_it(echo, browser):
     assert counts.refused_packets > 500
     assert echo.peer.addresses.count(insider) == 1
     assert len(echo.port._by_address) <= 8
-    await eventually(lambda: len(echo.peer._streams) == 1)
+    await eventually(lambda: len(echo.peer._ssrcs) == 1)
     heard = len(echo.heard)
     await eventually(lambda: len(echo.heard) > heard + 10)
     assert echo.peer.is_connected
