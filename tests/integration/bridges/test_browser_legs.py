@@ -1,11 +1,9 @@
 """A browser (aiortc's own client) and a phone in one call of a real worker, measured by tone both ways."""
 
-import asyncio
 import itertools
-from contextlib import asynccontextmanager
 
 import pytest
-from fakes.rtp import Phone
+from fakes.talking import talking
 from fakes.waiting import eventually
 from fakes.webrtc import caller
 from fakes.worker_process import Deaf
@@ -16,7 +14,7 @@ from bridges.transport.port import PortConfig
 from bridges.worker import MediaWorker, WorkerConfig
 from commhub.domain.errors import InvalidError
 from commhub.kit.clock import SystemClock
-from commhub.ports.media import LegShape, MediaOrder, WebRtcOrder
+from commhub.ports.media import LegShape, WebRtcOrder
 
 pytestmark = pytest.mark.audio
 
@@ -60,31 +58,6 @@ async def media(tmp_path, worker, control):
     config = ClientConfig(address=f"unix:{tmp_path}/w0.sock")
     async with MediaClient(config, control, SystemClock()) as made:
         yield made
-
-
-@asynccontextmanager
-async def talking(media, frequency, leg):
-    """A phone in the call that speaks and listens in real time."""
-    phone = Phone(frequency)
-    address = await media.reserve(MediaOrder(call_id="c1", leg_id=leg))
-    phone.goal = (address.host, address.port)
-    await media.connect(leg, phone.remote())
-
-    async def converse():
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        while True:
-            due += 0.02
-            phone.speak()
-            phone.listen()
-            await asyncio.sleep(max(0.0, due - loop.time()))
-
-    task = asyncio.create_task(converse())
-    try:
-        yield phone
-    finally:
-        task.cancel()
-        phone.close()
 
 
 async def join(media, browser, leg="b1", **order):

@@ -1,16 +1,14 @@
 """The video worker as a process: aiortc's client publishes and views, phones hear the participants, and they the phones."""
 
-import asyncio
 import itertools
 import socket
-from contextlib import asynccontextmanager
 
 import av
 import numpy as np
 import pytest
 from fakes.meeting import Picture, far_end
 from fakes.picture_engine import publish, view
-from fakes.rtp import Phone
+from fakes.talking import talking
 from fakes.waiting import eventually
 from fakes.worker_process import Deaf
 
@@ -52,31 +50,6 @@ async def connect(media, leg, answered):
     assert answered.audio == SOUND
     remote = RtpRemote(address=answered.audio_from, audio=SOUND, rtcp_mux=True)
     await media.connect(leg, remote)
-
-
-@asynccontextmanager
-async def talking(media, frequency, leg):
-    """A phone in the call that speaks and listens in real time."""
-    phone = Phone(frequency)
-    address = await media.reserve(MediaOrder(call_id="c1", leg_id=leg))
-    phone.goal = (address.host, address.port)
-    await media.connect(leg, phone.remote())
-
-    async def converse():
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        while True:
-            due += 0.02
-            phone.speak()
-            phone.listen()
-            await asyncio.sleep(max(0.0, due - loop.time()))
-
-    task = asyncio.create_task(converse())
-    try:
-        yield phone
-    finally:
-        task.cancel()
-        phone.close()
 
 
 async def test_a_published_picture_arrives_decoded(video, news, monkeypatch):

@@ -12,10 +12,8 @@ from fakes.baresip import baresip
 from fakes.servers import free_port
 from fakes.sipp import sipp
 from fakes.waiting import eventually
+from fakes.whole_hub import signed_in, whole_hub
 
-from commhub.domain.people import Role
-from commhub.wiring.demo.settle import Desk, add_people
-from commhub.wiring.hub_process import HubProcess
 from simulators.tones import ToneMeter
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -45,23 +43,14 @@ def carrier_port():
 
 @pytest.fixture
 async def hub(tmp_path, carrier_port):
-    hub = HubProcess(tmp_path / "hub")
-    hub.folder.mkdir()
-    (hub.folder / "commhub.toml").write_text(SETTINGS.format(port=carrier_port))
-    await asyncio.to_thread(hub.__enter__)
-    try:
+    async with whole_hub(tmp_path / "hub", settings=SETTINGS.format(port=carrier_port)) as hub:
         yield hub
-    finally:
-        await asyncio.to_thread(hub.stop)
 
 
 @pytest.fixture
 async def desk(hub):
-    roles = [Role.DISPATCHER, Role.SYSTEM_ADMIN]
-    passwords = await asyncio.to_thread(add_people, hub, {"li": roles})
-    desk = await asyncio.to_thread(Desk, hub.url, "li", passwords["li"])
-    yield desk
-    desk.close()
+    async with signed_in(hub) as desk:
+        yield desk
 
 
 @asynccontextmanager

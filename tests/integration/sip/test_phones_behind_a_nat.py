@@ -12,10 +12,8 @@ import pytest
 from fakes.baresip import Place, baresip
 from fakes.nat import HUB, natted, needs_namespaces
 from fakes.waiting import eventually
+from fakes.whole_hub import signed_in, whole_hub
 
-from commhub.domain.people import Role
-from commhub.wiring.demo.settle import Desk, add_people
-from commhub.wiring.hub_process import HubProcess
 from simulators.tones import ToneMeter
 
 pytestmark = [needs_namespaces, pytest.mark.audio]
@@ -37,21 +35,15 @@ def nat():
 
 @pytest.fixture
 async def hub(nat, tmp_path):
-    hub = HubProcess(tmp_path / "hub", {"COMMHUB_SIP__HOST": HUB, "COMMHUB_MEDIA__HOST": HUB})
-    await asyncio.to_thread(hub.__enter__)
-    try:
+    outside = {"COMMHUB_SIP__HOST": HUB, "COMMHUB_MEDIA__HOST": HUB}
+    async with whole_hub(tmp_path / "hub", outside) as hub:
         yield hub
-    finally:
-        await asyncio.to_thread(hub.stop)
 
 
 @pytest.fixture
 async def desk(hub):
-    roles = [Role.DISPATCHER, Role.SYSTEM_ADMIN]
-    passwords = await asyncio.to_thread(add_people, hub, {"li": roles})
-    desk = await asyncio.to_thread(Desk, hub.url, "li", passwords["li"])
-    yield desk
-    desk.close()
+    async with signed_in(hub) as desk:
+        yield desk
 
 
 class Town:

@@ -7,10 +7,8 @@ import asyncio
 import pytest
 from fakes.baresip import Place, baresip
 from fakes.waiting import eventually
+from fakes.whole_hub import signed_in, whole_hub
 
-from commhub.domain.people import Role
-from commhub.wiring.demo.settle import Desk, add_people
-from commhub.wiring.hub_process import HubProcess
 from simulators.tones import ToneMeter
 
 pytestmark = pytest.mark.audio
@@ -22,21 +20,14 @@ TONES = {"5001": 440, "5002": 880}
 @pytest.fixture
 async def hub(tmp_path):
     by_ipv6 = {"COMMHUB_SIP__IPV6_HOST": "::1", "COMMHUB_MEDIA__IPV6_HOST": "::1"}
-    hub = HubProcess(tmp_path / "hub", by_ipv6)
-    await asyncio.to_thread(hub.__enter__)
-    try:
+    async with whole_hub(tmp_path / "hub", by_ipv6) as hub:
         yield hub
-    finally:
-        await asyncio.to_thread(hub.stop)
 
 
 @pytest.fixture
 async def desk(hub):
-    roles = [Role.DISPATCHER, Role.SYSTEM_ADMIN]
-    passwords = await asyncio.to_thread(add_people, hub, {"li": roles})
-    desk = await asyncio.to_thread(Desk, hub.url, "li", passwords["li"])
-    yield desk
-    desk.close()
+    async with signed_in(hub) as desk:
+        yield desk
 
 
 @pytest.fixture(params=["udp", "tcp"])
