@@ -1,6 +1,7 @@
-"""Who may look at which camera: one small table by role, and the department (单位) a source belongs to. Pure."""
+"""Who may look at which camera, and know of which room: one small table by role, and the department (单位) that sources and
+people belong to. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from commhub.domain.people import Role
@@ -48,5 +49,21 @@ def may_view(
             return True
         case Scope.OWN_UNIT:
             return source.unit_id is None or source.unit_id == unit_id
+        case _:
+            return False
+
+
+def may_know(
+    units: Iterable[str | None], roles: frozenset[Role], unit_id: str | None, *, takes_part: bool
+) -> bool:
+    """Whether somebody may know who is in a room and what is kept of it: who takes part, who may see every source, and
+    any department that is in it (`units`: those of its people and sources)."""
+    if takes_part:
+        return True
+    match scope_of(roles):
+        case Scope.ALL:
+            return True
+        case Scope.OWN_UNIT:
+            return unit_id is not None and unit_id in units
         case _:
             return False

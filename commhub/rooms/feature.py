@@ -24,6 +24,7 @@ from commhub.rooms.minutes import MinutesService
 from commhub.rooms.orders import Orderly
 from commhub.rooms.phone_pictures import PhonePictures
 from commhub.rooms.pulling import Pulling
+from commhub.rooms.reading import Readers
 from commhub.rooms.recordings import RoomRecordings
 from commhub.rooms.roll_calls import RollCalls
 from commhub.rooms.service import RoomService
@@ -70,6 +71,7 @@ class RoomFeature:
         self.roll_calls = RollCalls(store, clock, orderly, ports.media)
         self.recordings = RoomRecordings(store, clock, orderly, config)
         self.minutes = MinutesService(store, clock, zone)
+        self.readers = Readers(store)
         self.walls = Walls(store, clock)
         self.pulling = Pulling(store, clock, orderly)
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from commhub.domain.account import Permission, Principal
 from commhub.domain.errors import NotAllowedError, NotFoundError
-from commhub.domain.room import Participant, ParticipantState, RoomRole, must_wait
+from commhub.domain.room import ParticipantState, RoomRole, must_wait
 from commhub.http.auth import authenticate, public, require
 from commhub.http.bodies import Body
 from commhub.http.room_views import (
@@ -99,21 +99,29 @@ def build_router(feature: RoomFeature) -> APIRouter:
 
 
 def _seeing(router: APIRouter, feature: RoomFeature, identify: Identify) -> None:
+    async def seen(request: Request, room_id: str) -> RoomFile:
+        who = await identify(request, room_id)
+        eyes = await feature.readers.eyes(who)
+        return eyes(await feature.rooms.get(room_id))
+
     @router.get("")
     @public(_WHY)
     async def get_room(room_id: str, request: Request) -> RoomView:
-        """The room as it is; a guest who still waits sees nothing of it but themselves."""
-        who = await identify(request, room_id)
-        return _seen_by(await feature.rooms.get(room_id), who)
+        """The room as it is. Who still waits sees nothing of it but themselves; who is of another department neither people
+        nor the sources they could not watch."""
+        return _view(await seen(request, room_id))
 
     @router.get("/meters")
     @public(_WHY)
     async def meters(room_id: str, request: Request) -> RoomMetersView:
-        """How the room's pictures arrive now; a few seconds old at most, and kept nowhere."""
-        _seen_by(await feature.rooms.get(room_id), await identify(request, room_id))
+        """How the pictures arrive now that one may see; a few seconds old at most, and kept nowhere."""
+        visible = {source.id for source in (await seen(request, room_id)).sources}
+        speaker = feature.events.speaker_of(room_id)
         return RoomMetersView(
-            speaker=feature.events.speaker_of(room_id),
-            sources=[_meter(one) for one in feature.events.meters_of(room_id)],
+            speaker=speaker if speaker in visible else None,
+            sources=[
+                _meter(one) for one in feature.events.meters_of(room_id) if one.source_id in visible
+            ],
         )
 
 
@@ -169,8 +177,7 @@ def _hosting(router: APIRouter, feature: RoomFeature, identify: Identify) -> Non
         who = await identify(request, room_id)
         await host.require(room_id, who)
         wish = RoomWish(**body.model_dump())
-        file = await feature.rooms.change(room_id, wish, who.principal)
-        return room_view(file.room, file.participants, file.sources)
+        return _view(await feature.rooms.change(room_id, wish, who.principal))
 
     @router.post("/participants/{participant_id}/admit")
     @public(_WHY)
@@ -208,12 +215,8 @@ def _hosting(router: APIRouter, feature: RoomFeature, identify: Identify) -> Non
         return SourceView.model_validate(source)
 
 
-def _seen_by(file: RoomFile, who: Who) -> RoomView:
-    me = next((one for one in file.participants if one.id == who.participant_id), None)
-    if me is None or not must_wait(file.room, me):
-        return room_view(file.room, file.participants, file.sources)
-    others: list[Participant] = [me]
-    return room_view(file.room, others, [])
+def _view(file: RoomFile) -> RoomView:
+    return room_view(file.room, file.participants, file.sources)
 
 
 def _meter(meter: SourceMeter) -> SourceMeterView:

@@ -127,11 +127,13 @@ def _roll_calls(router: APIRouter, feature: RoomFeature) -> None:
         return await key.run_after(feature.store, body, produce)
 
     @router.get("/roll-calls", dependencies=[needs(Permission.VIEW)])
-    async def list_roll_calls(room_id: str) -> list[RollCallView]:
+    async def list_roll_calls(room_id: str, principal: CurrentPrincipal) -> list[RollCallView]:
+        await feature.readers.require(room_id, principal)
         return [roll_call_view(file) for file in await roll_calls.all(room_id)]
 
     @router.get("/roll-calls/{n}", dependencies=[needs(Permission.VIEW)])
-    async def get_roll_call(room_id: str, n: int) -> RollCallView:
+    async def get_roll_call(room_id: str, n: int, principal: CurrentPrincipal) -> RollCallView:
+        await feature.readers.require(room_id, principal)
         return roll_call_view(await roll_calls.get(room_id, n))
 
 
@@ -139,8 +141,9 @@ def _minutes(router: APIRouter, feature: RoomFeature) -> None:
     minutes = feature.minutes
 
     @router.get("/minutes", dependencies=[needs(Permission.VIEW)])
-    async def list_minutes(room_id: str) -> list[MinutesView]:
+    async def list_minutes(room_id: str, principal: CurrentPrincipal) -> list[MinutesView]:
         """All versions, the oldest first."""
+        await feature.readers.require(room_id, principal)
         return [MinutesView.model_validate(one) for one in await minutes.all(room_id)]
 
     @router.put("/minutes", dependencies=[needs(Permission.ACT)])
@@ -148,6 +151,7 @@ def _minutes(router: APIRouter, feature: RoomFeature) -> None:
         room_id: str, body: MinutesBody, principal: CurrentPrincipal
     ) -> MinutesView:
         """The next version; 409 with `latest` when somebody else wrote it meanwhile."""
+        await feature.readers.require(room_id, principal)
         written = await minutes.write(room_id, body.text, body.based_on, principal)
         return MinutesView.model_validate(written)
 
@@ -156,8 +160,9 @@ def _minutes(router: APIRouter, feature: RoomFeature) -> None:
         response_class=PlainTextResponse,
         dependencies=[needs(Permission.VIEW)],
     )
-    async def export_minutes(room_id: str) -> PlainTextResponse:
+    async def export_minutes(room_id: str, principal: CurrentPrincipal) -> PlainTextResponse:
         """The latest version with who attended when, and the roll-calls, as Markdown."""
+        await feature.readers.require(room_id, principal)
         headers = {"Content-Disposition": f'attachment; filename="minutes-{room_id}.md"'}
         text = await minutes.export(room_id)
         return PlainTextResponse(text, media_type="text/markdown", headers=headers)
@@ -176,9 +181,15 @@ def _recordings(router: APIRouter, feature: RoomFeature) -> None:
         )
 
     @router.get("/recordings", dependencies=[needs(Permission.VIEW)])
-    async def list_recordings(room_id: str) -> list[VideoRecordingView]:
-        """In the order they began."""
-        return [VideoRecordingView.model_validate(one) for one in await recordings.of_room(room_id)]
+    async def list_recordings(
+        room_id: str, principal: CurrentPrincipal
+    ) -> list[VideoRecordingView]:
+        """In the order they began; those of pictures that one may see."""
+        known = await recordings.of_room(room_id)
+        return [
+            VideoRecordingView.model_validate(one)
+            for one in await feature.readers.recordings(room_id, known, principal)
+        ]
 
     @router.get("/recordings/{recording_id}", dependencies=[needs(Permission.CALL)])
     async def get_recording(

@@ -24,6 +24,7 @@ from commhub.http.room_views import (
 from commhub.http.views import Page
 from commhub.ports.store import UnitOfWork
 from commhub.rooms.feature import RoomFeature
+from commhub.rooms.hosting import Who
 from commhub.rooms.inviting import Invited, NewInvitation
 from commhub.rooms.pulling import NewPull
 from commhub.rooms.service import NewRoom, RoomFile
@@ -106,21 +107,26 @@ def build_router(feature: RoomFeature) -> APIRouter:
     ) -> Response:
         """The live view of a body camera: the same room to everybody. It sends as soon as, and as long as, somebody watches."""
 
+        seen = await feature.readers.eyes(Who(principal=principal))
+
         async def produce(uow: UnitOfWork) -> RoomView:
-            return view_of(await rooms.open_live(uow, body.camera, principal))
+            return view_of(seen(await rooms.open_live(uow, body.camera, principal)))
 
         return await key.run(store, body, produce)
 
     @router.get("", dependencies=[needs(Permission.VIEW)])
     async def list_rooms(
         page: PageQuery,
+        principal: CurrentPrincipal,
         is_open: Annotated[bool, Query(alias="open", description="only those that go on")] = False,
         incident: Annotated[str | None, Query(max_length=64, description="its id")] = None,
     ) -> Page[RoomView]:
+        """Newest first; of another department's rooms not who and what is in them."""
         files = await rooms.list(
             open_only=is_open, incident_id=incident, before=page.before, limit=page.fetch
         )
-        return page.of(files, view_of, key=lambda file: file.room.id)
+        seen = await feature.readers.eyes(Who(principal=principal))
+        return page.of(files, lambda file: view_of(seen(file)), key=lambda file: file.room.id)
 
     @router.delete("/{room_id}", status_code=204, dependencies=[needs(Permission.CALL)])
     async def end_room(room_id: str, principal: CurrentPrincipal) -> None:
