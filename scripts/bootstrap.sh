@@ -8,7 +8,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 DEMO_PACKAGES="mosquitto"
-TEST_PACKAGES="mosquitto mosquitto-clients redis-server postgresql sip-tester baresip-core linphone-cli kamailio iproute2 nftables conntrack chromium fonts-noto-cjk python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-bad-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly gstreamer1.0-plugins-bad gstreamer1.0-nice"
+TEST_PACKAGES="mosquitto mosquitto-clients redis-server postgresql sip-tester baresip-core baresip-ffmpeg coturn linphone-cli kamailio iproute2 nftables conntrack chromium fonts-noto-cjk python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-bad-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly gstreamer1.0-plugins-bad gstreamer1.0-nice"
 
 say() { printf '%s\n' "$*" >&2; }
 
