@@ -63,7 +63,8 @@ class _Reader:
         waits = me is not None and must_wait(room, me) and not principal.may(CALL)
         # To look at a camera makes a participant, too, but no member of its department.
         takes_part = inside and (is_guest or room.mode is RoomMode.MEETING)
-        units = {one.unit_id for one in (*whole.participants, *whole.sources) if one is not me}
+        units = {one.unit_id for one in whole.participants if one is not me}
+        units |= {one.unit_id for one in whole.sources}
         self.knows = not waits and may_know(units, principal.roles, unit_id, takes_part=takes_part)
         people = whole.participants if self.knows else [one for one in [me] if one is not None]
         # A camera of no department is anybody's, but in a meeting it is the face of somebody who spoke to those there.
