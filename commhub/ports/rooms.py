@@ -136,7 +136,8 @@ class RoomsIn(Protocol):
         ...
 
     async def session_opened(self, session: RoomSession) -> None:
-        """The far end has its answer; the session is a row from now on. Said again after a restart of its ICE."""
+        """The far end has its answer; the session is a row from now on. Said again after a restart of its ICE, and when a view
+        shows another source or layer."""
         ...
 
     async def session_closed(self, session_id: str, reason: str) -> None:

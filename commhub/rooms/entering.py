@@ -309,11 +309,19 @@ class Doors:
             source = await uow.rooms.find_source(session.source_id)
             if source is not None:
                 await self._carried(uow, room, source, row)
-            if known is None:
+            if known is not None and known.source_id != row.source_id:
+                await self._looked_away(uow, known.source_id)
+            if known is None or known.source_id != row.source_id:
                 who = one.account or f"guest:{one.name}"
                 await uow.audit.append(now, who, f"room.{row.right}", row.source_id, "ok", room.id)
             await moves.settle(uow, room, now, orders)
         await self._orderly.carry_out(orders)
+
+    async def _looked_away(self, uow: UnitOfWork, source_id: str) -> None:
+        """A view was switched: from now on nobody may want that picture any more."""
+        source = await uow.rooms.find_source(source_id)
+        if source is not None:
+            await uow.rooms.update_source(replace(source, wanted_at=self._clock.now()))
 
     async def _carried(self, uow: UnitOfWork, room: Room, source: Source, session: Session) -> None:
         now = self._clock.now()

@@ -14,10 +14,11 @@ from commhub.ports.video import VideoIn
 from commhub.settings import Settings
 from commhub.wiring.health import Health
 from commhub.wiring.shared import video_worker_names, worker_socket
+from gateways.webrtc.api_routes import build_api_router
 from gateways.webrtc.config import TurnConfig
 from gateways.webrtc.ice import IceServers
 from gateways.webrtc.room_legs import RoomLegs
-from gateways.webrtc.room_routes import RoomDoor, build_ice_router, build_room_router
+from gateways.webrtc.room_routes import RoomDoor, build_room_router
 from gateways.webrtc.room_sessions import RoomNews, RoomSessions
 
 
@@ -66,4 +67,4 @@ def room_edge(
     legs.connect(rooms, engine)
     ice = IceServers(turn_config(settings), clock)
     door = RoomDoor(rooms, RoomSessions(rooms, engine, legs), tokens, ice)
-    return RoomEdge(door, build_room_router(door), build_ice_router(door, ice))
+    return RoomEdge(door, build_room_router(door), build_api_router(door, ice))

@@ -10,13 +10,11 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import Field
 
 from commhub.domain.account import Principal
 from commhub.domain.errors import DomainError, InvalidError, NotAllowedError, NotFoundError
 from commhub.http.auth import authenticate, public
 from commhub.http.problems import UnauthenticatedError, problem
-from commhub.http.views import View
 from commhub.kit.ids import new_secret
 from commhub.ports.rooms import (
     CAMERA,
@@ -41,9 +39,9 @@ from gateways.webrtc.whip import (
     take_fragment,
 )
 
-_WHY_PUBLIC = "a room token counts beside session and key, so the route itself asks who it is"
+WHY_PUBLIC = "a room token counts beside session and key, so the route itself asks who it is"
 _WAIT_S = 3
-_LAYERS = {"main": Layer.MAIN, "sub": Layer.SUB, "low": Layer.LOW}
+LAYERS = {"main": Layer.MAIN, "sub": Layer.SUB, "low": Layer.LOW}
 _PROTOCOLS = {RoomRight.PUBLISH: "whip", RoomRight.VIEW: "whep"}
 
 
@@ -137,6 +135,32 @@ class RoomDoor:
         more = self._ice.headers(admission.participant_id)
         return answer_created(answer, location, session_id, more)
 
+    async def show(
+        self, request: Request, room: str, session_id: str, source: str | None, layer: Layer | None
+    ) -> RoomSession:
+        """Have a view show another source or layer on the connection it has; whoever may not view that keeps what they see."""
+        who = await self._credentials(request, room)
+        session = await self._own(request, room, session_id)
+        if session.right is not RoomRight.VIEW:
+            raise InvalidError("this session publishes; only views are switched")
+        asking = Asking(
+            room=room,
+            right=RoomRight.VIEW,
+            source=source or session.source_id,
+            token=who.token,
+            principal=who.principal,
+            layer=session.layer if layer is None else layer,
+        )
+        try:
+            admission = await self._rooms.admit(asking)
+        except NotAllowedError:
+            if asking.token is not None:
+                REFUSED_TOKENS.labels("not_allowed").inc()
+            raise
+        if admission.waiting or admission.participant_id != session.participant_id:
+            raise NotAllowedError("this session is somebody else's")
+        return await self._sessions.show(session, admission)
+
     # Resources -----------------------------------------------------------------------------------------------
 
     async def trickle(self, request: Request, room: str, session_id: str) -> Response:
@@ -190,7 +214,7 @@ def build_room_router(door: RoomDoor) -> APIRouter:
     router = APIRouter(tags=["webrtc"])
 
     @router.post("/whip/{room}/{session}", status_code=201)
-    @public(_WHY_PUBLIC)
+    @public(WHY_PUBLIC)
     async def publish_again(room: str, session: str, request: Request) -> Response:
         """Another offer of a session that publishes."""
         return await door.offer_again(request, room, session)
@@ -202,27 +226,27 @@ def build_room_router(door: RoomDoor) -> APIRouter:
         return Response(status_code=204, headers=OPTIONS)
 
     @router.post("/whep/{room}/{source}", status_code=201)
-    @public(_WHY_PUBLIC)
+    @public(WHY_PUBLIC)
     async def view(room: str, source: str, request: Request) -> Response:
         """An SDP offer to view a source of the room, or `speaker`; `?layer=main|sub|low` is the best that is wanted."""
         return await door.view(request, room, source)
 
     @router.post("/whep/{room}/{source}/{session}", status_code=201)
-    @public(_WHY_PUBLIC)
+    @public(WHY_PUBLIC)
     async def view_again(room: str, source: str, session: str, request: Request) -> Response:
         """Another offer of a session that views."""
         del source
         return await door.offer_again(request, room, session)
 
     @router.patch("/whep/{room}/{source}/{session}", status_code=204)
-    @public(_WHY_PUBLIC)
+    @public(WHY_PUBLIC)
     async def trickle(room: str, source: str, session: str, request: Request) -> Response:
         """Candidates that trickle in (RFC 9725 §4.3.2)."""
         del source
         return await door.trickle(request, room, session)
 
     @router.delete("/whep/{room}/{source}/{session}", status_code=200)
-    @public(_WHY_PUBLIC)
+    @public(WHY_PUBLIC)
     async def leave(room: str, source: str, session: str, request: Request) -> Response:
         """View no more."""
         del source
@@ -231,41 +255,8 @@ def build_room_router(door: RoomDoor) -> APIRouter:
     return router
 
 
-class IceServerView(View):
-    """As RTCConfiguration has it."""
-
-    urls: str
-    username: str | None = None
-    credential: str | None = None
-
-
-class IceServersView(View):
-    """`ttl_s` is for how long the credentials are good; without servers the direct path is the only one."""
-
-    servers: list[IceServerView]
-    ttl_s: int = Field(examples=[21600])
-
-
-def build_ice_router(door: RoomDoor, ice: IceServers) -> APIRouter:
-    """`/webrtc/ice-servers`, for the API."""
-    router = APIRouter(prefix="/webrtc", tags=["webrtc"])
-
-    @router.get("/ice-servers")
-    @public(_WHY_PUBLIC)
-    async def list_servers(request: Request) -> IceServersView:
-        """The TURN servers of this hub, with credentials for whoever asks."""
-        servers = ice.servers(await door.name_of(request))
-        shown = [
-            IceServerView(urls=one.url, username=one.username, credential=one.credential)
-            for one in servers
-        ]
-        return IceServersView(servers=shown, ttl_s=ice.ttl_s)
-
-    return router
-
-
 def _layer_of(request: Request) -> Layer:
     name = request.query_params.get("layer", "main")
-    if name not in _LAYERS:
+    if name not in LAYERS:
         raise InvalidError("a layer is main, sub or low")
-    return _LAYERS[name]
+    return LAYERS[name]

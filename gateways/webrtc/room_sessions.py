@@ -4,6 +4,7 @@ Between two steps anything may end: whoever is answered and then turns out not t
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import structlog
 
@@ -70,6 +71,15 @@ class RoomSessions:
             # It was offered and not agreed on: the seat stays empty.
             await self._legs.left(place.leg_id)
         return answered.sdp
+
+    async def show(self, session: RoomSession, admission: Admission) -> RoomSession:
+        """Switch a view on its connection. Raises NotFoundError for one that the engine has lost, InvalidError for a codec the
+        viewer lacks."""
+        source_id, layer = admission.source_id, admission.layer
+        await self._video.show(session.session_id, source_id, layer)
+        after = replace(session, source_id=source_id, layer=layer)
+        await self._rooms.session_opened(after)
+        return after
 
     async def close(self, session: RoomSession) -> None:
         """The far end said goodbye. Raises UnavailableError."""

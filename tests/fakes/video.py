@@ -63,6 +63,8 @@ class FakeVideo:
 
     async def show(self, session_id, source_id, best):
         self._check()
+        if session_id not in self.sessions:
+            raise NotFoundError("no such session")
         self.orders.append(("show", session_id, source_id, best))
 
     async def mute(self, source_id, muted):

@@ -6,15 +6,17 @@ import httpx
 import pytest
 from fakes.media import FakeMedia
 from fakes.offers import chromium
-from fakes.rooms import RUNG, a_guest, desk
+from fakes.rooms import LI, RUNG, a_guest, desk
 from fakes.waiting import eventually
 from fakes.web import app_of, someone
 
 from commhub.domain.call import LegState
 from commhub.domain.people import Scheme
-from commhub.domain.room import SourceState
+from commhub.domain.room import RoomMode, SourceState
 from commhub.ports.video import PublishOrder, VideoCodec, ViewOrder
 from commhub.rooms import inside_routes
+from commhub.rooms.pulling import NewPull
+from gateways.webrtc.api_routes import build_api_router
 from gateways.webrtc.config import WebRtcConfig
 from gateways.webrtc.ice import IceServers
 from gateways.webrtc.legs import DeskLegs
@@ -61,6 +63,8 @@ async def client(town, legs):
     )
     app.include_router(build_router(desks, CONFIG, town.clock, door))
     app.include_router(build_room_router(door))
+    ice = IceServers(None, town.clock)
+    app.include_router(build_api_router(door, ice), prefix="/api/v1")
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://hub.test", headers=bearer("li")
     ) as client:
@@ -185,3 +189,28 @@ async def test_a_camera_publishes_with_the_token_it_was_sent(client, town):
         f"/whep/{file.room.id}/{source.id}?layer=sub", content=VIEWING, headers=SDP
     )
     assert seen.status_code == 201, seen.text
+
+
+async def test_a_view_switched_to_another_source_is_audited_and_keeps_its_rights(client, town):
+    room = await town.open(mode=RoomMode.WALL)
+    ids = []
+    for name in ("东门", "西门"):
+        pull = NewPull(label=name, url="rtsp://10.0.0.9/1")
+        async with town.store.begin() as uow:
+            source = await town.feature.pulling.add(uow, room.id, pull, LI)
+        await town.feature.events.source_started(room.id, source.id, VideoCodec.H264, (0,))
+        ids.append(source.id)
+    east, west = ids
+    made = await client.post(f"/whep/{room.id}/{east}?layer=sub", content=VIEWING, headers=SDP)
+    assert made.status_code == 201, made.text
+    session = made.headers["location"].rpartition("/")[2]
+    path = f"/api/v1/rooms/{room.id}/views/{session}"
+    assert (await client.patch(path, json={"layer": "main"})).status_code == 200
+    assert len(await town.audited("room.view")) == 1
+    switched = await client.patch(path, json={"source": west})
+    assert switched.json() == {"source_id": west, "layer": "main"}
+    assert {row.subject for row in await town.audited("room.view")} == {east, west}
+    assert (await town.feature.doors.find_session(session)).source_id == west
+    assert (await client.patch(path, json={"source": "speaker"})).status_code == 422
+    assert (await client.patch(path, json={"source": "nobody"})).status_code == 404
+    assert (await town.feature.doors.find_session(session)).source_id == west

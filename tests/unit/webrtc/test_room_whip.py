@@ -16,11 +16,12 @@ from commhub.domain.people import Endpoint, Scheme
 from commhub.ports.media import EngineStatus, RtpAddress
 from commhub.ports.rooms import RoomRight, RoomToken, Seat
 from commhub.ports.video import Layer, PublishOrder, ViewOrder
+from gateways.webrtc.api_routes import build_api_router
 from gateways.webrtc.config import TurnConfig, WebRtcConfig
 from gateways.webrtc.ice import IceServers
 from gateways.webrtc.legs import DeskLegs
 from gateways.webrtc.room_legs import RoomLegs
-from gateways.webrtc.room_routes import RoomDoor, build_ice_router, build_room_router
+from gateways.webrtc.room_routes import RoomDoor, build_room_router
 from gateways.webrtc.room_sessions import RoomNews, RoomSessions
 from gateways.webrtc.room_tokens import SignedRoomTokens
 from gateways.webrtc.routes import build_router
@@ -81,7 +82,7 @@ async def hub(rooms, video, legs, tokens, clock):
     ice = IceServers(CONFIG.turn, clock)
     door = RoomDoor(rooms, RoomSessions(rooms, video, legs), tokens, ice)
     app = app_of(
-        build_ice_router(door, ice),
+        build_api_router(door, ice),
         keys={"wang": someone(name="wang")},
         sessions={"c": someone(name="li")},
         clock=clock,
@@ -349,6 +350,69 @@ async def test_another_offer_of_a_view_keeps_its_place(hub, video, bearer):
     assert again.headers["location"] == made.headers["location"]
     assert (await hub.delete(made.headers["location"], headers=bearer())).status_code == 200
     assert video.sessions == {}
+
+
+# Switching a view -----------------------------------------------------------------------------------------------
+
+
+async def watch(hub, headers, source="s1", query="?layer=sub"):
+    sent = {**SDP, **headers}
+    made = await hub.post(f"/whep/r1/{source}{query}", content=VIEWING, headers=sent)
+    return made.headers["location"].rpartition("/")[2]
+
+
+def switch(hub, session, headers, **body):
+    return hub.patch(f"/api/v1/rooms/r1/views/{session}", json=body, headers=headers)
+
+
+async def test_a_view_is_switched_on_the_connection_it_has(hub, rooms, video, bearer):
+    session = await watch(hub, bearer())
+    answer = await switch(hub, session, bearer(), layer="main")
+    assert (answer.status_code, answer.json()) == (200, {"source_id": "s1", "layer": "main"})
+    await switch(hub, session, bearer(), source="s2")
+    shown = [order[1:] for order in video.orders if order[0] == "show"]
+    assert shown == [(session, "s1", Layer.MAIN), (session, "s2", Layer.MAIN)]
+    assert (rooms.sessions[session].source_id, rooms.sessions[session].layer) == ("s2", Layer.MAIN)
+    assert len(video.sessions) == 1
+    again = {**SDP, **bearer()}
+    await hub.post(f"/whep/r1/s1/{session}", content=VIEWING, headers=again)
+    assert (video.sessions[session].source_id, video.sessions[session].best) == ("s2", Layer.MAIN)
+
+
+async def test_to_switch_a_view_needs_the_rights_of_a_new_one(hub, rooms, video, bearer):
+    session = await watch(hub, bearer())
+    refused = [
+        (bearer(RoomRight.PUBLISH), 403),
+        (bearer(who="p2"), 403),
+        (bearer(room="r2"), 403),
+        (LI, 403),
+        ({}, 401),
+    ]
+    for headers, status in refused:
+        assert (await switch(hub, session, headers, layer="main")).status_code == status
+    rooms.removed.add("p1")
+    assert (await switch(hub, session, bearer(), layer="main")).status_code == 403
+    assert not [order for order in video.orders if order[0] == "show"]
+    assert rooms.sessions[session].layer is Layer.SUB
+
+
+@pytest.mark.parametrize("body", [{}, {"layer": "best"}, {"source": ""}, {"colour": "red"}])
+async def test_what_is_no_switch_is_refused(hub, video, bearer, body):
+    session = await watch(hub, bearer())
+    assert (await switch(hub, session, bearer(), **body)).status_code == 422
+    assert not [order for order in video.orders if order[0] == "show"]
+
+
+async def test_what_publishes_or_is_over_is_not_switched(hub, rooms, video, bearer):
+    made = await publish(hub, bearer())
+    publishes = made.headers["location"].rpartition("/")[2]
+    assert (await switch(hub, publishes, bearer(), layer="sub")).status_code == 422
+    assert (await switch(hub, "nobody", bearer(), layer="sub")).status_code == 404
+    session = await watch(hub, bearer())
+    # The worker was restarted: it has forgotten the session, the row does not know yet.
+    video.sessions.clear()
+    assert (await switch(hub, session, bearer(), layer="main")).status_code == 404
+    assert rooms.sessions[session].layer is Layer.SUB
 
 
 async def test_options_need_no_credentials(hub):
