@@ -18,7 +18,7 @@ from bridges.video.gop import replay_kbps
 from bridges.video.pacing import Share
 from bridges.video.publisher import Publisher
 from bridges.video.source import Source
-from bridges.video.speaker import Speakers
+from bridges.video.speaker import SpeakersOfRooms
 from bridges.video.streams import SourceStreams, ViewStream
 from bridges.video.table import ViewTable
 from bridges.video.track import Portion, Track
@@ -87,7 +87,7 @@ class Forwarder:
         self._share = Share()
         self._sources: dict[str, Source] = {}
         self._views: list[View] = []
-        self._rooms: dict[str, Speakers] = {}
+        self._speakers = SpeakersOfRooms()
         self._touched: dict[Audience, Source] = {}
         self._reports = ViewerReports(self._table, counts, self._track_of, self._sync)
         self._decided_at = 0.0
@@ -159,9 +159,8 @@ class Forwarder:
             self._touched.pop(audience, None)
         if self._sources.get(source.source_id) is source:
             del self._sources[source.source_id]
-        room = self._rooms.get(source.room_id)
-        if room is not None and room.gone(source.source_id):
-            self._tell(SpeakerMoved(source.room_id, room.shown))
+        if self._speakers.gone(source.room_id, source.source_id):
+            self._tell_speaker(source.room_id)
 
     def show(self, view: View, source_id: str, best: Layer) -> None:
         view.wanted, view.best = source_id, best
@@ -277,9 +276,11 @@ class Forwarder:
         self._reports.report(view, now)
 
     def _decide_speakers(self, now: float) -> None:
-        for room_id, room in self._rooms.items():
-            if room.decide(now):
-                self._tell(SpeakerMoved(room_id, room.shown))
+        for room_id in self._speakers.decide(now):
+            self._tell_speaker(room_id)
+
+    def _tell_speaker(self, room_id: str) -> None:
+        self._tell(SpeakerMoved(room_id, self._speakers.shown(room_id)))
 
     # What a view is shown ------------------------------------------------------------------------------------
 
@@ -331,8 +332,7 @@ class Forwarder:
     def _source_for(self, view: View) -> Source | None:
         if view.wanted != SPEAKER:
             return self._sources.get(view.wanted)
-        room = self._rooms.get(view.room_id)
-        shown = self._sources.get(room.shown or "") if room is not None else None
+        shown = self._sources.get(self._speakers.shown(view.room_id) or "")
         # Nobody spoke yet, or nobody it can be shown: whoever is there, rather than nothing.
         current = self._sources.get(view.source_id or "")
         others = (one for one in self._sources.values() if one.room_id == view.room_id)
@@ -396,15 +396,14 @@ class Forwarder:
 
     def spotlight(self, room_id: str, source_id: str | None) -> None:
         """What SPEAKER shows in the room; None: whoever speaks."""
-        room = self._rooms.setdefault(room_id, Speakers())
-        if room.spotlight(source_id):
-            self._tell(SpeakerMoved(room_id, room.shown))
+        if self._speakers.spotlight(room_id, source_id):
+            self._tell_speaker(room_id)
 
     def heard(self, source_id: str, level_dbov: int, now: float) -> None:
         """The level of a source's microphone (RFC 6464, 0…−127), by which SPEAKER is decided."""
         source = self._sources.get(source_id)
         if source is not None:
-            self._rooms.setdefault(source.room_id, Speakers()).heard(source_id, level_dbov, now)
+            self._speakers.heard(source.room_id, source_id, level_dbov, now)
 
     def request_keyframe(self, source_id: str) -> None:
         source = self._sources.get(source_id)
@@ -420,29 +419,10 @@ class Forwarder:
     def source_meters(self) -> tuple[SourceMeter, ...]:
         now = self._clock.monotonic()
         return tuple(
-            source.meter(
-                now,
-                self._rooms[source.room_id].level(source.source_id)
-                if source.room_id in self._rooms
-                else -127.0,
-            )
+            source.meter(now, self._speakers.level(source.room_id, source.source_id))
             for source in self._sources.values()
         )
 
     def view_meters(self) -> tuple[ViewMeter, ...]:
         now = self._clock.monotonic()
-        return tuple(self._meter(view, now) for view in self._views)
-
-    def _meter(self, view: View, now: float) -> ViewMeter:
-        trip = view.round_trip_s
-        estimate = view.estimator.kbps(now)
-        return ViewMeter(
-            session_id=view.session_id,
-            source_id=view.wanted,
-            layer=view.track.layer if view.track is not None else view.best,
-            kbps=round(view.rates.kbps, 1),
-            estimate_kbps=None if estimate is None else round(estimate, 1),
-            lost=view.lost,
-            repaired=view.repairs.repaired,
-            round_trip_ms=None if trip is None else round(trip * 1000, 1),
-        )
+        return tuple(view.meter(now) for view in self._views)

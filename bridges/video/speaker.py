@@ -50,6 +50,11 @@ class Speakers:
         """Whose picture SPEAKER is: the spotlight, else the last who spoke; None as long as nobody did."""
         return self._spotlight if self._spotlight is not None else self._speaker
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to remember of the room."""
+        return not self._voices and self._spotlight is None
+
     def heard(self, source_id: str, level_dbov: float, now: float) -> None:
         """A packet's level; of a muted microphone none should come."""
         voice = self._voices.get(source_id)
@@ -101,3 +106,41 @@ class Speakers:
         if loudest is not None and most > current * _AHEAD:
             self._speaker, self._since = loudest, now
         return self.shown != before
+
+
+class SpeakersOfRooms:
+    """Those of all rooms of a worker; a room nobody is heard in any more is forgotten."""
+
+    def __init__(self) -> None:
+        self._rooms: dict[str, Speakers] = {}
+
+    def shown(self, room_id: str) -> str | None:
+        room = self._rooms.get(room_id)
+        return None if room is None else room.shown
+
+    def heard(self, room_id: str, source_id: str, level_dbov: float, now: float) -> None:
+        self._rooms.setdefault(room_id, Speakers()).heard(source_id, level_dbov, now)
+
+    def level(self, room_id: str, source_id: str) -> float:
+        room = self._rooms.get(room_id)
+        return -127.0 if room is None else room.level(source_id)
+
+    def spotlight(self, room_id: str, source_id: str | None) -> bool:
+        """Whether that changes what is shown in the room."""
+        if source_id is None and room_id not in self._rooms:
+            return False
+        return self._rooms.setdefault(room_id, Speakers()).spotlight(source_id)
+
+    def gone(self, room_id: str, source_id: str) -> bool:
+        """Whether that changes what is shown in the room."""
+        room = self._rooms.get(room_id)
+        if room is None:
+            return False
+        is_other = room.gone(source_id)
+        if room.is_idle:
+            del self._rooms[room_id]
+        return is_other
+
+    def decide(self, now: float) -> list[str]:
+        """The rooms in which somebody else is shown now."""
+        return [room_id for room_id, room in self._rooms.items() if room.decide(now)]

@@ -20,7 +20,7 @@ from bridges.video.repairs import Repairs
 from bridges.video.rewriting import Rewriter, Steady
 from bridges.video.streams import CodecTypes, ViewStream
 from bridges.video.track import Track
-from commhub.ports.video import Layer, VideoCodec
+from commhub.ports.video import Layer, VideoCodec, ViewMeter
 
 _NOTHING = Steady(0, 0, 0, 0, 0)
 
@@ -81,6 +81,20 @@ class View:
             and self.types is not None
             and self.types.rtx is not None
             and (agreed.abs_send_time or agreed.transport_cc)
+        )
+
+    def meter(self, now: float) -> ViewMeter:
+        trip = self.round_trip_s
+        estimate = self.estimator.kbps(now)
+        return ViewMeter(
+            session_id=self.session_id,
+            source_id=self.wanted,
+            layer=self.track.layer if self.track is not None else self.best,
+            kbps=round(self.rates.kbps, 1),
+            estimate_kbps=None if estimate is None else round(estimate, 1),
+            lost=self.lost,
+            repaired=self.repairs.repaired,
+            round_trip_ms=None if trip is None else round(trip * 1000, 1),
         )
 
 

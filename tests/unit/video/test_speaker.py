@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridges.video.speaker import Speakers
+from bridges.video.speaker import Speakers, SpeakersOfRooms
 
 
 def talk(
@@ -115,3 +115,27 @@ def test_a_room_remembers_a_bounded_number_of_microphones():
     for i in range(2_000):
         speakers.heard(f"s{i}", -10, 1.0)
     assert len(speakers._voices) == 512
+
+
+def test_rooms_do_not_hear_one_another_and_are_forgotten_when_all_have_left():
+    rooms = SpeakersOfRooms()
+    for moment in range(60):
+        rooms.heard("north", "ann", -20, moment * 0.02)
+        rooms.heard("south", "bob", -90, moment * 0.02)
+
+    assert rooms.decide(1.2) == ["north"]
+    assert (rooms.shown("north"), rooms.shown("south")) == ("ann", None)
+    assert rooms.level("south", "bob") == -90
+    assert not rooms.gone("south", "bob")
+    assert rooms.gone("north", "ann")
+    assert rooms.decide(9.0) == []
+    assert rooms.shown("north") is None
+
+
+def test_a_spotlight_waits_for_who_is_not_there_and_lifting_an_unknown_one_changes_nothing():
+    rooms = SpeakersOfRooms()
+
+    assert not rooms.spotlight("north", None)
+    assert rooms.spotlight("north", "ann")
+    assert not rooms.gone("north", "bob")
+    assert rooms.shown("north") == "ann"
