@@ -8,7 +8,8 @@ class VideoCounts:
     """All since the start of the worker.
 
     Inward: `received` RTP packets of pictures, `duplicate`, `too_late` (older than the cache), `shapeless` (no RTP payload), `unknown`
-    (of a stream nobody agreed), `recovered` (came by RTX or after a NACK), `asked` (packets asked for upstream),
+    (of a stream nobody agreed), `recovered` (came by RTX or after a NACK), `probes` (RTX of what is there, or of nothing: browsers
+    measure their way with it), `asked` (packets asked for upstream),
     `given_up` (asked for in vain), `restarts` (a source began its numbers anew). Outward: `sent` packets, `unsent` (the socket
     was full or the far end could not be reached), `unsealed` (SRTP refused), `unsegmented` (messages sent packet by
     packet because the path takes no segmentation), `repaired` (sent again), `refused_repairs` (asked for too often, too late
@@ -21,6 +22,7 @@ class VideoCounts:
     shapeless: int = 0
     unknown: int = 0
     recovered: int = 0
+    probes: int = 0
     asked: int = 0
     given_up: int = 0
     restarts: int = 0

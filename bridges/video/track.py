@@ -96,7 +96,7 @@ class Track:
         taken = _Taken()
         highest, origin = self.highest, self.origin
         for sequence, timestamp, marker, payload in _packets(batch, self._counts, repaired):
-            extended = self._place(sequence, highest)
+            extended = self._place(sequence, highest, repaired=repaired)
             if extended is None:
                 if self.origin != origin:
                     taken, highest, origin = _Taken(), -1, self.origin
@@ -118,20 +118,25 @@ class Track:
         if taken.slots:
             self._make_portions(taken, now, repaired=repaired)
 
-    def _place(self, sequence: int, highest: int) -> int | None:
+    def _place(self, sequence: int, highest: int, *, repaired: bool) -> int | None:
         """The extended number of a packet that is wanted."""
         if highest < 0:
             return sequence + 0x10000
         extended = extended_near(sequence, highest)
         if extended <= highest - self.cache.capacity:
             self._counts.too_late += 1
-            self._far_behind += 1
+            # What is sent again may be as old as it likes.
+            self._far_behind += not repaired
             if self._far_behind >= _FAR_BEHIND_LIMIT:
                 self.restart()
             return None
-        self._far_behind = 0
+        if not repaired:
+            self._far_behind = 0
         if self.cache.holds(extended):
-            self._counts.duplicate += 1
+            if repaired:
+                self._counts.probes += 1
+            else:
+                self._counts.duplicate += 1
             return None
         return extended
 
@@ -212,8 +217,9 @@ def _packets(
             if first & 0x20:
                 end -= int(data[row, size - 1])
         if repaired:
-            # A probe repairs nothing: RTX without an original.
+            # Padding repairs nothing: RTX without an original.
             if end - start <= 2:
+                counts.probes += 1
                 continue
             sequence = int(data[row, start]) << 8 | int(data[row, start + 1])
             start += 2

@@ -69,6 +69,8 @@ class Script {
   errors: unknown[] = []
   figures: Figures[] = []
   time = 0
+  /** Whose certificate the hub's answers name. */
+  farEnd = 'AA:01'
   /** What a living hub does to the peer that is there, each 100 ms. */
   flow: (peer: FakePeer) => void = (peer) => {
     peer.alive += 1
@@ -86,7 +88,8 @@ class Script {
       this.offers.push(`${address} ${token ?? ''}`.trim())
       const refused = this.refusals.shift()
       if (refused) return Promise.reject(refused)
-      return Promise.resolve({ answer: 'v=0 answer', location: '/whep/r/s/1' })
+      const answer = `v=0\r\na=fingerprint:sha-256 ${this.farEnd}\r\n`
+      return Promise.resolve({ answer, location: '/whep/r/s/1' })
     },
     end: (location) => {
       this.ended.push(location)
@@ -206,7 +209,7 @@ describe('a session of a room', () => {
     expect(script.phases.at(-1)).toBe('live')
   })
 
-  it('begins anew when the hub has ended the session meanwhile', async () => {
+  it('begins anew, on a new connection, when the hub has ended the session meanwhile', async () => {
     const script = new Script()
     script.open()
     await script.pass(1500)
@@ -214,6 +217,34 @@ describe('a session of a room', () => {
     script.peer.state = 'failed'
     await script.pass(1500)
     expect(script.offers.slice(-2)).toEqual(['/whep/r/s/1', '/whep/r/s?layer=sub'])
+    expect(script.peers.map((peer) => peer.closed)).toEqual([true, false])
+    expect(script.peer.restarts).toEqual([false])
+  })
+
+  it('makes a new connection at once when another worker answers its restart of ICE', async () => {
+    const script = new Script()
+    script.open(false)
+    await script.pass(1500)
+    script.farEnd = 'BB:02'
+    script.peer.state = 'failed'
+    await script.pass(1500)
+    expect(script.offers).toEqual(['/whep/r/s?layer=sub', '/whep/r/s/1', '/whep/r/s/1'])
+    expect(script.peers.map((peer) => peer.closed)).toEqual([true, false])
+    expect(script.peer.restarts).toEqual([false])
+    expect(script.phases.at(-1)).toBe('live')
+  })
+
+  it('stays on its connection when the worker that knows it answers the restart', async () => {
+    const script = new Script()
+    script.open()
+    await script.pass(1500)
+    script.peer.state = 'disconnected'
+    script.flow = () => undefined
+    await script.pass(6000)
+    script.peer.state = 'connected'
+    await script.pass(300)
+    expect(script.peers).toHaveLength(1)
+    expect(script.peer.restarts).toEqual([false, true])
   })
 
   it('tries less and less often while nobody answers, and for ever', async () => {

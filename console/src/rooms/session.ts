@@ -1,6 +1,7 @@
 /**
  * One WHIP or WHEP session of a room, which comes back by itself: first by a restart of ICE on the same connection, then by a
- * new connection that takes the session's place, then as a new session; with a growing pause between the tries.
+ * new connection that takes the session's place, then as a new session; with a growing pause between the tries. A hub that
+ * does not know the connection any more gets a new one at once.
  *
  * A connection without any sign of life for some seconds is lost. A picture that stands still on a living connection is
  * not: its sender has paused, and offering again would not bring it back.
@@ -67,6 +68,11 @@ const WAIT_MS = 2500
 const FIRST_PAUSE_MS = 400
 const MAX_PAUSE_MS = 8000
 
+/** Whose certificate an answer names (RFC 8122): another one is another far end. */
+function farEndOf(session: Session | null): string {
+  return /^a=fingerprint:(.+)$/m.exec(session?.answer ?? '')?.[1]?.trim() ?? ''
+}
+
 /** Refusals that no later try changes; others are answered by trying again. */
 const FINAL = [400, 401, 403, 404, 415, 422]
 
@@ -111,21 +117,28 @@ export class RoomConnection {
     await this.world.end(location, this.wish.token)
   }
 
-  private async dial(): Promise<void> {
-    const restarts = this.peer !== null && this.session !== null && this.tries === 1
+  /** `anew`: on a new connection, whatever stands. */
+  private async dial(anew = false): Promise<void> {
+    const restarts = !anew && this.peer !== null && this.session !== null && this.tries === 1
     const peer = restarts ? (this.peer as RTCPeerConnection) : this.renew()
+    const knew = restarts ? farEndOf(this.session) : ''
     this.dialledAt = this.world.now()
     this.wasConnected = false
     try {
       await peer.setLocalDescription(await peer.createOffer({ iceRestart: restarts }))
       const offer = peer.localDescription?.sdp ?? ''
-      const session = await this.send(offer)
+      const session = await this.send(offer, restarts)
       if (this.isOver || this.peer !== peer) {
         // Closed while the hub answered: what it opened is nobody's.
-        if (this.isOver) await this.world.end(session.location, this.wish.token)
+        if (this.isOver) await this.world.end(session?.location ?? '', this.wish.token)
         return
       }
       this.session = session
+      if (session === null || (restarts && farEndOf(session) !== knew)) {
+        // Which packet is which layer is said only when a connection begins: who was not there then cannot tell.
+        void this.dial(true)
+        return
+      }
       await peer.setRemoteDescription({ type: 'answer', sdp: session.answer })
     } catch (error) {
       if (this.isOver) return
@@ -135,7 +148,8 @@ export class RoomConnection {
     this.look()
   }
 
-  private async send(offer: string): Promise<Session> {
+  /** Null when it `restarts` a session that the hub has ended. */
+  private async send(offer: string, restarts: boolean): Promise<Session | null> {
     const { token, address } = this.wish
     if (this.session === null) return this.world.send(address, offer, token)
     try {
@@ -144,7 +158,7 @@ export class RoomConnection {
       if (!(error instanceof ApiError) || error.status !== 404) throw error
       // The hub has ended the session meanwhile; the participant may still be welcome.
       this.session = null
-      return this.world.send(address, offer, token)
+      return restarts ? null : this.world.send(address, offer, token)
     }
   }
 

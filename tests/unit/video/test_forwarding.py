@@ -177,6 +177,34 @@ def test_a_lost_packet_is_asked_for_upstream_and_passed_on_when_it_comes_as_rtx(
     assert camera.nacks == [lost]
 
 
+def again(packet, number, *, back=0):
+    """A packet of a camera as RTX, as if its number were that much lower."""
+    original = (int.from_bytes(packet[2:4], "big") - back & 0xFFFF).to_bytes(2, "big")
+    timestamp = int.from_bytes(packet[4:8], "big")
+    return rtp(number, timestamp, original + packet[12:], ssrc=0xBEEF, kind=CAMERA_RTX)
+
+
+def test_a_browser_that_probes_its_way_with_rtx_is_not_asked_for_it_and_sends_no_duplicates(stage):
+    camera, viewer = stage.camera(), stage.viewer()
+    stage.give(camera, packets := camera.picture(6, key=True))
+    shown = len(viewer.take())
+    stage.give(camera, [again(one, n) for n, one in enumerate(packets * 5)])
+    stage.give(camera, [rtp(100, 1, b"", ssrc=0xBEEF, kind=CAMERA_RTX)])
+    stage.pass_time(0.5)
+    assert (shown, viewer.take(), camera.nacks) == (6, [], [])
+    counts = stage.counts
+    assert (counts.probes, counts.duplicate, counts.recovered, counts.asked) == (31, 0, 0, 0)
+
+
+def test_probes_with_old_packets_are_no_new_stream(stage):
+    camera, viewer = stage.camera(sequence=10_000), stage.viewer()
+    stage.give(camera, packets := camera.picture(6, key=True))
+    stage.give(camera, [again(one, n, back=5000) for n, one in enumerate(packets * 5)])
+    assert (stage.counts.too_late, stage.counts.restarts) == (30, 0)
+    stage.run(camera, 3)
+    assert_unbroken(viewer.take())
+
+
 def test_what_never_comes_is_given_up_and_a_key_frame_asked_for(stage):
     camera, _ = stage.camera(), stage.viewer()
     stage.give(camera, camera.picture(key=True))

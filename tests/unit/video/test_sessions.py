@@ -12,7 +12,7 @@ from bridges.transport.port import PortConfig, WebRtcPort
 from bridges.video.counts import VideoCounts
 from bridges.video.forwarder import Forwarder
 from bridges.video.sessions import Sessions
-from bridges.video.sound import SoundCounts, SoundLines, SoundPlug, level_of
+from bridges.video.sound import SoundCounts, SoundLines, SoundPlug, level_of, mid_extension
 from commhub.domain.errors import InvalidError, NotFoundError
 from commhub.ports.media import AudioFormat, RtpAddress
 from commhub.ports.video import Layer, PublishOrder, SoundPlace, VideoCodec, ViewOrder
@@ -220,6 +220,64 @@ async def test_each_session_has_opus_under_its_own_number(lines, engine):
     await eventually(lambda: len(ear.packets) == 2)
     assert ear.packets == [(rtp(109, ssrc=9), False), (b"\x80\xc8" + bytes(26), True)]
     assert mouth.packets == []
+
+
+@pytest.mark.parametrize(
+    ("number", "mid", "block"),
+    [
+        (1, "0", b"\xbe\xde\x00\x01\x100\x00\x00"),
+        (14, "aud", b"\xbe\xde\x00\x01\xe2aud"),
+        (4, "sound", b"\xbe\xde\x00\x02\x44sound\x00\x00"),
+        (4, "sixteen-letters!", b"\xbe\xde\x00\x05\x4fsixteen-letters!\x00\x00\x00"),
+        (4, "", b""),
+        (4, "seventeen-letters", b""),
+        (0, "0", b""),
+        (15, "0", b""),
+        (-1, "0", b""),
+    ],
+)
+def test_the_mid_of_a_stream_is_one_element_or_nothing(number, mid, block):
+    assert mid_extension(number, mid) == block
+
+
+async def heard(lines, engine, packet, mid):
+    """A packet of the mix as a session hears it that has 109 for Opus."""
+    ear = Ear()
+    line = lines.plug("v1", place_at(engine), SoundPlug(ear, 109, talks=False, hears=True, mid=mid))
+    engine.sendto(packet, (line.address.host, line.address.port))
+    await eventually(lambda: ear.packets)
+    return ear.packets
+
+
+MID = b"\xbe\xde\x00\x01\x100\x00\x00"
+
+
+async def test_the_mix_says_its_mid_where_one_was_agreed(lines, engine):
+    marked = b"\x90" + rtp(109)[1:12] + MID + b"voice"
+    assert await heard(lines, engine, rtp(111), MID) == [(marked, False)]
+
+
+async def test_the_mid_stands_behind_the_contributing_sources_of_a_packet(lines, engine):
+    sources = b"\x00\x00\x00\x01\x00\x00\x00\x02"
+    packet = b"\x82" + rtp(111)[1:12] + sources + b"voice"
+    marked = b"\x92" + rtp(109)[1:12] + sources + MID + b"voice"
+    assert await heard(lines, engine, packet, MID) == [(marked, False)]
+
+
+async def test_extensions_padding_and_marker_of_a_packet_stay_its_own(lines, engine):
+    own = b"\xbe\xde\x00\x01\x50\x7f\x00\x00"
+    packet = b"\xb0\xef" + rtp(111)[2:12] + own + b"voice\x00\x02"
+    told = b"\xb0\xed" + packet[2:]
+    assert await heard(lines, engine, packet, MID) == [(told, False)]
+
+
+async def test_without_a_mid_only_the_payload_type_is_another(lines, engine):
+    assert await heard(lines, engine, rtp(111), mid_extension(0, "0")) == [(rtp(109), False)]
+
+
+async def test_reports_have_no_mid(lines, engine):
+    report = b"\x80\xc8" + bytes(26)
+    assert await heard(lines, engine, report, MID) == [(report, True)]
 
 
 async def test_who_may_not_talk_is_not_passed_on(lines, engine):
