@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from fakes.clock import ScriptedClock
 from fakes.stores import fresh_store
+from hypothesis import HealthCheck, settings
 
 from commhub.db import SqlStore
 from commhub.domain.facts import Fact
@@ -17,6 +18,10 @@ from commhub.kit.bus import Bus
 
 _HERE = Path(__file__).parent
 _REAL_PROCESSES = (_HERE / "integration", _HERE / "e2e")
+
+# How long an example takes is the machine's affair: a property is true or it is not.
+settings.register_profile("commhub", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("commhub")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

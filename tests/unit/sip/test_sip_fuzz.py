@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 from fakes.torture import names, torture
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from commhub.ports.media import RtpAddress
@@ -105,7 +105,7 @@ def mutated(draw, base):
     return bytes(data)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(mutated(INVITE))
 @example(INVITE)
 @example(INVITE.replace(b";rport", b";self=1;cls=2"))
@@ -113,19 +113,19 @@ def test_a_damaged_request_is_read_or_refused(data):
     digest_all(data)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(st.sampled_from(TORTURES).flatmap(mutated))
 def test_a_damaged_torture_is_read_or_refused(data):
     digest_all(data)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=600))
 def test_noise_is_refused(data):
     digest_all(data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(mutated(OFFER))
 def test_a_damaged_description_is_read_or_refused(data):
     try:
@@ -141,7 +141,7 @@ def test_a_damaged_description_is_read_or_refused(data):
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=80))
 def test_every_reader_raises_value_error_or_reads(text):
     for reader in (NameAddr.read, read_uri, read_via, read_cseq, read_auth):
@@ -151,7 +151,7 @@ def test_every_reader_raises_value_error_or_reads(text):
             continue
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.text("abc ", min_size=1, max_size=5).map(str.strip), min_size=1, max_size=6))
 def test_what_is_joined_is_split_again(parts):
     assert split_outside(",".join(parts), ",") == parts

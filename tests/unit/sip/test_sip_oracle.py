@@ -33,7 +33,7 @@ words = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=24)
 # --- digests ---------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     algorithm=st.sampled_from(sorted(ALGORITHMS)),
     qop=st.sampled_from(["", "auth", "auth-int"]),

@@ -257,7 +257,7 @@ async def test_a_real_client_takes_our_answers():
         await viewer.close()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(sorted(PUBLISHERS)), st.randoms(use_true_random=False))
 def test_no_damage_to_an_offer_raises_anything_but_a_refusal(who, chance: random.Random):
     text = list(PUBLISHERS[who])

@@ -128,7 +128,7 @@ def test_an_endless_offer_is_refused_unread():
         read_audio_offer(OFFER + "a=x\r\n" * 20_000)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(st.tuples(st.integers(0, len(OFFER) - 1), st.text(max_size=6)), min_size=1, max_size=8)
 )

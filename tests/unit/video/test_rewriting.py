@@ -117,7 +117,7 @@ class Viewer:
             self.tl0s[sequence] = int(slots[i, 7])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @example(seed=21451, loss=0.02, shuffled=3, left_out=0.3, switching=0.2, replayed=True)
 @given(
     seed=st.integers(0, 1 << 32),

@@ -102,7 +102,7 @@ def may_begin(layer: Layer, run: Run) -> bool:
     return is_new and int(run.sequences[0]) == run.first & 0xFFFF
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(seed=st.integers(0, 1 << 32), switching=st.sampled_from([0.02, 0.2]), leaps=st.booleans())
 def test_all_at_once_is_the_same_as_one_by_one(seed, switching, leaps):
     dice = random.Random(seed)
