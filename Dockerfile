@@ -17,7 +17,7 @@ ENV PATH=/opt/commhub/bin:$PATH PYTHONUNBUFFERED=1 COMMHUB_DATA_DIR=/var/lib/com
 USER commhub
 WORKDIR /var/lib/commhub
 VOLUME /var/lib/commhub
-EXPOSE 8000/tcp 5060/udp 5060/tcp 5061/tcp 20000-20203/udp
+EXPOSE 8000/tcp 5060/udp 5060/tcp 5061/tcp 20000-20204/udp
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
   CMD python -c "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"
 CMD ["commhub", "up"]

@@ -187,8 +187,8 @@ class MediaSettings(Part):
 
     RTP addresses of the media workers, and their files: recordings (default: data_dir/recordings) and prompts
     (data_dir/prompts). `webrtc_port` is the UDP port browsers talk to, the next ones those of further workers; 0:
-    any free one; `video_port` is that of the video worker, of which there is one or none. `radio_codec` is what calls speak to radio groups in: Opus of 60 ms, or A-law of 20 ms where radios
-    know nothing else."""
+    any free one; `video_port` is that of the video worker, of which there is one or none. `radio_codec` is what calls
+    speak to radio groups in: Opus of 60 ms, or A-law of 20 ms where radios know nothing else."""
 
     host: str = "127.0.0.1"
     advertised_host: str | None = None
