@@ -88,7 +88,9 @@ class Publisher:
         if (ssrcs == ssrcs[0]).all():
             self._take_stream(int(ssrcs[0]), batch, now)
             return
-        for ssrc in dict.fromkeys(ssrcs.tolist()):
+        # Originals before what is sent again: a browser's probe may share the batch with its original.
+        originals = ssrcs[batch.payload_types == types.payload]
+        for ssrc in dict.fromkeys([*originals.tolist(), *ssrcs.tolist()]):
             self._take_stream(ssrc, batch.where(ssrcs == np.uint32(ssrc)), now)
 
     def take_rtcp(self, packet: bytes, now: float) -> None:

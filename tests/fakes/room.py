@@ -1,6 +1,7 @@
 """A meeting at a whole hub as its host sees it, and how far ends get in: WHIP and WHEP over HTTP."""
 
 import asyncio
+import re
 
 from fakes.waiting import eventually
 
@@ -45,3 +46,11 @@ async def offer(http, path, who, headers, *, by=None):
     assert answer.status_code == 201, answer.text
     await who.accept(answer.text if by is None else by.through(answer.text))
     return answer.headers["location"]
+
+
+async def counted(http, name, **labels):
+    """A counter of the hub; 0 before its first time."""
+    wanted = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
+    text = (await http.get("/metrics")).text
+    found = re.search(rf"^{name}{{{wanted}}} (\S+)$", text, re.MULTILINE)
+    return float(found.group(1)) if found else 0.0

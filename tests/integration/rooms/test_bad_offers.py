@@ -4,18 +4,10 @@ import re
 
 import pytest
 from fakes.meeting import Picture, far_end
-from fakes.room import SDP, offer
+from fakes.room import SDP, counted, offer
 from fakes.waiting import eventually
 
 pytestmark = pytest.mark.audio
-
-
-async def counted(http, name, **labels):
-    """A counter of the hub; 0 before its first time."""
-    wanted = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
-    text = (await http.get("/metrics")).text
-    found = re.search(rf"^{name}{{{wanted}}} (\S+)$", text, re.MULTILINE)
-    return float(found.group(1)) if found else 0.0
 
 
 @pytest.fixture

@@ -196,6 +196,16 @@ def test_a_browser_that_probes_its_way_with_rtx_is_not_asked_for_it_and_sends_no
     assert (counts.probes, counts.duplicate, counts.recovered, counts.asked) == (31, 0, 0, 0)
 
 
+def test_a_probe_in_the_same_batch_as_its_original_takes_nothing_from_it(stage):
+    camera, viewer = stage.camera(), stage.viewer()
+    stage.give(camera, camera.picture(key=True))
+    (one,) = camera.picture(1)
+    stage.give(camera, [again(one, 1), one, again(one, 2)])
+    assert len(viewer.take()) == 5
+    counts = stage.counts
+    assert (counts.received, counts.recovered, counts.probes, counts.duplicate) == (5, 0, 2, 0)
+
+
 def test_probes_with_old_packets_are_no_new_stream(stage):
     camera, viewer = stage.camera(sequence=10_000), stage.viewer()
     stage.give(camera, packets := camera.picture(6, key=True))
