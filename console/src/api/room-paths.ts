@@ -4,16 +4,19 @@ import type { Cursor, Drop, Id, Read, Send } from './paths'
 import type {
   IceServersView,
   InvitedView,
+  Layer,
   MeView,
   NewInvitation,
   NewLayout,
   NewRoom,
+  NewSource,
   ParticipantChange,
   ParticipantView,
   RollCallView,
   RoomChange,
   RoomMetersView,
   RoomView,
+  ShownView,
   SourceView,
   WallLayoutView,
 } from './rooms'
@@ -22,6 +25,11 @@ import type { Page } from './types'
 interface PersonPath {
   id: string
   person: string
+}
+
+interface SourcePath {
+  id: string
+  source: string
 }
 
 export interface RoomPaths {
@@ -53,8 +61,13 @@ export interface RoomPaths {
     delete: Drop<PersonPath>
   }
   '/rooms/{id}/participants/{person}/admit': { post: Drop<PersonPath> }
+  '/rooms/{id}/sources': { post: Send<NewSource, SourceView, Id> }
   '/rooms/{id}/sources/{source}': {
-    patch: Send<{ muted: boolean }, SourceView, { id: string; source: string }>
+    patch: Send<{ muted: boolean }, SourceView, SourcePath>
+    delete: Drop<SourcePath>
+  }
+  '/rooms/{id}/views/{session}': {
+    patch: Send<{ source?: string; layer?: Layer }, ShownView, { id: string; session: string }>
   }
   '/webrtc/ice-servers': { get: Read<IceServersView> }
 }

@@ -7,6 +7,12 @@ export type ParticipantState = 'invited' | 'waiting' | 'joined' | 'left' | 'remo
 export type SourceKind = 'camera' | 'screen' | 'bodycam' | 'sip' | 'rtsp' | 'tier'
 export type SourceState = 'idle' | 'starting' | 'live' | 'ended'
 export type Layer = 'main' | 'sub' | 'low'
+/** What a view shows after a switch. */
+export interface ShownView {
+  source_id: string
+  layer: Layer
+}
+
 export type Check = 'not_asked' | 'pending' | 'good' | 'bad'
 export type Verdict = 'pending' | 'present' | 'absent' | 'faulty'
 
@@ -49,6 +55,14 @@ export interface SourceView {
   unit_id: string | null
   started_at: string | null
   ended_at: string | null
+}
+
+/** A camera that is fetched by RTSP; user and password stand in the addresses, and come back in no answer. */
+export interface NewSource {
+  label: string
+  rtsp: string
+  rtsp_sub?: string
+  unit?: string
 }
 
 export interface RoomView {

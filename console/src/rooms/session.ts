@@ -16,7 +16,7 @@ import { figuresOf, readStats, type Figures, type Reading } from './figures'
 export type Phase = 'opening' | 'waiting' | 'asking' | 'live' | 'still' | 'returning' | 'over'
 
 export interface Wish {
-  /** `/whip/ROOM?…` or `/whep/ROOM/SOURCE?…`. */
+  /** `/whip/ROOM?…` or `/whep/ROOM/SOURCE?…`; of a view that was switched, where it would begin anew. */
   address: string
   /** Of a guest's link; empty for whoever is signed in. */
   token: string
@@ -108,6 +108,16 @@ export class RoomConnection {
   /** Change what is sent, on the connection there is. */
   get connection(): RTCPeerConnection | null {
     return this.peer
+  }
+
+  /** Its name at the hub; empty as long as there is none. */
+  get id(): string {
+    return this.session?.location.split('/').pop() ?? ''
+  }
+
+  /** The hub shows something else on this connection from now on: it begins there when it has to begin anew. */
+  switched(address: string): void {
+    this.wish.address = address
   }
 
   /** End it here and at the hub. */

@@ -1,10 +1,12 @@
 /**
- * One picture on the page. When another source or another layer is wanted, the old picture stays until the first frame of the new
- * one is there, so nobody looks at a black tile; while it cannot be seen, nothing is sent to it.
+ * One picture on the page. When another source or another layer is wanted, the hub switches it on the connection there is; where
+ * it cannot, the old picture stays until the first frame of a new connection is there, so nobody looks at a black
+ * tile. While it cannot be seen, nothing is sent to it.
  */
 
 import { onBeforeUnmount, ref, shallowRef, watch, type Ref, type ShallowRef } from 'vue'
 
+import { api, ask, makeClient } from '@/api/client'
 import type { Layer } from '@/api/rooms'
 
 import { viewAddress } from './address'
@@ -29,8 +31,23 @@ export interface Picture {
 }
 
 interface View {
+  wish: Wanted
   connection: RoomConnection
   stream: MediaStream | null
+}
+
+/** Whether the hub shows it in the view from now on. */
+async function switchView(session: string, wish: Wanted): Promise<boolean> {
+  const client = wish.token === '' ? api : makeClient(wish.token)
+  const params = { path: { id: wish.room, session } }
+  const body = { source: wish.source, layer: wish.layer }
+  try {
+    await ask(client.PATCH('/rooms/{id}/views/{session}', { params, body }))
+    return true
+  } catch {
+    // A new view finds the same out, and says why.
+    return false
+  }
 }
 
 /** `wanted` null: nothing, for now. */
@@ -42,12 +59,15 @@ export function usePicture(wanted: () => Wanted | null): Picture {
   const firstPictureMs = ref<number | null>(null)
   let shown: View | null = null
   let coming: View | null = null
+  let turns = 0
+  let turning: Promise<boolean> = Promise.resolve(true)
 
   function drop(view: View | null): void {
     void view?.connection.close()
   }
 
   function clear(): void {
+    turns += 1
     const [a, b] = [shown, coming]
     shown = coming = null
     drop(a)
@@ -61,6 +81,7 @@ export function usePicture(wanted: () => Wanted | null): Picture {
     drop(coming)
     failure.value = null
     const view: View = {
+      wish,
       stream: null,
       connection: new RoomConnection(
         {
@@ -84,6 +105,28 @@ export function usePicture(wanted: () => Wanted | null): Picture {
     coming = view
     if (shown === null) phase.value = 'opening'
     view.connection.open()
+  }
+
+  /** On the connection that shows something already; anew when it shows nothing, or the hub will not. */
+  async function turn(wish: Wanted): Promise<void> {
+    const view = shown
+    const fits = view?.wish.room === wish.room && view.wish.token === wish.token
+    if (view === null || coming !== null || phase.value !== 'live' || !fits) {
+      begin(wish)
+      return
+    }
+    const asked = ++turns
+    // One after the other, so that the last wish is the one that stands; what was overtaken is not asked for.
+    turning = turning.then(() => asked === turns && switchView(view.connection.id, wish))
+    const done = await turning
+    // Meanwhile something else may be wanted, or nothing.
+    if (asked !== turns || view !== shown) return
+    if (!done) {
+      begin(wish)
+      return
+    }
+    view.wish = wish
+    view.connection.switched(viewAddress(wish.room, wish.source, wish.layer))
   }
 
   function swap(view: View): void {
@@ -125,7 +168,7 @@ export function usePicture(wanted: () => Wanted | null): Picture {
     (now) => {
       const wish = wanted()
       if (now === '' || wish === null) clear()
-      else begin(wish)
+      else void turn(wish)
     },
     { immediate: true },
   )
