@@ -27,6 +27,9 @@ from commhub.ports.telephony import (
 
 log = structlog.get_logger(__name__)
 
+_COME_THEMSELVES = frozenset({Scheme.ROOM})
+"""Participants of a meeting take their seat by an offer; there is nothing to ring."""
+
 
 @dataclass(slots=True)
 class Orders:
@@ -63,10 +66,14 @@ class Orderly:
     def endpoint(self, text: str) -> Endpoint:
         """Read an endpoint that can be called. Raises InvalidError with the schemes that can."""
         endpoint = Endpoint.parse(text)
-        if endpoint.scheme not in self._drivers or endpoint.hub is not None:
-            schemes = ", ".join(f"{scheme}:" for scheme in self._drivers)
+        if endpoint.scheme in _COME_THEMSELVES or not self.carries(endpoint):
+            schemes = ", ".join(f"{one}:" for one in self._drivers if one not in _COME_THEMSELVES)
             raise InvalidError(f"{endpoint} cannot be called from here; these can: {schemes}")
         return endpoint
+
+    def carries(self, endpoint: Endpoint) -> bool:
+        """Whether a leg of this address can be in a call here."""
+        return endpoint.scheme in self._drivers and endpoint.hub is None
 
     async def carry_out(self, orders: Orders) -> list[tuple[Leg, str]]:
         """Tell everybody; returns the legs that could not be placed, with the reason."""

@@ -100,7 +100,8 @@ class RoomSoundService:
         self, call_id: str, endpoint: Endpoint, name: str, by: Principal, *, muted: bool = False
     ) -> Leg:
         """See `ports.inside.RoomSound`."""
-        self._orderly.endpoint(str(endpoint))
+        if not self._orderly.carries(endpoint):
+            raise InvalidError(f"{endpoint} can have no leg here")
         async with self._store.begin() as uow:
             call = await moves.live_call(uow, call_id)
             live = [leg for leg in await uow.calls.legs_of(call_id) if leg.is_live]

@@ -34,4 +34,4 @@ def test_the_story_with_postgresql_redis_and_mosquitto_beside_the_hub(tmp_path):
                 tell(cast)
             parts = httpx.get(f"{note.url}/readyz", timeout=5).json()["parts"]
     assert parts["redis"] == parts["mqtt"] == "up"
-    assert len(told) == 5
+    assert len(told) == 6
