@@ -175,12 +175,13 @@ class Peer:
             return
         handle = keys.inward_handle
         clear = self._scratch.open(handle, packet, rtcp=rtcp)
+        if not rtcp:
+            self._spoke([] if clear is None else [_ssrc_of(packet)], keys)
         if clear is None:
             self._counts.refused_packets += 1
         elif rtcp:
             self._deliver_rtcp(clear)
         else:
-            self._spoke([_ssrc_of(packet)], keys)
             self._deliver(clear)
 
     def take_batch(self, arena: MediaArena, rows: Sequence[int]) -> None:
@@ -209,8 +210,8 @@ class Peer:
             return
         batch = arena.open_rtp(handle, media)
         self._counts.refused_packets += len(media) - len(batch)
+        self._spoke(dict.fromkeys(batch.ssrcs.tolist()), keys)
         if len(batch):
-            self._spoke(dict.fromkeys(batch.ssrcs.tolist()), keys)
             deliver(batch)
 
     def _keep_early(self, packet: bytes) -> None:

@@ -7,6 +7,7 @@ end's own address. That is why nothing is forgotten before there is need, nor by
 """
 
 from collections.abc import Iterable
+from itertools import islice
 
 LIMIT = 16
 """Voice, and three layers of camera and screen with their repairs."""
@@ -19,19 +20,27 @@ class Ssrcs:
 
     def __init__(self) -> None:
         self._heard_at: dict[int, float] = {}
+        self._candidates: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._heard_at)
 
     def may_speak(self, ssrc: int, now: float) -> bool:
-        """Whether a packet of it is worth opening."""
-        heard_at = self._heard_at
-        if ssrc in heard_at or len(heard_at) < LIMIT:
+        """Whether a packet of it is worth opening. A new one is a candidate until `spoke`: what comes in one batch must
+        not be more than there is room for, either."""
+        if ssrc in self._heard_at or ssrc in self._candidates:
             return True
-        return now - next(iter(heard_at.values())) >= IDLE_S
+        to_forget = len(self._heard_at) + len(self._candidates) - LIMIT
+        if to_forget >= 0:
+            heard_at = next(islice(self._heard_at.values(), to_forget, None), now)
+            if now - heard_at < IDLE_S:
+                return False
+        self._candidates.add(ssrc)
+        return True
 
     def spoke(self, ssrcs: Iterable[int], now: float) -> list[int]:
-        """Packets of these were opened; those that are to be forgotten for them."""
+        """Packets of these, or none, were opened of what came; those that are to be forgotten for them."""
+        self._candidates.clear()
         heard_at = self._heard_at
         for ssrc in ssrcs:
             # Taken out first, so that it stands last.

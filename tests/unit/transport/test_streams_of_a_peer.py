@@ -38,13 +38,25 @@ def test_asking_alone_forgets_nothing():
     ssrcs = full()
     for forged in range(1000, 2000):
         assert ssrcs.may_speak(forged, IDLE_S)
-    assert ssrcs.spoke([], IDLE_S) == []
+        assert ssrcs.spoke([], IDLE_S) == []
     assert len(ssrcs) == LIMIT
 
 
-def test_many_new_ones_in_one_batch_leave_no_more_than_the_limit():
+def test_many_new_ones_in_one_batch_get_no_more_places_than_there_are():
+    ssrcs = Ssrcs()
+    ssrcs.spoke([1, 2, 3], 0.0)
+    admitted = [one for one in range(100, 300) if ssrcs.may_speak(one, 0.0)]
+    assert admitted == list(range(100, 100 + LIMIT - 3))
+    assert ssrcs.spoke(admitted, 0.0) == []
+    assert all(ssrcs.may_speak(one, 0.0) for one in (1, 2, 3, *admitted))
+
+
+def test_many_new_ones_in_one_batch_take_the_place_of_silent_ones_alone():
     ssrcs = full()
-    assert ssrcs.spoke(range(100, 300), IDLE_S)[:LIMIT] == list(range(LIMIT))
+    ssrcs.spoke(range(10), IDLE_S)
+    admitted = [one for one in range(100, 300) if ssrcs.may_speak(one, IDLE_S)]
+    assert len(admitted) == LIMIT - 10
+    assert ssrcs.spoke(admitted, IDLE_S) == list(range(10, LIMIT))
     assert len(ssrcs) == LIMIT
 
 
