@@ -106,10 +106,17 @@ def _feature_modules() -> list[ModuleType]:
     return [rules.routes, *(importlib.import_module(f"commhub.{name}.routes") for name in found)]
 
 
+class _Nothing:
+    """A feature, or its parts, that is not there."""
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
 def _built(module: ModuleType) -> APIRouter:
     """The feature's router around nothing: a stranger must be refused before anything is used."""
     parameters = inspect.signature(module.build_router).parameters.values()
-    return module.build_router(*(None for _ in parameters))
+    return module.build_router(*(_Nothing() for _ in parameters))
 
 
 def _routes(app: FastAPI) -> Iterator[tuple[str, set[str], object]]:
