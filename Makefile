@@ -4,7 +4,7 @@
 PY := .venv/bin/python
 BIN := .venv/bin
 
-.PHONY: help demo up test quick check fix bench lock console clean system
+.PHONY: help demo up test quick explore check fix bench lock console clean system
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ test: .venv/.ready console system ## Install what the tests need, then run all o
 
 quick: .venv/.ready ## Unit and contract tests, under a minute
 	@$(PY) -m pytest tests/unit tests/contract -q
+
+explore: .venv/.ready ## Property tests with new examples every time, many of them
+	@HYPOTHESIS_PROFILE=explore $(PY) -m pytest -q -m hypothesis tests/unit tests/contract
 
 check: .venv/.ready ## Format, lint, types, import directions, console
 	@$(BIN)/ruff format --check .

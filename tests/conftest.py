@@ -4,6 +4,7 @@ Tests of several real processes (integration, e2e) get one second chance on a bu
 that needed it (`RERUN`), because one that needs it often is a fault of ours.
 """
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,9 +20,16 @@ from commhub.kit.bus import Bus
 _HERE = Path(__file__).parent
 _REAL_PROCESSES = (_HERE / "integration", _HERE / "e2e")
 
-# How long an example takes is the machine's affair: a property is true or it is not.
-settings.register_profile("commhub", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("commhub")
+# How long an example takes is the machine's affair: a property is true or it is not. `make test` draws the same
+# examples every time, so that its verdict is about the change and not about luck; `make explore` draws new ones.
+_SLOW_IS_FINE = [HealthCheck.too_slow]
+settings.register_profile(
+    "commhub", derandomize=True, deadline=None, suppress_health_check=_SLOW_IS_FINE
+)
+settings.register_profile(
+    "explore", max_examples=1_000, deadline=None, suppress_health_check=_SLOW_IS_FINE
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "commhub"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -149,13 +149,14 @@ def _is_barred(floor: Floor, who: Waiting, now: float) -> bool:
 
 
 def _enqueue(floor: Floor, who: Waiting) -> FloorStep:
+    place = next((i for i, w in enumerate(floor.queue) if w.participant == who.participant), None)
+    if place is not None and floor.queue[place].priority >= who.priority:
+        # Who asks again keeps the place; an impatient key does not go to the end, and a phone whose key waits
+        # is not told "busy" because its voice was heard as well.
+        return floor, (Queued(who.participant, place + 1),)
     if who.priority is Priority.VOX:
         # Voice detection asks again with the next word; a queue of it would only be old.
         return floor, (Denied(who.participant, FloorCause.BUSY),)
-    place = next((i for i, w in enumerate(floor.queue) if w.participant == who.participant), None)
-    if place is not None and floor.queue[place].priority >= who.priority:
-        # Who asks again keeps the place; an impatient key does not go to the end.
-        return floor, (Queued(who.participant, place + 1),)
     others = _without(floor, who.participant)
     if len(others) >= floor.queue_limit:
         return floor, (Denied(who.participant, FloorCause.QUEUE_FULL),)

@@ -113,6 +113,13 @@ def test_voice_detection_never_queues():
     assert floor.queue == ()
 
 
+def test_a_voice_heard_while_its_key_waits_keeps_the_place_and_is_told_it():
+    floor, _ = request(held_by("radio:r1"), "call:1", Priority.NORMAL, NOW)
+    after, effects = request(floor, "call:1", Priority.VOX, NOW)
+    assert effects == (Queued("call:1", 1),)
+    assert after == floor
+
+
 def test_the_queue_is_by_priority_then_by_time():
     floor = with_queue(
         ("n1", Priority.NORMAL), ("d1", Priority.DISPATCHER), ("n2", Priority.NORMAL),
