@@ -10,6 +10,10 @@ from gateways.sip.transport import Hop, default_port, plain_address
 
 DialogKey = tuple[str, str, str]
 
+AHEAD = 100
+"""More requests than anybody has to number before an answer: how far whoever does not know the last number goes on
+(§12.2.2: a gap is no error)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialog:

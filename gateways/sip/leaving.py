@@ -6,6 +6,7 @@ from commhub.domain.call import Cause
 from gateways.sip import metrics
 from gateways.sip.core import respond_ok
 from gateways.sip.errors import SipError
+from gateways.sip.farewell import part
 from gateways.sip.keeper import NO_ACK, AnswerKeeper
 from gateways.sip.ledger import Chapter
 from gateways.sip.legs import Acknowledged, Asked, Event, Expired, Leg, Responded, Unanswered
@@ -36,7 +37,7 @@ class Leaving:
         self._cause = cause
         self._detail = detail
         self._told = told
-        self._proof = Proof(leg)
+        self._proof = Proof(leg.line)
 
     async def begin(self) -> None:
         self._leg.know(self._talk.dialog)
@@ -76,7 +77,7 @@ class Leaving:
             is_bye = event.transaction.request.method == "BYE"
             if is_bye and event.response.is_final and not await self._says_it_again(event):
                 await self._leave()
-        elif isinstance(event, Unanswered):
+        elif isinstance(event, Unanswered) and event.transaction.request.method == "BYE":
             await self._leave()
 
     async def _asked(self, transaction: ServerTransaction) -> None:
@@ -108,4 +109,4 @@ class Leaving:
         self._leg.finish()
 
     async def abandon(self) -> None:
-        await say_bye(self._leg, self._talk.dialog)
+        await part(self._core, self._talk.dialog, self._leg.line)

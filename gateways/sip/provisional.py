@@ -11,18 +11,15 @@ import structlog
 from commhub.domain.errors import InvalidError, UnavailableError
 from gateways.sip import metrics, sdp
 from gateways.sip.core import respond_ok
-from gateways.sip.dialogs import Dialog, dialog_of_answer
+from gateways.sip.dialogs import AHEAD, Dialog, dialog_of_answer
 from gateways.sip.errors import MalformedError, SdpError, TransactionError
-from gateways.sip.farewell import Ignored
-from gateways.sip.legs import Expired, Leg
+from gateways.sip.legs import Expired, Leg, Responded
 from gateways.sip.message import Request, Response
+from gateways.sip.proof import Proof
 from gateways.sip.transactions import ClientTransaction, ServerTransaction, TimerHandle
 from gateways.sip.transport import Hop
 
 log = structlog.get_logger(__name__)
-
-# More requests than anybody has to number before an answer.
-_AHEAD = 100
 
 RELIABLE = "100rel"
 NO_PRACK = "prack"
@@ -73,9 +70,11 @@ class ReliableRinging:
 
 @dataclass(slots=True)
 class _Early:
-    """One early dialog; `rseq` is the last reliable response of it, `answer` what it said of its voice."""
+    """One early dialog, with what it shows to its trunk; `rseq` is the last reliable response of it, `answer` what it said of
+    its voice."""
 
     dialog: Dialog
+    proof: Proof
     rseq: int | None = None
     answer: bytes = b""
 
@@ -88,7 +87,7 @@ class EarlyDialogs:
     def __init__(self, leg: Leg, offer: Callable[[], bytes], *, resumed: bool = False) -> None:
         """`resumed`: a former process has numbered requests (PRACK) in these dialogs, and nobody knows how many."""
         self._leg = leg
-        self._ahead = _AHEAD if resumed else 0
+        self._ahead = AHEAD if resumed else 0
         self._core = leg.core
         self._offer = offer
         self._known: dict[tuple[str, str], _Early] = {}
@@ -109,7 +108,7 @@ class EarlyDialogs:
             except MalformedError:
                 # Without a Contact it is a sign of life, no dialog.
                 return
-            early = self._known[key] = _Early(self._numbered(dialog))
+            early = self._known[key] = _Early(self._numbered(dialog), Proof(self._leg.line))
             self._leg.know(dialog)
         if not await self._acknowledge(early, response):
             return
@@ -132,10 +131,26 @@ class EarlyDialogs:
         early.dialog, prack = early.dialog.request("PRACK")
         prack.headers.set("RAck", f"{rseq} {response.cseq.sequence} INVITE")
         try:
-            await self._core.send_request(prack, early.dialog.hop, Ignored())
+            await self._leg.send(prack, early.dialog.hop)
         except (TransactionError, ValueError) as error:
             log.info("sip_prack_not_sent", leg_id=self._leg.id, error=str(error))
         return True
+
+    async def heard_back(self, event: Responded) -> None:
+        """What became of a PRACK: a trunk that asks for our credentials gets it once more with them, or it would send its
+        response again and again and never answer."""
+        prack = event.transaction.request
+        early = self._known.get((prack.call_id, prack.recipient.tag))
+        again = early.proof.again(event, early.dialog) if early is not None else None
+        if early is None or again is None:
+            return
+        early.dialog, signed = again
+        try:
+            now = await self._core.send_request(signed, early.dialog.hop, self._leg)
+        except (TransactionError, ValueError) as error:
+            log.info("sip_prack_not_sent", leg_id=self._leg.id, error=str(error))
+            return
+        early.proof.sent_again(event.transaction, now)
 
     async def _listen(self, body: bytes) -> None:
         if self._is_heard or not self._core.config.early_media:

@@ -153,7 +153,7 @@ class _Withdraw(_Resumed):
     async def begin(self) -> None:
         leg, core = self.leg, self.leg.core
         for invite in self.page.invites:
-            farewell = GivenUp(core, lambda: leg.post(Expired(FORK_QUIET)))
+            farewell = GivenUp(core, lambda: leg.post(Expired(FORK_QUIET)), leg.line)
             transaction = core.layer.adopt_client(invite.request, invite.hop, farewell)
             transaction.resume_proceeding()
             farewell.take(transaction)

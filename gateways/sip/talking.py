@@ -17,7 +17,7 @@ from gateways.sip.acknowledging import Acknowledging
 from gateways.sip.asides import Asides
 from gateways.sip.core import respond_ok
 from gateways.sip.errors import TransactionError
-from gateways.sip.farewell import GivenUp
+from gateways.sip.farewell import GivenUp, part
 from gateways.sip.keeper import NO_ACK, AnswerKeeper
 from gateways.sip.leaving import Leaving
 from gateways.sip.ledger import Chapter, Page
@@ -43,7 +43,7 @@ from gateways.sip.refreshing import REFRESH, SESSION_OVER, Refreshing
 from gateways.sip.reinvites import Reinvites
 from gateways.sip.renewal import RENEW, Kept, Renewal
 from gateways.sip.sessions import Again, agreed
-from gateways.sip.talk import Talk, say_bye, tell_state
+from gateways.sip.talk import Talk, tell_state
 from gateways.sip.transactions import ClientTransaction, ServerTransaction
 from gateways.sip.trunks.credentials import credentials_of
 
@@ -68,12 +68,12 @@ class Talking:
         self._refreshing = Refreshing(self)
         self._asides = Asides(self)
         self._referrals = Referrals(self)
-        self._forks = GivenUp(self._core, lambda: None)
+        self._forks = GivenUp(self._core, lambda: None, leg.line)
         self._accepted = accepted
         self._reinvites = Reinvites(self, keeper)
         self._ack = Acknowledging(leg)
         self._renewal = Renewal(leg)
-        self._proof = Proof(leg)
+        self._proof = Proof(leg.line)
 
     @property
     def leg(self) -> Leg:
@@ -199,7 +199,7 @@ class Talking:
 
     async def abandon(self) -> None:
         self._stop()
-        await say_bye(self._leg, self._talk.dialog)
+        await part(self._core, self._talk.dialog, self._leg.line)
 
     # --- their requests --------------------------------------------------------------------------------------
 

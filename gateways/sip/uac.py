@@ -229,6 +229,8 @@ class Ringing:
     async def handle(self, event: Event) -> None:
         if isinstance(event, Responded) and event.transaction in self._ringing:
             await self._responded(event.transaction, event.response, event.source)
+        elif isinstance(event, Responded) and event.transaction.request.method == "PRACK":
+            await self._early.heard_back(event)
         elif isinstance(event, Unanswered) and event.transaction in self._ringing:
             await self._failed(event.transaction, *_silence(event.error))
         elif isinstance(event, HangUp):
@@ -309,7 +311,7 @@ class Ringing:
             body = self._early.body_of(response)
             agreement = sdp.accept(body, self._leg.terms, self._offer)
         except (MalformedError, SdpError) as error:
-            farewell = GivenUp(self._core, lambda: None)
+            farewell = GivenUp(self._core, lambda: None, self._leg.line)
             transaction.hand_over(farewell)
             farewell.response_received(transaction, response, source)
             cause = Cause.NO_COMMON_CODEC if isinstance(error, SdpError) else Cause.FAILED
@@ -339,9 +341,15 @@ class Ringing:
                 timer.cancel()
         others = [transaction for transaction in self._ringing if transaction is not except_for]
         for transaction in others:
-            GivenUp(self._core, lambda: self._leg.post(Expired(FORK_QUIET))).take(transaction)
+            self._withdraw(transaction)
         self._ringing = {}
         return len(others)
+
+    def _withdraw(self, transaction: ClientTransaction) -> None:
+        """Have it stop ringing behind our back."""
+        quiet = Expired(FORK_QUIET)
+        farewell = GivenUp(self._core, lambda: self._leg.post(quiet), self._leg.line)
+        farewell.take(transaction)
 
     async def _give_up(self, cause: Cause, detail: str | None) -> None:
         await give_up(self._leg, cause, detail, forks=self._stop_ringing())

@@ -17,7 +17,6 @@ from commhub.ports.media import RtpAddress
 from gateways.sip import sdp
 from gateways.sip.causes import cause_of, detail_of
 from gateways.sip.errors import TransactionError
-from gateways.sip.farewell import GivenUp
 from gateways.sip.ledger import Errand, Page, StoredInvite
 from gateways.sip.legs import Event, Expired, Leg, Unanswered
 from gateways.sip.message import Request, Response
@@ -230,7 +229,8 @@ class Dialling(Ringing):
         if response.status in CHALLENGES:
             await self._challenged(transaction, response)
             return
-        if response.status >= 200:
+        if response.status > 100:
+            # Whoever lets it ring has looked at them, and a PRACK has to show them before there is a final answer.
             line.credentials.accepted(transaction.request)
         if response.status < 300 or response.status == TOO_SMALL:
             await self._dial.lines.heard(line)
@@ -264,7 +264,7 @@ class Dialling(Ringing):
         """Not even a 100: the line is as good as dead. Should it come to life after all, it is told to stop."""
         for transaction in list(self._ringing):
             self._withdrawn += 1
-            GivenUp(self._core, lambda: self._leg.post(Expired(FORK_QUIET))).take(transaction)
+            self._withdraw(transaction)
         self._ringing = {}
         wait = self._line.config.patience_s
         await self._line_failed(Cause.NO_ANSWER, f"nothing heard for {wait:g} s", absent=True)
