@@ -1,5 +1,6 @@
 """HTTP of calls, under /api/v1/calls."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -7,7 +8,7 @@ from pydantic import Field
 
 from commhub.calls.control import LegWish
 from commhub.calls.service import CallRequest, CallService, CallState
-from commhub.domain.account import Permission
+from commhub.domain.account import Permission, Principal
 from commhub.domain.call import Entry
 from commhub.http.auth import CurrentPrincipal, needs, require
 from commhub.http.bodies import Body
@@ -83,6 +84,16 @@ class FloorCommand(Body):
     participant: str | None = Field(None, max_length=128, pattern=r"^(radio|call):\S+$")
 
 
+def seen_by(principal: Principal) -> Callable[[CallState], CallView]:
+    """A call as its reader may see it: who is in a room, only the room tells those who may not place calls."""
+
+    def view(state: CallState) -> CallView:
+        hidden = state.call.room_id is not None and not principal.may(Permission.CALL)
+        return view_of(CallState(state.call, ()) if hidden else state)
+
+    return view
+
+
 def view_of(state: CallState) -> CallView:
     """A call with its legs as JSON."""
     call = CallView.model_validate(state.call)
@@ -121,14 +132,18 @@ def build_router(service: CallService, store: Store) -> APIRouter:
 
     @router.get("", dependencies=[needs(Permission.VIEW)])
     async def list_calls(
-        page: PageQuery, live: Annotated[bool, Query(description="only calls that go on")] = False
+        page: PageQuery,
+        principal: CurrentPrincipal,
+        live: Annotated[bool, Query(description="only calls that go on")] = False,
     ) -> Page[CallView]:
+        """Calls, newest first. Those of rooms have their legs only for whoever may place calls."""
         states = await service.list(live_only=live, before=page.before, limit=page.fetch)
-        return page.of(states, view_of, key=lambda state: state.call.id)
+        return page.of(states, seen_by(principal), key=lambda state: state.call.id)
 
     @router.get("/{call_id}", dependencies=[needs(Permission.VIEW)])
-    async def get_call(call_id: str) -> CallView:
-        return view_of(await service.get(call_id))
+    async def get_call(call_id: str, principal: CurrentPrincipal) -> CallView:
+        """One call; that of a room with its legs only for whoever may place calls."""
+        return seen_by(principal)(await service.get(call_id))
 
     @router.delete("/{call_id}", status_code=204, dependencies=[needs(Permission.CALL)])
     async def end_call(call_id: str, principal: CurrentPrincipal) -> None:

@@ -1,11 +1,20 @@
 """Who may look at which camera, and know of which room: one small table by role, and the department (单位) that sources and
 people belong to. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
+from commhub.domain.account import Permission, Principal
 from commhub.domain.people import Role
-from commhub.domain.room import Source
+from commhub.domain.room import (
+    Participant,
+    ParticipantState,
+    Room,
+    RoomMode,
+    Source,
+    must_wait,
+)
 
 
 class Scope(StrEnum):
@@ -67,3 +76,58 @@ def may_know(
             return unit_id is not None and unit_id in units
         case _:
             return False
+
+
+def sees_every_room(reader: Principal) -> bool:
+    """Whether nothing of any room is hidden from them: they may see every source, and take part in any meeting."""
+    return scope_of(reader.roles) is Scope.ALL and reader.may(Permission.CALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What of a room is somebody's business; `knows`: also who is in it, and what is kept of it."""
+
+    knows: bool
+    participants: Sequence[Participant]
+    sources: Sequence[Source]
+
+
+def seen_by(
+    reader: Principal,
+    unit_id: str | None,
+    room: Room,
+    participants: Sequence[Participant],
+    sources: Sequence[Source],
+    *,
+    guest: str | None = None,
+) -> Seen:
+    """One person before one room. `guest` is the participant as whom the bearer of a link reads."""
+    me = _me(participants, reader, guest)
+    dispatches = reader.may(Permission.CALL)
+    inside = me is not None and me.state is not ParticipantState.REMOVED
+    waits = me is not None and must_wait(room, me) and not dispatches
+    # To look at a camera makes a participant, too, but no member of its department.
+    takes_part = inside and (guest is not None or room.mode is RoomMode.MEETING)
+    units = {one.unit_id for one in participants if one is not me}
+    units |= {one.unit_id for one in sources}
+    knows = not waits and may_know(units, reader.roles, unit_id, takes_part=takes_part)
+    # A camera of no department is anybody's, but in a meeting it is the face of somebody who spoke to those there.
+    is_closed = room.mode is RoomMode.MEETING and not takes_part and not dispatches
+    return Seen(
+        knows=knows,
+        participants=participants if knows else [one for one in [me] if one is not None],
+        sources=[
+            one
+            for one in sources
+            if not (waits or (is_closed and one.unit_id is None))
+            and may_view(one, reader.roles, unit_id, takes_part=takes_part)
+        ],
+    )
+
+
+def _me(
+    participants: Sequence[Participant], reader: Principal, guest: str | None
+) -> Participant | None:
+    if guest is not None:
+        return next((one for one in participants if one.id == guest), None)
+    return next((one for one in participants if one.account == reader.actor), None)

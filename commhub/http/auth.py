@@ -72,8 +72,8 @@ async def authenticate(connection: HTTPConnection) -> Principal:
     return principal
 
 
-async def is_still_known(connection: HTTPConnection) -> bool:
-    """Whether the credentials of a long connection still count.
+async def still_known(connection: HTTPConnection) -> Principal | None:
+    """Whose the credentials of a long connection are now, with the roles of now; None when they count no more.
 
     An open desk is a manned desk: in a quiet night nobody clicks for hours, and a screen that signed itself out
     would show no alarm. So asking counts as activity; the idle time ends sessions whose page is closed, and the
@@ -81,9 +81,8 @@ async def is_still_known(connection: HTTPConnection) -> bool:
     """
     principals: Principals = connection.app.state.principals
     if key := _key_of(connection):
-        return await principals.of_key(key) is not None
-    token = connection.cookies.get(SESSION_COOKIE, "")
-    return await principals.of_session(token) is not None
+        return await principals.of_key(key)
+    return await principals.of_session(connection.cookies.get(SESSION_COOKIE, ""))
 
 
 async def guard(connection: HTTPConnection) -> None:

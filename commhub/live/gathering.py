@@ -11,7 +11,7 @@ from datetime import datetime
 from commhub.domain.call_facts import FloorMoved
 from commhub.domain.facts import Fact, LineAlarm, ServiceMoved
 from commhub.domain.room_facts import SpeakerMoved
-from commhub.live.model import Collection
+from commhub.live.model import About, Collection
 
 NAMES: Mapping[str, Collection] = {
     "incident_id": Collection.INCIDENTS,
@@ -28,19 +28,20 @@ NAMES: Mapping[str, Collection] = {
 @dataclass(slots=True)
 class Gathered:
     """`timelines`: incidents with new lines, and the time of the earliest; `floor`: groups with their event as JSON text;
-    `services`: the last word of each; `news`: other events by name, as JSON text."""
+    `services`: the last word of each; `news`: other events by name, as JSON text, with the room they are about."""
 
     dirty: dict[Collection, set[str]] = field(default_factory=dict)
     timelines: dict[str, datetime] = field(default_factory=dict)
     floor: list[tuple[str, str]] = field(default_factory=list)
     services: dict[str, ServiceMoved] = field(default_factory=dict)
-    news: list[tuple[str, str]] = field(default_factory=list)
+    news: list[tuple[str, str, About | None]] = field(default_factory=list)
 
     def take(self, fact: Fact) -> None:
         """Note what `fact` touched."""
         if isinstance(fact, SpeakerMoved):
             # It changes nothing of the room that is kept.
-            self.news.append(("speaker", _speaker_json(fact)))
+            about = About(fact.room_id, fact.source_id)
+            self.news.append(("speaker", _speaker_json(fact), about))
             return
         for name, collection in NAMES.items():
             touched = getattr(fact, name, None)
@@ -55,7 +56,7 @@ class Gathered:
             case ServiceMoved():
                 self.services[fact.service] = fact
             case LineAlarm():
-                self.news.append(("alarm", _alarm_json(fact)))
+                self.news.append(("alarm", _alarm_json(fact), None))
             case _:
                 return
 
@@ -73,7 +74,7 @@ class Gathered:
         self.timelines, self.floor = {}, []
         return events
 
-    def take_news(self) -> list[tuple[str, str]]:
+    def take_news(self) -> list[tuple[str, str, About | None]]:
         """Hand over the other events gathered so far."""
         news, self.news = self.news, []
         return news

@@ -2,14 +2,16 @@
 
 One model serves all desks: an object is rendered once, a change is written once, and a desk is only a place in the
 log. The log is bounded; whoever is behind its beginning, or comes from another epoch, gets the whole state.
-An epoch ends when the model may have missed something.
+An epoch ends when the model may have missed something. Who may not see everything looks through a lens: the same places in
+the log, with less in them.
 """
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from commhub.kit.ids import new_id
 from commhub.live.metrics import OPS, SNAPSHOTS
@@ -33,12 +35,31 @@ HEARD_ONLY = (Collection.SERVICES, Collection.FLOORS)
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """The room an event is of, and the source in it that it names, if any."""
+
+    room_id: str
+    source_id: str | None = None
+
+
+class Lens(Protocol):
+    """What somebody is shown who may not see everything."""
+
+    def shown(self, collection: Collection, key: str, value: str) -> str | None:
+        """The JSON text they get of an object; None: nothing."""
+
+    def told(self, about: About) -> bool:
+        """Whether they hear an event."""
+
+
+@dataclass(frozen=True, slots=True)
 class Op:
-    """One line of the log. `key` names the object it sets (None: an event, which nothing replaces)."""
+    """One line of the log. `key` names the object it sets (None: an event, which nothing replaces, perhaps `about` a room)."""
 
     seq: int
     text: str
     key: tuple[Collection, str] | None = None
+    about: About | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +107,7 @@ class Model:
             return
         self._state[collection][key] = value
         OPS.labels("put").inc()
-        self._append(
-            f'{{"put":"{collection}","id":{json.dumps(key)},"value":{value}}}', (collection, key)
-        )
+        self._append(_put(collection, key, value), (collection, key))
 
     def delete(self, collection: Collection, key: str) -> None:
         """Take an object away; one that is not there is no change."""
@@ -104,22 +123,24 @@ class Model:
         for key, value in objects.items():
             self.put(collection, key, value)
 
-    def event(self, name: str, value: str) -> None:
+    def event(self, name: str, value: str, about: About | None = None) -> None:
         """Tell every desk once of something that happened."""
         OPS.labels("event").inc()
-        self._append(f'{{"event":"{name}","value":{value}}}', None)
+        self._append(f'{{"event":"{name}","value":{value}}}', None, about)
 
-    def snapshot(self) -> Frame:
+    def snapshot(self, lens: Lens | None = None) -> Frame:
         """The whole state."""
         SNAPSHOTS.inc()
+        if lens is not None:
+            return self._whole(lens)
         whole = self._snapshot
         if whole is None or (whole.epoch, whole.to) != (self.epoch, self.seq):
             whole = self._snapshot = self._whole()
         return whole
 
-    def _whole(self) -> Frame:
+    def _whole(self, lens: Lens | None = None) -> Frame:
         collections = ",".join(
-            f'"{collection}":{{{",".join(_member(key, value) for key, value in objects.items())}}}'
+            f'"{collection}":{{{",".join(_members(collection, objects, lens))}}}'
             for collection, objects in self._state.items()
         )
         hub = f',"hub":{self.hub}' if self.hub is not None else ""
@@ -129,30 +150,54 @@ class Model:
         )
         return Frame(text, self.epoch, self.seq)
 
-    def since(self, epoch: str | None, seq: int) -> Frame | None:
+    def since(self, epoch: str | None, seq: int, lens: Lens | None = None) -> Frame | None:
         """What changed after `seq` of `epoch`; None when the log does not reach back to it.
 
         Of several changes of one object only the last is told; every event is.
         """
         if not self.can_resume(epoch, seq):
             return None
-        if self._delta is not None and self._delta[:3] == (self.epoch, seq, self.seq):
-            return self._delta[3]
-        news = list(self._news(seq))
+        if lens is not None:
+            seen = (self._seen(op, lens) for op in self._lasting(seq))
+            return self._delta_of(seq, [text for text in seen if text is not None])
+        if self._delta is None or self._delta[:3] != (self.epoch, seq, self.seq):
+            frame = self._delta_of(seq, [op.text for op in self._lasting(seq)])
+            self._delta = (self.epoch, seq, self.seq, frame)
+        return self._delta[3]
+
+    def _delta_of(self, seq: int, ops: Iterable[str]) -> Frame:
+        text = (
+            f'{{"op":"delta","epoch":"{self.epoch}","from":{seq},"to":{self.seq},'
+            f'"ops":[{",".join(ops)}]}}'
+        )
+        return Frame(text, self.epoch, self.seq)
+
+    def _lasting(self, seq: int) -> list[Op]:
+        """What was written after `seq`, without what was replaced since."""
+        news = self._news(seq)
         final = {op.key: op.seq for op in news if op.key is not None}
-        ops = ",".join(op.text for op in news if op.key is None or final[op.key] == op.seq)
-        text = f'{{"op":"delta","epoch":"{self.epoch}","from":{seq},"to":{self.seq},"ops":[{ops}]}}'
-        frame = Frame(text, self.epoch, self.seq)
-        self._delta = (self.epoch, seq, self.seq, frame)
-        return frame
+        return [op for op in news if op.key is None or final[op.key] == op.seq]
+
+    def _seen(self, op: Op, lens: Lens) -> str | None:
+        if op.key is None:
+            return op.text if op.about is None or lens.told(op.about) else None
+        collection, key = op.key
+        # It is the last of its object, so what it wrote is what is there.
+        value = self._state[collection].get(key)
+        if value is None:
+            return op.text
+        seen = lens.shown(collection, key, value)
+        return None if seen is None else _put(collection, key, seen)
 
     def can_resume(self, epoch: str | None, seq: int) -> bool:
         """Whether the log still has all that followed `seq` of `epoch`."""
         return epoch == self.epoch and self.seq - len(self._log) <= seq <= self.seq
 
-    def _append(self, text: str, key: tuple[Collection, str] | None) -> None:
+    def _append(
+        self, text: str, key: tuple[Collection, str] | None, about: About | None = None
+    ) -> None:
         self.seq += 1
-        self._log.append(Op(self.seq, text, key))
+        self._log.append(Op(self.seq, text, key, about))
         if len(self._log) > self.size:
             self._log.popleft()
 
@@ -166,5 +211,14 @@ class Model:
         return news
 
 
-def _member(key: str, value: str) -> str:
-    return f"{json.dumps(key)}:{value}"
+def _put(collection: Collection, key: str, value: str) -> str:
+    return f'{{"put":"{collection}","id":{json.dumps(key)},"value":{value}}}'
+
+
+def _members(
+    collection: Collection, objects: Mapping[str, str], lens: Lens | None
+) -> Iterator[str]:
+    for key, value in objects.items():
+        seen = value if lens is None else lens.shown(collection, key, value)
+        if seen is not None:
+            yield f"{json.dumps(key)}:{seen}"

@@ -10,7 +10,6 @@ from commhub.domain.errors import NotFoundError
 from commhub.domain.facts import TimelineEntry
 from commhub.domain.room import Room
 from commhub.http.call_views import CallView, DutyCallView, LegView
-from commhub.http.room_views import room_view
 from commhub.http.views import (
     DeviceView,
     IncidentView,
@@ -19,6 +18,7 @@ from commhub.http.views import (
     TimelineEntryView,
     View,
 )
+from commhub.live.eyes import RoomRows
 from commhub.live.model import Collection
 from commhub.ports.store import IncidentQuery, SipAccount, SipBinding, UnitOfWork
 
@@ -50,11 +50,13 @@ def service_json(name: str, state: str, detail: str | None) -> str:
 
 
 class Renderer:
-    """Renders within one read transaction; `now` decides which registrations of phones still count."""
+    """Renders within one read transaction; `now` decides which registrations of phones still count. `rooms` are the rows of
+    the rooms it rendered."""
 
     def __init__(self, uow: UnitOfWork, now: datetime) -> None:
         self._uow = uow
         self._now = now
+        self.rooms: dict[str, RoomRows] = {}
 
     async def some(self, collection: Collection, ids: Iterable[str]) -> Objects:
         """Render these objects as they are now."""
@@ -151,7 +153,9 @@ class Renderer:
 
     async def _room_json(self, room: Room) -> str:
         people = await self._uow.rooms.participants_of(room.id)
-        return _json(room_view(room, people, await self._uow.rooms.sources_of(room.id)))
+        rows = RoomRows(room, people, await self._uow.rooms.sources_of(room.id))
+        self.rooms[room.id] = rows
+        return rows.text
 
     async def _duty_calls(self, ids: frozenset[str]) -> dict[str, str]:
         calls = [c for i in ids if (c := await self._uow.duty.find(i)) is not None]

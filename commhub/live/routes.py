@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from commhub.domain.account import Permission
 from commhub.domain.errors import UnavailableError
-from commhub.http.auth import is_still_known, needs
+from commhub.http.auth import authenticate, needs, still_known
+from commhub.live.eyes import Eyes
 from commhub.live.metrics import CLOSED, DESKS
 from commhub.live.model import Frame
 from commhub.live.service import LiveService
@@ -50,21 +51,23 @@ def build_router(service: LiveService) -> APIRouter:
 
     @router.websocket("/live", dependencies=[needs(Permission.VIEW)])
     async def live(websocket: WebSocket) -> None:
+        eyes = await service.eyes_of(await authenticate(websocket))
         await websocket.accept()
         with DESKS.track_inprogress():
-            await _Desk(service, websocket).run()
+            await _Desk(service, websocket, eyes).run()
 
     return router
 
 
 class _Desk:
-    """One socket."""
+    """One socket, and with which rights somebody looks through it."""
 
-    def __init__(self, service: LiveService, websocket: WebSocket) -> None:
+    def __init__(self, service: LiveService, websocket: WebSocket, eyes: Eyes) -> None:
         self._service = service
         self._config = service.config
         self._websocket = websocket
         self._resync = asyncio.Event()
+        self._eyes = eyes
 
     async def run(self) -> None:
         try:
@@ -108,20 +111,20 @@ class _Desk:
             self._resync.set()
 
     async def _send(self, hello: Hello) -> None:
-        frame = await self._service.first(hello.epoch, hello.seq)
+        frame = await self._service.first(hello.epoch, hello.seq, self._eyes)
         while True:
             await self._deliver(frame)
             frame = await self._next(frame)
 
     async def _next(self, sent: Frame) -> Frame:
         """Whatever comes first: news, or the desk asking for the whole state."""
-        news = asyncio.ensure_future(self._service.after(sent))
+        news = asyncio.ensure_future(self._service.after(sent, self._eyes))
         asked = asyncio.ensure_future(self._resync.wait())
         try:
             await asyncio.wait((news, asked), return_when=asyncio.FIRST_COMPLETED)
             if self._resync.is_set():
                 self._resync.clear()
-                return self._service.snapshot()
+                return self._service.snapshot(self._eyes)
             frame = news.result()
         finally:
             news.cancel()
@@ -141,12 +144,17 @@ class _Desk:
         while True:
             await asyncio.sleep(self._config.ask_again_s)
             try:
-                known = await is_still_known(self._websocket)
+                known = await still_known(self._websocket)
+                eyes = None if known is None else await self._service.eyes_of(known)
             except UnavailableError:
                 log.warning("desk_credentials_not_checked")
                 continue
-            if not known:
+            if eyes is None or not eyes.principal.may(Permission.VIEW):
                 raise _Closed(SIGNED_OUT, "signed out")
+            if eyes != self._eyes:
+                # Other roles, or another department: what they may see is another whole.
+                self._eyes = eyes
+                self._resync.set()
 
     async def _close(self, closed: "_Closed") -> None:
         CLOSED.labels(closed.reason).inc()

@@ -16,11 +16,13 @@ from datetime import datetime
 
 import structlog
 
+from commhub.domain.account import Principal
 from commhub.domain.call_facts import FloorMoved
 from commhub.domain.facts import Fact, ServiceMoved
 from commhub.kit.bus import Bus, Subscription
 from commhub.kit.clock import Clock
 from commhub.kit.supervise import Doorbell, run_forever
+from commhub.live.eyes import Eyes, Lens, RoomRows
 from commhub.live.gathering import Gathered, floor_json
 from commhub.live.model import Collection, Frame, Model
 from commhub.live.rendering import Objects, Renderer, entry_json, service_json
@@ -30,6 +32,9 @@ log = structlog.get_logger(__name__)
 
 Services = Callable[[], Awaitable[Mapping[str, str]]]
 """The parts of the hub and their states, as for /readyz."""
+
+Unit = Callable[[Principal], Awaitable[str | None]]
+"""The department of somebody, by which they see rooms."""
 
 FACTS = 65536
 TIMELINES = 4096
@@ -66,7 +71,8 @@ class HubIdentity:
 
 
 class LiveService:
-    """`services` tells the states of the hub's parts at the start of an epoch; `ServiceMoved` facts follow."""
+    """`services` tells the states of the hub's parts at the start of an epoch; `ServiceMoved` facts follow. Without `unit_of` nobody
+    has a department."""
 
     def __init__(
         self,
@@ -75,6 +81,7 @@ class LiveService:
         clock: Clock,
         *,
         services: Services | None = None,
+        unit_of: Unit | None = None,
         hub: HubIdentity | None = None,
         config: LiveConfig | None = None,
     ) -> None:
@@ -83,6 +90,8 @@ class LiveService:
         self._bus = bus
         self._clock = clock
         self._services = services
+        self._unit_of = unit_of
+        self._rooms: dict[str, RoomRows] = {}
         self._model = Model(
             size=self.config.log_size,
             hub=json.dumps(asdict(hub), ensure_ascii=False) if hub else None,
@@ -104,18 +113,24 @@ class LiveService:
 
     # --- what a desk asks ----------------------------------------------------------------------------
 
-    async def first(self, epoch: str | None, seq: int) -> Frame:
-        """What a desk that had `seq` of `epoch` needs: the changes since, or the whole state."""
+    async def eyes_of(self, principal: Principal) -> Eyes:
+        """With which rights somebody looks now."""
+        unit_id = None if self._unit_of is None else await self._unit_of(principal)
+        return Eyes(principal, unit_id)
+
+    async def first(self, epoch: str | None, seq: int, eyes: Eyes | None = None) -> Frame:
+        """What a desk that had `seq` of `epoch` needs: the changes since, or the whole state. Without `eyes` nothing is hidden."""
         self._asked += 1
         self._wanted.set()
         await self._is_loaded.wait()
-        return self._model.since(epoch, seq) or self._model.snapshot()
+        lens = self._lens(eyes)
+        return self._model.since(epoch, seq, lens) or self._model.snapshot(lens)
 
-    def snapshot(self) -> Frame:
+    def snapshot(self, eyes: Eyes | None = None) -> Frame:
         """The whole state now."""
-        return self._model.snapshot()
+        return self._model.snapshot(self._lens(eyes))
 
-    async def after(self, frame: Frame) -> Frame | None:
+    async def after(self, frame: Frame, eyes: Eyes | None = None) -> Frame | None:
         """Wait for changes after `frame`. None: they are gone from the log, the desk is too far behind."""
         self._asked += 1
         self._listening += 1
@@ -123,12 +138,15 @@ class LiveService:
             while True:
                 news = self._news
                 if frame.epoch != self._model.epoch:
-                    return self._model.snapshot()
+                    return self.snapshot(eyes)
                 if frame.to < self._model.seq:
-                    return self._model.since(frame.epoch, frame.to)
+                    return self._model.since(frame.epoch, frame.to, self._lens(eyes))
                 await news.wait()
         finally:
             self._listening -= 1
+
+    def _lens(self, eyes: Eyes | None) -> Lens | None:
+        return None if eyes is None or eyes.see_all else Lens(eyes, self._rooms)
 
     # --- following the hub ---------------------------------------------------------------------------
 
@@ -206,8 +224,8 @@ class LiveService:
             if facts.dropped > lost:
                 raise LostFactsError(f"{facts.dropped - lost} facts were lost")
             news = self._gathered.take_news()
-            for name, value in news:
-                self._model.event(name, value)
+            for name, value, about in news:
+                self._model.event(name, value, about)
             timelines, floor = self._gathered.take_events()
             for group, value in floor:
                 self._model.event("floor", value)
@@ -255,10 +273,13 @@ class LiveService:
             renderer = Renderer(uow, self._clock.now())
             for collection, ids in dirty.items():
                 found[collection] = await renderer.some(collection, ids)
+        self._rooms.update(renderer.rooms)
         for collection, objects in found.items():
             for key, value in objects.items():
                 if value is None:
                     self._model.delete(collection, key)
+                    if collection is Collection.ROOMS:
+                        self._rooms.pop(key, None)
                 else:
                     self._model.put(collection, key, value)
 
@@ -272,7 +293,10 @@ class LiveService:
 
     async def _render_everything(self) -> Mapping[Collection, Mapping[str, str]]:
         async with self._store.read() as uow:
-            return await Renderer(uow, self._clock.now()).everything()
+            renderer = Renderer(uow, self._clock.now())
+            everything = await renderer.everything()
+        self._rooms = renderer.rooms
+        return everything
 
     def _put_service(self, fact: ServiceMoved) -> None:
         value = service_json(fact.service, fact.state, fact.detail)

@@ -6,17 +6,14 @@ such a room, as the timeline says so, too; in it they see themselves, and the so
 
 from collections.abc import Callable, Sequence
 
-from commhub.domain.account import Permission, Principal
+from commhub.domain.account import Principal
 from commhub.domain.errors import NotAllowedError
-from commhub.domain.room import Participant, ParticipantState, RoomMode, must_wait
 from commhub.domain.room_records import VideoRecording
-from commhub.domain.viewing import may_know, may_view
+from commhub.domain.viewing import seen_by
 from commhub.ports.store import Store
 from commhub.rooms.hosting import Who
 from commhub.rooms.people import unit_of
 from commhub.rooms.service import RoomFile, load
-
-CALL = Permission.CALL
 
 
 class Readers:
@@ -56,30 +53,13 @@ class _Reader:
     """One person before one room: whether they know it, and what of it they see."""
 
     def __init__(self, whole: RoomFile, who: Who, unit_id: str | None) -> None:
-        room, principal = whole.room, who.principal
-        me = _me(whole, who)
-        is_guest = who.participant_id is not None
-        inside = me is not None and me.state is not ParticipantState.REMOVED
-        waits = me is not None and must_wait(room, me) and not principal.may(CALL)
-        # To look at a camera makes a participant, too, but no member of its department.
-        takes_part = inside and (is_guest or room.mode is RoomMode.MEETING)
-        units = {one.unit_id for one in whole.participants if one is not me}
-        units |= {one.unit_id for one in whole.sources}
-        self.knows = not waits and may_know(units, principal.roles, unit_id, takes_part=takes_part)
-        people = whole.participants if self.knows else [one for one in [me] if one is not None]
-        # A camera of no department is anybody's, but in a meeting it is the face of somebody who spoke to those there.
-        is_closed = room.mode is RoomMode.MEETING and not takes_part and not principal.may(CALL)
-        sources = [
-            one
-            for one in whole.sources
-            if not (waits or (is_closed and one.unit_id is None))
-            and may_view(one, principal.roles, unit_id, takes_part=takes_part)
-        ]
-        self.file = RoomFile(room, people, sources)
-
-
-def _me(file: RoomFile, who: Who) -> Participant | None:
-    if who.participant_id is not None:
-        return next((one for one in file.participants if one.id == who.participant_id), None)
-    actor = who.principal.actor
-    return next((one for one in file.participants if one.account == actor), None)
+        seen = seen_by(
+            who.principal,
+            unit_id,
+            whole.room,
+            whole.participants,
+            whole.sources,
+            guest=who.participant_id,
+        )
+        self.knows = seen.knows
+        self.file = RoomFile(whole.room, seen.participants, seen.sources)

@@ -42,6 +42,7 @@ from commhub.messages import routes as message_routes
 from commhub.ports.decisions import Candidate, Decision
 from commhub.ports.store import SipAccount
 from commhub.reports import routes as report_routes
+from commhub.rooms.people import unit_of
 from commhub.settings import Settings
 from commhub.web.app import create_app
 from commhub.web.server import ServerConfig, serve
@@ -166,6 +167,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         core.bus,
         core.clock,
         services=core.health.readiness,
+        unit_of=partial(unit_of, core.store),
         hub=HubIdentity(name=settings.name, tier=settings.tier),
     )
     recordings = recording_service(settings, core.store, core.clock, media)

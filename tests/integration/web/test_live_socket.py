@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 from fakes.desks import FakeDesk
+from fakes.rooms import RoomTown, a_guest
 from fakes.waiting import eventually
 from fakes.web import FakePrincipals, someone
 from websockets.asyncio.client import ClientConnection, connect
@@ -241,3 +242,16 @@ async def test_a_port_that_is_taken_is_said_plainly(hub):
     with pytest.raises(WebError, match=f"cannot listen on 127.0.0.1:{port}"):
         async with serve(None, ServerConfig(port=port)):
             pass
+
+
+async def test_whose_roles_change_gets_what_the_new_ones_may_see(hub, tmp_path):
+    town = RoomTown(hub.store, hub.bus, hub.clock, tmp_path)
+    room = await town.open()
+    await a_guest(town, room, "赵来宾")
+    desk = FakeDesk()
+    async with hub.connect() as socket:
+        await socket.send(HELLO)
+        await listen(socket, desk, lambda: desk.epoch)
+        assert desk.state["rooms"][room.id]["participants"]
+        hub.principals.keys["k"] = someone(Role.SYSTEM_ADMIN, name="root")
+        await listen(socket, desk, lambda: not desk.state["rooms"][room.id]["participants"])
