@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from commhub.db.codec import Row
 from commhub.db.prepared import Prepared, is_sqlite
-from commhub.db.tables import dispatch, metadata
+from commhub.db.tables import dispatch, metadata, tiers
 from commhub.domain.errors import NotFoundError
 
 Work = Callable[[Connection], None]
@@ -29,6 +29,18 @@ _FEW = 32
 
 # Any constant: the space of PostgreSQL's advisory locks that order the timeline.
 _TIMELINE_LOCK = 0x74696D65
+
+# Logs that are read from a place onward.
+_IN_TURN = frozenset({dispatch.timeline, tiers.outbox})
+
+
+def take_turn(connection: Connection, tenant: str) -> None:
+    """Before an insert into a log that is read from a place onward. A sequence counts at the insert, not at the commit:
+    without taking turns, a reader who has seen entry 8 could miss entry 7, which another transaction commits later."""
+    if not is_sqlite(connection):
+        connection.execute(
+            select(func.pg_advisory_xact_lock(_TIMELINE_LOCK, func.hashtext(tenant)))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +133,8 @@ class Batch:
             work(connection)
 
     def _insert(self, connection: Connection, table: Table) -> None:
-        if table is dispatch.timeline and not is_sqlite(connection):
-            # A sequence counts at the insert, not at the commit: without taking turns, a reader who has
-            # seen entry 8 could miss entry 7, which another transaction commits later.
-            connection.execute(
-                select(func.pg_advisory_xact_lock(_TIMELINE_LOCK, func.hashtext(self.tenant)))
-            )
+        if table in _IN_TURN:
+            take_turn(connection, self.tenant)
         rows = self.new[table]
         columns = tuple(rows[0])
         if table in self.once:

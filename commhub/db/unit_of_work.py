@@ -17,6 +17,8 @@ from commhub.db.repositories.room_records import SqlRoomRecords
 from commhub.db.repositories.rooms import SqlRooms
 from commhub.db.repositories.sip import SqlSip
 from commhub.db.repositories.tasks import SqlTasks
+from commhub.db.repositories.tier_shares import SqlCascades, SqlSharedDirectory, SqlShares
+from commhub.db.repositories.tiers import SqlPeerings
 from commhub.db.repositories.timeline import SqlTimeline
 from commhub.db.repositories.timers import SqlTimers
 from commhub.db.repositories.twilio import SqlTwilioLegs
@@ -104,6 +106,22 @@ class SqlUnitOfWork:
     @cached_property
     def idempotency(self) -> SqlIdempotency:
         return SqlIdempotency(self._transaction)
+
+    @cached_property
+    def peerings(self) -> SqlPeerings:
+        return SqlPeerings(self._transaction)
+
+    @cached_property
+    def shares(self) -> SqlShares:
+        return SqlShares(self._transaction)
+
+    @cached_property
+    def shared_directory(self) -> SqlSharedDirectory:
+        return SqlSharedDirectory(self._transaction)
+
+    @cached_property
+    def cascades(self) -> SqlCascades:
+        return SqlCascades(self._transaction)
 
     def record(self, fact: Fact) -> None:
         """A timeline row when the fact has an incident; on the bus after the commit either way."""

@@ -37,7 +37,8 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineEntry:
-    """A stored fact. `seq` orders the whole hub's log; `hub` says which tier wrote it."""
+    """A stored fact. `seq` orders the whole hub's log; `hub` says which tier wrote it. A line of another hub has its place in that
+    hub's log (`origin_seq`) and the neighbour it came by."""
 
     seq: int
     incident_id: str
@@ -46,6 +47,8 @@ class TimelineEntry:
     kind: str
     data: Mapping[str, object]
     hub: str = ""
+    origin_seq: int | None = None
+    came_by: str | None = None
 
 
 # --- reports and incidents -------------------------------------------------------------------------------

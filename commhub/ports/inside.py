@@ -206,6 +206,18 @@ class DialledRooms(Protocol):
         ...
 
 
+class RoomVoices(Protocol):
+    """Who speaks in rooms (rooms)."""
+
+    async def voice_heard(self, leg_id: str, level_dbov: float | None) -> None:
+        """See `ports.inward.MediaIn`. Of a leg that is in no room it means nothing."""
+        ...
+
+    def engine_came(self) -> None:
+        """The media engine came (back), perhaps without knowing what it was to watch."""
+        ...
+
+
 class DeviceOrders(Protocol):
     """Orders to the field (fleet)."""
 

@@ -212,6 +212,11 @@ class MediaIn(Protocol):
         """A leg was released: what was measured of it to the end."""
         ...
 
+    async def voice_heard(self, leg_id: str, level_dbov: float | None) -> None:
+        """A leg that is watched (`MediaEngine.watch`) speaks, so loud; said again each second while it does, and with None when
+        it has ended."""
+        ...
+
     async def leg_readdressed(self, leg_id: str, address: RtpAddress) -> None:
         """The leg's worker was lost and could not give it its old port again: the far end sends to nobody until
         it is told the new address."""

@@ -80,7 +80,7 @@ class MediaOrder:
     share the batch port pair; otherwise it gets a pair of its own until its source is learnt and locked.
     `ipv6`: its far end is reached by IPv6, for which there is always a pair of its own.
     `port` asks for the pair the leg had before a worker died (0: any). `shape` is how it begins, so that who only
-    listens is not heard for a moment first."""
+    listens is not heard for a moment first. `urgent`: a life may depend on the call, so no engine is too busy for it."""
 
     call_id: str
     leg_id: str
@@ -88,6 +88,7 @@ class MediaOrder:
     port: int = 0
     shape: LegShape = PLAIN
     ipv6: bool = False
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +215,10 @@ class MediaEngine(Protocol):
         """How the leg takes part from the next tick on, in place of what was said before.
 
         Raises InvalidError for numbers out of range."""
+        ...
+
+    async def watch(self, leg_id: str, on: bool) -> None:
+        """Tell (`MediaIn.voice_heard`) when the leg speaks, or no longer. Raises NotFoundError."""
         ...
 
     async def move(self, leg_id: str, call_id: str) -> None:

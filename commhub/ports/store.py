@@ -23,6 +23,7 @@ from commhub.domain.task import Task
 from commhub.domain.timer import ClockName, Timer
 from commhub.ports.call_store import Calls, Duty, Recordings
 from commhub.ports.room_store import RoomRecords, Rooms
+from commhub.ports.tier_store import Cascades, Peerings, SharedDirectory, Shares
 
 
 class Reports(Protocol):
@@ -86,6 +87,17 @@ class Timeline(Protocol):
         self, incident_id: str, after: int = 0, limit: int = 500
     ) -> Sequence[TimelineEntry]:
         """In the order written, from the entry after `after`."""
+        ...
+
+    async def untold(
+        self, incident_id: str, peer: str, after: int, limit: int
+    ) -> Sequence[TimelineEntry]:
+        """The same without what that neighbour wrote, or what came to us by it."""
+        ...
+
+    async def merge(self, entries: Sequence[TimelineEntry]) -> None:
+        """Write lines of other hubs: `hub`, `origin_seq` and `came_by` as they say. Lines that are there already are left out;
+        the incident must be here."""
         ...
 
 
@@ -365,6 +377,15 @@ class UnitOfWork(Protocol):
     def audit(self) -> Audit: ...
     @property
     def idempotency(self) -> Idempotency: ...
+
+    @property
+    def peerings(self) -> Peerings: ...
+    @property
+    def shares(self) -> Shares: ...
+    @property
+    def shared_directory(self) -> SharedDirectory: ...
+    @property
+    def cascades(self) -> Cascades: ...
 
     def record(self, fact: Fact) -> None:
         """Note what happened: a timeline row when it has an incident, and on the bus after the commit."""

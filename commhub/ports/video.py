@@ -257,6 +257,16 @@ class VideoEngine(Protocol):
         """What SPEAKER shows in this room: one source, or (None) whoever speaks."""
         ...
 
+    async def voice(self, room_id: str, source_id: str, level_dbov: float | None) -> None:
+        """Who sends no levels with their picture speaks, so loud (RFC 6464), or (None) no longer: to be said again each second,
+        or it is forgotten after three. `source_id` is the name SPEAKER knows them by; without a source of that name they
+        are told of (`VideoIn.speaker_moved`) and SPEAKER stays as it is."""
+        ...
+
+    async def left(self, room_id: str, source_id: str) -> None:
+        """Whose voice was told of is in the room no more."""
+        ...
+
     async def request_keyframe(self, source_id: str) -> None:
         """Have the source send a whole picture."""
         ...
@@ -287,7 +297,9 @@ class VideoIn(Protocol):
         """A far end went without a goodbye, or a camera cannot be pulled any more."""
         ...
 
-    async def speaker_moved(self, room_id: str, source_id: str | None) -> None: ...
+    async def speaker_moved(self, room_id: str, source_id: str | None) -> None:
+        """`source_id` as in `VideoEngine.voice`; None: nobody any more."""
+        ...
 
     async def measured(self, status: VideoStatus) -> None:
         """Every two seconds while there is a source."""

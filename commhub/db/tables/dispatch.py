@@ -137,9 +137,13 @@ timeline = Table(
     text("actor"),
     text("kind"),
     column("data", Document),
+    # Of a line that another hub wrote: its place there, and the neighbour it came by.
+    maybe("origin_seq", BigInteger),
+    maybe_text("came_by"),
     PrimaryKeyConstraint("seq"),
     belongs_to("incidents", "incident_id"),
     Index(None, "tenant", "incident_id", "seq"),
+    Index("uq_timeline_tenant_hub_origin_seq", "tenant", "hub", "origin_seq", unique=True),
     sqlite_autoincrement=True,
 )
 

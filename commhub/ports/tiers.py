@@ -1,0 +1,108 @@
+"""How hubs of neighbouring tiers talk, seen from the core. The wire is `gateways/tiers`, written down in `docs/protocols/tiers.md`.
+
+Three ways to say something to a peer:
+- a durable **message** (`uow.peerings.queue`, then `TierLinks.wake`): committed with its cause, delivered once however often the
+  link breaks, in the order of commits; what the peer refuses comes back with its reason and stops nothing behind it;
+- an **ask**: a question with an answer, now or not at all (ring that radio, let me into that room);
+- a **tell**: a state that the next one replaces (who is online, who speaks); lost with the link, said anew when it comes back.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from commhub.domain.errors import DomainError
+from commhub.domain.tier import Peering, TierMessage
+from commhub.ports.store import UnitOfWork
+
+Body = Mapping[str, object]
+
+
+class TierRefusedError(DomainError):
+    """The peer understood and refuses. `details["code"]` is its code."""
+
+    code = "tier-refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkState:
+    """How the link to a peer is. `reason` why it is down; `waiting` messages to them that are not settled; `rtt_s` of the last
+    heartbeat; `skew_s` how far its clock is from ours."""
+
+    peer: str
+    up: bool
+    reason: str | None = None
+    waiting: int = 0
+    rtt_s: float | None = None
+    skew_s: float | None = None
+
+
+class TierLinks(Protocol):
+    """The links to all peers (outward)."""
+
+    def wake(self, peer: str | None = None) -> None:
+        """There is something in the outbox (of that peer). Losing this call loses nothing."""
+        ...
+
+    def state_of(self, peer: str) -> LinkState: ...
+
+    async def ask(self, peer: str, kind: str, body: Body, timeout_s: float = 10.0) -> Body:
+        """Raises UnavailableError (no link, or no answer in time: it may have been done), TierRefusedError."""
+        ...
+
+    def tell(self, peer: str, kind: str, body: Body) -> bool:
+        """False when there is no link."""
+        ...
+
+    def drop(self, peer: str, reason: str) -> None:
+        """Close the link at once (the peering was revoked). It does not come back unless the peering does."""
+        ...
+
+    def dial(self, peer: str) -> None:
+        """Begin, or begin anew, to keep a link to an upper peer."""
+        ...
+
+
+Applied = Callable[[UnitOfWork, Peering, TierMessage], Awaitable[None]]
+"""Carries out a durable message in the transaction that notes it as taken. A DomainError refuses it: its code and text go back."""
+
+Answers = Callable[[Peering, Body], Awaitable[Body]]
+"""Answers an ask. A DomainError goes back as a refusal."""
+
+Hears = Callable[[Peering, Body], Awaitable[None]]
+
+
+class TierIn(Protocol):
+    """What a link hands inward. Features register for kinds (`incident.…`, `room.…`, `call.…`); an unknown kind is refused."""
+
+    async def arrived(self, peer: str, epoch: str, message: TierMessage) -> TierMessage:
+        """Take a message: the same with its state (APPLIED, or REFUSED with code and reason). Committed when it returns;
+        the same again is answered alike and changes nothing."""
+        ...
+
+    async def settled(
+        self, peer: str, message_id: str, code: str | None, reason: str | None
+    ) -> None:
+        """The peer has applied our message, or refused it."""
+        ...
+
+    async def asked(self, peer: str, kind: str, body: Body) -> Body:
+        """Raises DomainError."""
+        ...
+
+    async def told(self, peer: str, kind: str, body: Body) -> None: ...
+
+    async def link_moved(self, peer: str, up: bool, reason: str | None) -> None:
+        """The link came up (after both said how far they are) or went down."""
+        ...
+
+
+class TierWords(Protocol):
+    """Where features register what they understand (commhub/tiers implements it, wiring hands it around)."""
+
+    def on_message(self, kind: str, apply: Applied) -> None: ...
+    def on_ask(self, kind: str, answer: Answers) -> None: ...
+    def on_tell(self, kind: str, hear: Hears) -> None: ...
+    def on_link(self, moved: Callable[[Peering, bool], Awaitable[None]]) -> None:
+        """Called after a link came up or went down; what is told anew is told then."""
+        ...
