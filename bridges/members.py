@@ -11,7 +11,11 @@ from bridges.protocol import Args, WorkerLoad
 from commhub.ports.media import LegMeter
 
 FULL_SHARE = 0.85
-"""A worker that spends more of its time in ticks takes no new call: the next talk spurt would cost it ticks."""
+"""A worker that spends more of its time in ticks, look after look, takes no new call: the next talk spurt would cost it
+ticks."""
+FULL_LOOKS = 5
+"""So many looks in a row make it full. One busy second says more of the machine than of the worker, and where no other
+worker is free it must refuse nobody."""
 LINK = "link."
 """How the leg ids of links between workers begin; nobody outside the pool hears of them."""
 
@@ -47,6 +51,7 @@ class Member:
         self.has_radio = has_radio
         self.journal = Journal()
         self.load: WorkerLoad | None = None
+        self._busy_looks = 0
         self.meters: Mapping[str, LegMeter] = {}
         self.met = False
         self.gone_since: float | None = now
@@ -68,12 +73,19 @@ class Member:
             return (0, 0.0)
         return (int(4 * self.load.busy), self.leg_count / max(self.load.max_legs, 1))
 
+    def feel(self, load: WorkerLoad) -> None:
+        """Take in how it is, at one look."""
+        self.load = load
+        self._busy_looks = self._busy_looks + 1 if load.busy >= FULL_SHARE else 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it is there and has a place for a leg, however busy it is."""
+        return self.is_up and (self.load is None or self.leg_count < self.load.max_legs)
+
     @property
     def takes_calls(self) -> bool:
-        if not self.is_up:
-            return False
-        load = self.load
-        return load is None or (self.leg_count < load.max_legs and load.busy < FULL_SHARE)
+        return self.has_room and self._busy_looks < FULL_LOOKS
 
     def gone_for(self, now: float) -> float:
         return 0.0 if self.gone_since is None else now - self.gone_since

@@ -45,8 +45,11 @@ class Places:
             raise NotFoundError("the media engine has no such leg", leg=leg_id)
         raise WorkerLostError("the leg's media worker was not reached yet")
 
-    async def home_of(self, call_id: str, *, prefer: Member | None = None) -> Member:
-        """Where the call lives; a new one is given a place, on `prefer` if it can be had.
+    async def home_of(
+        self, call_id: str, *, prefer: Member | None = None, urgent: bool = False
+    ) -> Member:
+        """Where the call lives; a new one is given a place, on `prefer` if it can be had. An `urgent` one is not refused
+        because workers are busy.
 
         Raises NotFoundError for a call that nobody knows or that is over, UnavailableError without room,
         WorkerLostError without workers.
@@ -56,12 +59,12 @@ class Places:
             return home
         if len(self.members) == 1:
             # Nothing to choose and nothing to remember: whoever comes late finds the call where all calls are.
-            home = self.homes[call_id] = self.choose(with_radio=False)
+            home = self.homes[call_id] = self.choose(with_radio=False, urgent=urgent)
             return home
         async with self._placing:
-            return self.homes.get(call_id) or await self._place(call_id, prefer)
+            return self.homes.get(call_id) or await self._place(call_id, prefer, urgent)
 
-    async def _place(self, call_id: str, prefer: Member | None) -> Member:
+    async def _place(self, call_id: str, prefer: Member | None, urgent: bool) -> Member:
         placement = await self.placements.find(call_id)
         if placement is None:
             raise NotFoundError("there is no such call any more", call=call_id)
@@ -72,18 +75,24 @@ class Places:
         if named is not None and named.is_up:
             self.homes[call_id] = named
             return named
-        home = prefer if prefer and prefer.takes_calls else self.choose(placement.with_radio)
+        if prefer and prefer.takes_calls:
+            home = prefer
+        else:
+            home = self.choose(placement.with_radio, urgent=urgent)
         await self.placements.record(call_id, home.name)
         self.homes[call_id] = home
         log.info("call_placed", call=call_id, worker=home.name)
         return home
 
-    def choose(self, with_radio: bool) -> Member:
-        """The worker for a call: with a radio group the one that has the radios, else the least loaded.
+    def choose(self, with_radio: bool, *, urgent: bool = False) -> Member:
+        """The worker for a call: with a radio group the one that has the radios, else the least loaded. For an `urgent`
+        one a busy worker is better than none.
 
         Raises UnavailableError when all are full, WorkerLostError when none is there.
         """
         takers = [member for member in self.members if member.takes_calls]
+        if urgent and not takers:
+            takers = [member for member in self.members if member.has_room]
         if with_radio and (having := [member for member in takers if member.has_radio]):
             return having[0]
         if takers:

@@ -167,7 +167,9 @@ class MediaPool(MediaOrders):
                 return self._places.radio
             case Playback(leg_ids=legs) if legs:
                 return self._places.with_leg(legs[0])
-            case MediaOrder(call_id=call_id) | Playback(call_id=call_id):
+            case MediaOrder(call_id=call_id, urgent=urgent):
+                return await self._places.home_of(call_id, urgent=urgent)
+            case Playback(call_id=call_id):
                 return await self._places.home_of(call_id)
             case protocol.RecordArgs(call_id) | protocol.AnswerArgs(WebRtcOrder(call_id=call_id)):
                 return await self._places.home_of(call_id)
@@ -269,7 +271,8 @@ class MediaPool(MediaOrders):
     async def _feel(self, member: Member) -> None:
         """Ask one worker how it is. Raises WorkerLostError."""
         answer = await member.link.ask(protocol.LoadArgs())
-        member.load = load = protocol.read_as(protocol.WorkerLoad, answer)
+        load: protocol.WorkerLoad = protocol.read_as(protocol.WorkerLoad, answer)
+        member.feel(load)
         member.published.update(load)
         if member.gone_since is None:
             return

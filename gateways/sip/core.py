@@ -31,6 +31,7 @@ from gateways.sip.transactions import (
     new_branch,
 )
 from gateways.sip.transport import Hop
+from gateways.sip.trunks.toll import Alarm, Alarms, unheard
 from gateways.sip.urgency import IsUrgent
 from gateways.sip.wires import Wires, is_secure
 
@@ -52,6 +53,8 @@ class Inward:
     reports: ReportsIn | None = None
     is_urgent: IsUrgent = lambda number: False
     """Which numbers no limit stands in the way of: emergency numbers and duty lines."""
+    is_emergency: IsUrgent = lambda number: False
+    """Those of them that are emergency numbers: a call to one that comes to nothing here is an alarm."""
     is_behind: Callable[[], bool] = lambda: False
     """Whether the process is behind its work: new calls are turned away meanwhile."""
 
@@ -90,6 +93,10 @@ class Core:
         self.transfers: TransfersIn | None = None
         self.digits: DigitsIn | None = None
         self.texts: Texts | None = None
+        self.alarm: Alarm = unheard
+        self.is_emergency: IsUrgent = NOTHING_MORE.is_emergency
+        self.is_urgent: Callable[[Request], bool] = lambda _: False
+        """Whether an INVITE begins a call on which a life may depend."""
         self.opening = 0
         """Calls to the hub that hear nothing yet."""
         self.replacing: dict[str, str] = {}
@@ -225,6 +232,12 @@ class Core:
             log.error("sip_report_failed", report=report, exc_info=error)
 
         return await insist(say, failed)
+
+    async def lost(self, number: str, caller: str, call_id: str, why: str) -> None:
+        """A phone's call comes to nothing by a fault of ours: an alarm where it is an emergency."""
+        if self.is_emergency(number):
+            text = f"the emergency call of {caller} to {number} was lost in the hub ({why}): use another telephone now"
+            await self.alarm(Alarms.EMERGENCY_FAILED, text, call_id or None)
 
     async def release(self, leg_id: str) -> None:
         """Let the media engines forget the leg; a worker that is away has forgotten it anyway."""

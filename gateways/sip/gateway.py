@@ -113,6 +113,8 @@ class SipGateway:
         if more.transfers is not None:
             self._core.transfers = LitTransfers(more.transfers, self._lamps)
         self._core.digits = more.digits
+        self._core.alarm, self._core.is_emergency = alarm, more.is_emergency
+        self._core.is_urgent = urgency.dials
         if more.reports is not None:
             self._core.texts = TextIntake(self._core, reception, more.reports, clock)
         self.lines = Lines(self._core, config.trunks, clock, alarm)

@@ -37,6 +37,7 @@ from gateways.sip.trunks.line import Line
 log = structlog.get_logger(__name__)
 
 DESK_SILENT = "desk"
+_OUR_FAULT = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +233,7 @@ class Offered:
             leg_id=self._leg.id,
             near_signalling=self._leg.line is None and voice == source,
             ipv6=core.by_ipv6(voice or source),
+            urgent=core.is_urgent(request),
         )
         agreement: sdp.Agreement | None = None
         try:
@@ -244,7 +246,7 @@ class Offered:
                 await core.media.connect(self._leg.id, agreement.remote)
                 await core.pictures.settle(self._leg.id, agreement.picture)
         except UnavailableError as error:
-            await self._end(500, Cause.FAILED, f"no media worker: {error}")
+            await self._end(_OUR_FAULT, Cause.FAILED, f"no media worker: {error}")
             return
         except (SdpError, InvalidError) as error:
             await self._end(488, Cause.NO_COMMON_CODEC, str(error))
@@ -262,7 +264,7 @@ class Offered:
             session=agree(request, core.config),
         )
         if not await self._put_on_record(talk, agreement):
-            await self._end(500, Cause.FAILED, "the call could not be put on record")
+            await self._end(_OUR_FAULT, Cause.FAILED, "the call could not be put on record")
             return
         self._transaction.respond(
             answer_200(self._leg, self._transaction, talk.local_sdp, talk.session)
@@ -298,6 +300,8 @@ class Offered:
     async def _end(self, status: int, cause: Cause, detail: str | None) -> None:
         self._stop_waiting()
         self._transaction.refuse(status)
+        if status == _OUR_FAULT:
+            await self._lost(detail or "internal error")
         await self._leg.core.release(self._leg.id)
         await self._leg.core.tell_ended(self._leg.id, cause, detail)
         await self._leave()
@@ -315,7 +319,12 @@ class Offered:
 
     async def abandon(self) -> None:
         self._stop_waiting()
-        self._transaction.refuse(500)
+        self._transaction.refuse(_OUR_FAULT)
+        await self._lost("internal error")
+
+    async def _lost(self, why: str) -> None:
+        admission, leg = self._admission, self._leg
+        await leg.core.lost(admission.called, str(admission.caller), leg.call_id, why)
 
 
 def called_number(uri: str) -> str:

@@ -11,7 +11,7 @@ from gateways.sip.legs import Leg
 from gateways.sip.trunks import metrics
 from gateways.sip.trunks.lines import Lines
 from gateways.sip.trunks.numbers import Route
-from gateways.sip.trunks.toll import Alarm
+from gateways.sip.trunks.toll import Alarm, Alarms
 from gateways.sip.withdrawing import give_up
 
 Otherwise = Callable[[LegOrder], Awaitable[None]]
@@ -44,7 +44,7 @@ class Dial:
         return cls(order=order, route=errand.route, lines=lines, alarm=alarm, otherwise=otherwise)
 
 
-def place_of(order: LegOrder, *, ipv6: bool = False) -> MediaOrder:
+def place_of(order: LegOrder, route: Route, *, ipv6: bool = False) -> MediaOrder:
     """A place in the audio engine. A carrier's audio rarely comes from where its signalling does, so it gets a port of
     its own."""
     return MediaOrder(
@@ -53,6 +53,7 @@ def place_of(order: LegOrder, *, ipv6: bool = False) -> MediaOrder:
         shape=order.shape,
         near_signalling=False,
         ipv6=ipv6,
+        urgent=route.emergency,
     )
 
 
@@ -61,7 +62,7 @@ async def nobody_left(leg: Leg, dial: Dial, cause: Cause, detail: str, *, forks:
     if dial.route.emergency:
         metrics.EMERGENCIES.labels("failed").inc()
         text = f"the call to {dial.route.number} could not be placed ({detail}): use another telephone now"
-        await dial.alarm("emergency_failed", text, dial.order.call_id)
+        await dial.alarm(Alarms.EMERGENCY_FAILED, text, dial.order.call_id)
     if dial.otherwise is None or forks:
         await give_up(leg, cause, detail, forks=forks)
         return

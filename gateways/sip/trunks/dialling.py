@@ -29,6 +29,7 @@ from gateways.sip.trunks.credentials import CHALLENGES, MOST_ANSWERS, once_more
 from gateways.sip.trunks.dial import Dial, nobody_left, place_of, why_none
 from gateways.sip.trunks.identity import write_caller
 from gateways.sip.trunks.line import Line
+from gateways.sip.trunks.toll import Alarms
 from gateways.sip.uac import RING_OVER, Ringing
 from gateways.sip.withdrawing import FORK_QUIET, give_up
 
@@ -55,7 +56,7 @@ class Choosing:
             await nobody_left(self._leg, self._dial, Cause.UNREACHABLE, why_none(self._dial))
             return
         try:
-            address = await self._leg.core.media.reserve(place_of(order))
+            address = await self._leg.core.media.reserve(place_of(order, route))
         except UnavailableError as error:
             await nobody_left(self._leg, self._dial, Cause.FAILED, f"no media worker: {error}")
             return
@@ -173,7 +174,7 @@ class Dialling(Ringing):
         by_ipv6 = self._core.by_ipv6(hop.host)
         if by_ipv6 != (":" in self._address.host):
             await self._core.release(self._leg.id)
-            order = place_of(self._order, ipv6=by_ipv6)
+            order = place_of(self._order, self._dial.route, ipv6=by_ipv6)
             self._address = await self._core.media.reserve(order)
         self._offer = sdp.offer(self._leg.terms, self._address, self._local)
 
@@ -301,6 +302,10 @@ class Dialling(Ringing):
         elif self._dial.route.longest_s:
             self._leg.end_after(self._dial.route.longest_s)
         await super()._answered(transaction, response, source)
+        if self._dial.route.emergency and self._leg.is_leaving:
+            metrics.EMERGENCIES.labels("failed").inc()
+            text = f"the call to {self._dial.route.number} was answered and could not be connected: use another telephone now"
+            await self._dial.alarm(Alarms.EMERGENCY_FAILED, text, self._order.call_id)
 
     async def _give_up(self, cause: Cause, detail: str | None) -> None:
         self._stop_waiting()

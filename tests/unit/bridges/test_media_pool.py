@@ -1,6 +1,7 @@
 """Several media workers as one engine: where calls live, and what becomes of them when a worker is lost."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from fakes.clock import ScriptedClock
@@ -11,6 +12,7 @@ from bridges import metrics, protocol
 from bridges.client import ClientConfig
 from bridges.errors import WorkerLostError
 from bridges.failover import MAX_TAKES
+from bridges.members import FULL_LOOKS
 from bridges.pool import MediaPool, PoolConfig, WorkerAddress
 from commhub.domain.errors import InvalidError, NotFoundError, UnavailableError
 from commhub.ports.media import (
@@ -50,8 +52,9 @@ class Inward:
 class Town:
     """A pool with its fake workers, in scripted time."""
 
-    def __init__(self, *workers):
+    def __init__(self, *workers, config=CONFIG):
         self.workers = {worker.name: worker for worker in workers}
+        self.config = config
         self.placements = FakePlacements()
         self.inward = Inward()
         self.clock = ScriptedClock()
@@ -76,7 +79,7 @@ class Town:
             return worker
 
         return MediaPool(
-            addresses, self.inward, self.placements, self.clock, CONFIG, open_link=open_link
+            addresses, self.inward, self.placements, self.clock, self.config, open_link=open_link
         )
 
     def call(self, call_id, *legs, radio=False):
@@ -114,6 +117,18 @@ async def town():
     for worker in town.workers.values():
         await worker.start()
     await town.pool.look()
+    yield town
+    await town.pool.__aexit__(None, None, None)
+
+
+@pytest.fixture
+async def calm_town():
+    """A town where nobody looks at the workers but the test."""
+    calm = replace(CONFIG, beat_s=60.0)
+    town = Town(FakeWorker("w0", 20_000), FakeWorker("w1", 30_000), config=calm)
+    await town.pool.__aenter__()
+    for worker in town.workers.values():
+        await worker.start()
     yield town
     await town.pool.__aexit__(None, None, None)
 
@@ -173,6 +188,41 @@ async def test_a_busy_worker_a_full_one_and_a_dead_one_are_not_chosen(town):
     await town.pool.look()
     await town.talk("c3", "a3")
     assert town.placements.workers["c3"] == "w1"
+
+
+async def test_one_busy_second_refuses_nobody_where_no_other_worker_is_free(town):
+    for worker in town.workers.values():
+        worker.busy = 1.0
+    await town.pool.look()
+    await town.talk("c1", "a1")
+    assert town.placements.workers["c1"] in town.workers
+
+
+async def busy_for(town, looks):
+    """All workers are busy at so many looks in a row, after a quiet one."""
+    for busy in [0.1] + [1.0] * looks:
+        for worker in town.workers.values():
+            worker.busy = busy
+        await town.pool.look()
+
+
+async def test_workers_that_stay_busy_take_no_more_calls_until_a_quiet_second(calm_town):
+    await busy_for(calm_town, FULL_LOOKS - 1)
+    await calm_town.reserve("c1", "a1")
+    await busy_for(calm_town, FULL_LOOKS)
+    with pytest.raises(UnavailableError, match="full"):
+        await calm_town.reserve("c2", "a2")
+    # Who is in a call already is served whatever else there is.
+    await calm_town.reserve("c1", "b1")
+    await busy_for(calm_town, 0)
+    await calm_town.reserve("c2", "a2")
+
+
+async def test_an_urgent_call_is_placed_however_busy_the_workers_are(calm_town):
+    await busy_for(calm_town, FULL_LOOKS)
+    calm_town.call("c1", "a1")
+    order = MediaOrder(call_id="c1", leg_id="a1", urgent=True)
+    assert (await calm_town.pool.reserve(order)).port
 
 
 async def test_when_all_are_full_the_next_call_is_refused(town):

@@ -336,6 +336,15 @@ async def test_a_gateway_that_is_full_takes_an_emergency(wire, second, monkeypat
     assert not wire.calls.end_of(leg)
 
 
+async def test_the_audio_engine_is_told_which_call_is_an_emergency(wire, first, second):
+    leg = await emergency(wire, ("second",))
+    await second.until("INVITE")
+    other = await dial(wire, via=("first",))
+    await first.until("INVITE")
+    asked = wire.media.reserved
+    assert (asked[leg].urgent, asked[other].urgent) == (True, False)
+
+
 async def test_an_emergency_that_no_line_carries_is_said_to_the_desk(wire, second, alarm):
     leg = await emergency(wire, ("second",))
     second.answer(await second.until("INVITE"), 404)
