@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from commhub.db import SqlStore
-from commhub.domain import call_facts, facts, room_facts
+from commhub.domain import call_facts, facts, room_facts, tier_facts
 from commhub.domain.account import ApiKey, Session, User
 from commhub.domain.call import Call, Leg
 from commhub.domain.device import Device, DeviceCommand, DeviceKind
@@ -351,7 +351,7 @@ async def test_a_responder_put_again_is_found_at_the_new_addresses_only(
 def every_fact() -> list[type[Fact]]:
     return [
         kind
-        for module in (facts, call_facts, room_facts)
+        for module in (facts, call_facts, room_facts, tier_facts)
         for kind in vars(module).values()
         if isinstance(kind, type)
         and issubclass(kind, Fact)
