@@ -5,12 +5,13 @@ over all comings and goings; what of the outside carries it at a moment is a leg
 picture engine. Legal moves are the tables below, as for incidents and legs.
 """
 
+import unicodedata
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
-from commhub.domain.errors import IllegalMoveError
+from commhub.domain.errors import IllegalMoveError, InvalidError
 from commhub.domain.people import Endpoint, Scheme
 
 
@@ -307,6 +308,30 @@ def may_enter(room: Room, one: Participant) -> bool:
 def must_wait(room: Room, one: Participant) -> bool:
     """Whether the waiting room comes first."""
     return room.lobby and not one.admitted and one.role is not RoomRole.HOST
+
+
+MAX_NAME = 64
+_MARKS_IN_A_ROW = 2
+
+
+def clean_name(text: str) -> str:
+    """A name that a stranger chose, fit to stand beside others: composed (NFC), on one line, of what can be seen, and nothing that turns
+    the direction of writing or climbs out of its line. Raises InvalidError when nothing is left, or more than MAX_NAME characters."""
+    kept: list[str] = []
+    marks = 0
+    for sign in unicodedata.normalize("NFC", text):
+        category = unicodedata.category(sign)
+        marks = marks + 1 if category.startswith("M") else 0
+        if sign.isspace():
+            kept.append(" ")
+        elif not category.startswith("C") and marks <= _MARKS_IN_A_ROW:
+            kept.append(sign)
+    name = " ".join("".join(kept).split())
+    if not any(unicodedata.category(sign)[0] in "LN" for sign in name):
+        raise InvalidError("a name has a letter or a digit")
+    if len(name) > MAX_NAME:
+        raise InvalidError(f"a name has at most {MAX_NAME} characters")
+    return name
 
 
 def kind_of(endpoint: Endpoint) -> ParticipantKind:

@@ -17,6 +17,7 @@ from commhub.domain.room import (
     Source,
     SourceKind,
     SourceState,
+    clean_name,
 )
 from commhub.kit.clock import Clock
 from commhub.ports.store import Store, UnitOfWork
@@ -35,12 +36,14 @@ class Who:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParticipantWish:
-    """What is wanted of a participant; None leaves a thing as it is. Of oneself only the hand."""
+    """What is wanted of a participant; None leaves a thing as it is. Of oneself only the hand, and of a guest before they come in
+    the name."""
 
     role: RoomRole | None = None
     sound_muted: bool | None = None
     picture_muted: bool | None = None
     hand_raised: bool | None = None
+    name: str | None = None
 
 
 class Host:
@@ -90,21 +93,28 @@ class Host:
     async def change(
         self, room_id: str, participant_id: str, wish: ParticipantWish, who: Who
     ) -> Participant:
-        """Mute sound or picture, change the role, raise or lower the hand. Raises NotAllowedError for what only a host does."""
+        """Mute sound or picture, change the role, raise or lower the hand, choose a name. Raises NotAllowedError for what only a
+        host does, ConflictError for what is too early or too late, InvalidError for a name that is none."""
         orders, now = Orders(), self._clock.now()
         async with self._store.begin() as uow:
             room = await moves.open_room(uow, room_id)
             one = await moves.participant_of(uow, room_id, participant_id)
-            if not await _only_own_hand(uow, room, one, wish, who):
+            if not _is_own_affair(one, wish, who):
                 await check_host(uow, room, who)
             wanted = {
                 name: value
                 for name in ("role", "sound_muted", "picture_muted", "hand_raised")
                 if (value := getattr(wish, name)) is not None
             }
+            if wish.name is not None:
+                wanted["name"] = _chosen_name(one, wish.name, who)
             if wish.hand_raised and one.state is not ParticipantState.JOINED:
                 raise ConflictError("only who is in the room raises a hand")
             after = await moves.change(uow, room, one, wanted, now, who.principal.actor)
+            if after.name != one.name:
+                for source in await uow.rooms.sources_of(room.id):
+                    if source.participant_id == one.id:
+                        await uow.rooms.update_source(replace(source, label=after.name))
             if after != one and set(wanted) != {"hand_raised"}:
                 words = " ".join(f"{name}={value}" for name, value in wanted.items())
                 await self._audit(uow, "room.change_participant", room, one, who, words)
@@ -223,14 +233,21 @@ async def check_host(uow: UnitOfWork, room: Room, who: Who) -> None:
         raise NotAllowedError("only the host of this room does this")
 
 
-async def _only_own_hand(
-    uow: UnitOfWork, room: Room, one: Participant, wish: ParticipantWish, who: Who
-) -> bool:
+def _is_own_affair(one: Participant, wish: ParticipantWish, who: Who) -> bool:
     if (wish.role, wish.sound_muted, wish.picture_muted) != (None, None, None):
         return False
     if who.participant_id is not None:
         return who.participant_id == one.id
     return one.account == who.principal.actor
+
+
+def _chosen_name(one: Participant, text: str, who: Who) -> str:
+    """At the door, and not later: those inside know each other by name. Who has an account has a name."""
+    if who.participant_id != one.id:
+        raise NotAllowedError("only a guest chooses a name, and only their own")
+    if one.state is ParticipantState.JOINED:
+        raise ConflictError("you are in the meeting by your name already")
+    return clean_name(text)
 
 
 async def _mute(uow: UnitOfWork, source: Source, muted: bool, orders: Orders) -> Source:

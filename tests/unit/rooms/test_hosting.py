@@ -5,7 +5,7 @@ from fakes.rooms import CHEN, LI, WANG, ZHANG, a_guest, desk
 
 from commhub.domain.account import Principal
 from commhub.domain.errors import ConflictError, InvalidError, NotAllowedError, NotFoundError
-from commhub.domain.room import RoomRole, SourceState
+from commhub.domain.room import RoomRole, SourceState, clean_name
 from commhub.ports.rooms import RoomRight
 from commhub.rooms.hosting import ParticipantWish, Who
 from commhub.rooms.inviting import NewInvitation
@@ -239,3 +239,58 @@ async def test_a_room_that_is_over_asks_nobody_in(town):
     for new in (NewInvitation(name="老周"), NewInvitation(to="sip:1002")):
         with pytest.raises(ConflictError):
             await town.feature.invitations.invite(room.id, new, LI)
+
+
+async def test_a_guest_says_at_the_door_who_they_are_and_not_later(town):
+    room = await town.open(lobby=True)
+    invited, token = await a_guest(town, room, "来宾")
+    guest, change = invited.participant, town.feature.host.change
+    named = await change(
+        room.id, guest.id, ParticipantWish(name="  李\u202e 静\n（水务局） "), as_guest(invited)
+    )
+    assert named.name == "李 静 （水务局）"
+    # Waiting, they may still mend it.
+    assert (await town.ask(room, token=token)).waiting
+    await change(room.id, guest.id, ParticipantWish(name="李静"), as_guest(invited))
+    await town.feature.host.let_in(room.id, guest.id, desk())
+    admission, _ = await town.publish(room, token=token)
+    assert (await town.source(admission.source_id)).label == "李静"
+    with pytest.raises(ConflictError):
+        await change(room.id, guest.id, ParticipantWish(name="陈晨"), as_guest(invited))
+    assert (await town.people(room))["李静"].id == guest.id
+
+
+async def test_a_picture_has_the_name_of_a_guest_who_came_back_by_another(town):
+    room = await town.open()
+    invited, token = await a_guest(town, room, "来宾")
+    admission, session = await town.publish(room, token=token)
+    await town.feature.doors.session_closed(session, "left")
+    wish = ParticipantWish(name="李静")
+    await town.feature.host.change(room.id, invited.participant.id, wish, as_guest(invited))
+    await town.publish(room, token=token)
+    assert (await town.source(admission.source_id)).label == "李静"
+
+
+async def test_nobody_names_somebody_else(town):
+    room = await town.open()
+    first, _ = await a_guest(town, room)
+    other, _ = await a_guest(town, room, "老吴")
+    wish = ParticipantWish(name="王强")
+    for who in (as_guest(other), desk(), desk(WANG)):
+        with pytest.raises(NotAllowedError):
+            await town.feature.host.change(room.id, first.participant.id, wish, who)
+
+
+@pytest.mark.parametrize("name", ["\u200b\u2066", " \n\t", "——", "名" * 65, "́́́"])
+async def test_a_name_that_is_none_is_refused(town, name):
+    room = await town.open()
+    invited, _ = await a_guest(town, room)
+    with pytest.raises(InvalidError):
+        await town.feature.host.change(
+            room.id, invited.participant.id, ParticipantWish(name=name), as_guest(invited)
+        )
+
+
+def test_a_name_stays_in_its_line():
+    assert clean_name("e\u0301mile") == "émile"
+    assert clean_name("z" + "\u0335" * 40 + "algo") == "z\u0335\u0335algo"
