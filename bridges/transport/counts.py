@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 @dataclass(slots=True)
 class TransportCounts:
-    """All since the start of the worker.
+    """All since the start of the worker. `checks` are those that were answered, `answers` those to checks of our own.
 
     Dropped: `strangers` (media or DTLS from an address that proved nothing), `unknown_checks` (a STUN user nobody
     has), `forged_checks` (a wrong password), `shapeless` (neither STUN, DTLS nor RTP), `early_lost` (more media
@@ -16,6 +16,7 @@ class TransportCounts:
     received: int = 0
     sent: int = 0
     checks: int = 0
+    answers: int = 0
     strangers: int = 0
     unknown_checks: int = 0
     forged_checks: int = 0

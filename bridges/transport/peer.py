@@ -1,7 +1,7 @@
 """One far end of the WebRTC port: its ICE credentials, its proven addresses, its DTLS association and SRTP keys.
 
 Media may overtake our handshake by a packet or two, so what comes early is kept and replayed. The far end is
-alive as long as its checks come (RFC 7675 §5.1): a closed laptop says no goodbye.
+alive as long as its checks come, or, where we ask, its answers (RFC 7675 §5.1): a closed laptop says no goodbye.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import Protocol
 import structlog
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsParameters
 
+from bridges.transport.checking import Checking
 from bridges.transport.counts import TransportCounts
 from bridges.transport.private import IcePath, SrtpKeys, keys_of, open_dtls
 from bridges.transport.sealing import (
@@ -73,8 +74,8 @@ class FarEnd(Protocol):
 
 
 class Peer:
-    """A far end from its offer on. `deliver` gets its RTP in the clear packet by packet, or `deliver_batch` all that came
-    at once; `deliver_rtcp` its RTCP."""
+    """A far end from its offer, or its answer, on. `deliver` gets its RTP in the clear packet by packet, or `deliver_batch`
+    all that came at once; `deliver_rtcp` its RTCP."""
 
     def __init__(
         self,
@@ -89,6 +90,7 @@ class Peer:
         now: float,
     ) -> None:
         self.credentials = Credentials()
+        self.checking: Checking | None = None
         self.remote = remote
         self.is_server = is_server
         self.fingerprints = certificate.getFingerprints()
@@ -129,6 +131,10 @@ class Peer:
         gave_up = self._handshake is not None and self._handshake.done() and self._keys is None
         return self._closed or gave_up or self._dtls.state in {"failed", "closed"}
 
+    def ask(self, checking: Checking) -> None:
+        """It answered an offer of ours: we ask for the path, by the credentials that were offered."""
+        self.credentials, self.checking = checking.ours, checking
+
     def restart(self) -> None:
         """Give new ICE credentials (RFC 8445 §2.4); media goes on by the old path until a new one is proven."""
         self.credentials = Credentials()
@@ -140,14 +146,34 @@ class Peer:
         check = answer_check(data, self.credentials, source)
         if check is None:
             return None
-        self.alive_at = now
         if source not in self.addresses:
             self.addresses.append(source)
+        if self.checking is not None:
+            # Which path it is to be is for us to say, and its consent is its answers.
+            self.checking.heard(source, now)
+            return check
+        self.alive_at = now
         if check.nominated or self.goal is None:
             self.goal = source
+        self._begin()
+        return check
+
+    def take_answer(self, data: bytes, source: Address, now: float) -> bool:
+        """An answer to a check of ours; False when it is none."""
+        checking = self.checking
+        if checking is None or not checking.take(data, source, now):
+            return False
+        if source not in self.addresses:
+            self.addresses.append(source)
+        if checking.path is not None and checking.answered_at is not None:
+            self.goal, self.alive_at = checking.path, checking.answered_at
+            self._begin()
+        return True
+
+    def _begin(self) -> None:
+        """Shake hands, once there is a path."""
         if self._handshake is None:
             self._handshake = asyncio.create_task(self._shake_hands(), name="dtls-handshake")
-        return check
 
     def surplus_address(self) -> Address | None:
         """Give up the oldest proven address that is not in use when there are too many."""

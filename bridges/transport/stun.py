@@ -1,4 +1,5 @@
-"""Connectivity checks of ICE-lite (RFC 8445 §2.5, §7.3): we never ask, we answer those who know our password.
+"""Connectivity checks as ICE-lite has them (RFC 8445 §2.5, §7.3): we answer those who know our password. Where we ask,
+`checking` does.
 
 A check from anybody else gets no answer at all, so that the port is no reflector, and costs no more than finding
 its username.
@@ -48,20 +49,32 @@ def local_ufrag(data: bytes) -> str | None:
     return None
 
 
+def is_answer(data: bytes) -> bool:
+    """Whether a STUN message is an answer, or an error, by its first byte (RFC 8489 §5)."""
+    return data[:1] == b"\x01"
+
+
+def read_message(data: bytes) -> stun.Message | None:
+    """A binding request or answer, whoever signed it; None for what is none."""
+    if len(data) > _LONGEST:
+        return None
+    try:
+        message = stun.parse_message(data)
+    except (ValueError, KeyError, struct.error, IndexError, TypeError):
+        return None
+    return message if message.message_method == stun.Method.BINDING else None
+
+
 def answer_check(data: bytes, ours: Credentials, source: Address) -> Check | None:
     """The answer to a binding request signed with our password, and with a fingerprint (§7.1.1 asks for both);
     None for anything else."""
-    try:
-        request = stun.parse_message(data)
-        authentic = (
-            request.message_method == stun.Method.BINDING
-            and request.message_class == stun.Class.REQUEST
-            and "FINGERPRINT" in request.attributes
-            and request.check_message_integrity(ours.password.encode())
-        )
-    except (ValueError, KeyError, struct.error, IndexError, TypeError):
-        return None
-    if not authentic:
+    request = read_message(data)
+    if (
+        request is None
+        or request.message_class != stun.Class.REQUEST
+        or "FINGERPRINT" not in request.attributes
+        or not request.check_message_integrity(ours.password.encode())
+    ):
         return None
     response = stun.Message(
         message_method=stun.Method.BINDING,
