@@ -68,6 +68,14 @@ class Peerings(Protocol):
         before: then nothing of it may be done again."""
         ...
 
+    async def note_refusal(self, peer: str, message_id: str, code: str, reason: str) -> None:
+        """Why a message that was taken was refused, for when it is delivered again."""
+        ...
+
+    async def refusal_of(self, peer: str, message_id: str) -> tuple[str, str] | None:
+        """Code and reason; None for one that was applied, or is not known."""
+        ...
+
     async def forget_taken(self, before: datetime) -> int:
         """Drop notes of messages taken longer ago; the cursor stays."""
         ...

@@ -199,6 +199,9 @@ async def test_a_message_is_taken_once_and_moves_the_cursor(sql_store: SqlStore)
         assert not await uow.peerings.take(PEER, "e1", 7, "m7", START)
         assert await uow.peerings.take(PEER, "e2", 3, "n3", START + timedelta(days=2))
         assert await uow.peerings.take("city", "e1", 7, "m7", START)
+        await uow.peerings.note_refusal(PEER, "n3", "illegal-move", "it is closed")
+        assert await uow.peerings.refusal_of(PEER, "n3") == ("illegal-move", "it is closed")
+        assert await uow.peerings.refusal_of(PEER, "m7") is None
     async with sql_store.begin() as uow:
         assert await uow.peerings.applied(PEER) == ("e2", 3)
         assert await uow.peerings.forget_taken(START + timedelta(days=1)) == 2

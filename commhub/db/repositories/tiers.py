@@ -30,6 +30,22 @@ _CURSOR = Prepared(
         _CURSORS.c.tenant == bindparam("tenant"), _CURSORS.c.peer == bindparam("peer")
     )
 )
+_REFUSE = Prepared(
+    update(_TAKEN)
+    .where(
+        _TAKEN.c.tenant == bindparam("_tenant"),
+        _TAKEN.c.peer == bindparam("_peer"),
+        _TAKEN.c.message_id == bindparam("_message_id"),
+    )
+    .values(code=bindparam("code"), reason=bindparam("reason"))
+)
+_REFUSAL = Prepared(
+    select(_TAKEN.c.code, _TAKEN.c.reason).where(
+        _TAKEN.c.tenant == bindparam("tenant"),
+        _TAKEN.c.peer == bindparam("peer"),
+        _TAKEN.c.message_id == bindparam("message_id"),
+    )
+)
 
 
 class SqlPeerings(Repository):
@@ -112,6 +128,23 @@ class SqlPeerings(Repository):
             return False
         await self._tx.put(_CURSORS, {"peer": peer, "epoch": epoch, "seq": seq})
         return True
+
+    async def note_refusal(self, peer: str, message_id: str, code: str, reason: str) -> None:
+        await self._tx.change(
+            _TAKEN,
+            _REFUSE,
+            {
+                "_tenant": self._tx.owner.tenant,
+                "_peer": peer,
+                "_message_id": message_id,
+                "code": code,
+                "reason": reason,
+            },
+        )
+
+    async def refusal_of(self, peer: str, message_id: str) -> tuple[str, str] | None:
+        found = await self._tx.ask(_REFUSAL, _TAKEN, peer=peer, message_id=message_id)
+        return (found[0][0], found[0][1] or "") if found and found[0][0] else None
 
     async def forget_taken(self, before: datetime) -> int:
         return await self._tx.write(

@@ -101,6 +101,8 @@ taken = table(
     text("peer"),
     text("message_id"),
     column("taken_at", Moment),
+    maybe_text("code"),
+    maybe_text("reason"),
     Index(None, "tenant", "taken_at"),
     key=("peer", "message_id"),
 )

@@ -124,6 +124,8 @@ def _tier_taken() -> None:
         sa.Column("peer", TEXT, nullable=False),
         sa.Column("message_id", TEXT, nullable=False),
         sa.Column("taken_at", MOMENT, nullable=False),
+        sa.Column("code", TEXT),
+        sa.Column("reason", TEXT),
         sa.PrimaryKeyConstraint("tenant", "peer", "message_id", name="pk_tier_taken"),
     )
     op.create_index("ix_tier_taken_tenant_taken_at", "tier_taken", ["tenant", "taken_at"])
