@@ -17,6 +17,7 @@ from bridges.audio.events import (
     LegVanished,
     PlaybackEnded,
     RecordingFailed,
+    VoiceHeard,
 )
 from bridges.orders import MediaOrders
 from bridges.protocol import Args, Message
@@ -73,6 +74,8 @@ class MediaClient(WorkerClient[Args, Event], MediaOrders):
                 telling = self._inward.leg_vanished(leg_id)
             case LegMeasured(meter):
                 telling = self._inward.leg_measured(meter)
+            case VoiceHeard(leg_id, speaks, level):
+                telling = self._inward.voice_heard(leg_id, level if speaks else None)
             case FloorMoved():
                 telling = self._inward.floor_moved(
                     event.group, event.event, event.talker, event.calls, event.cause, event.queue

@@ -28,6 +28,7 @@ KEPT: frozenset[type[Args]] = frozenset(
         protocol.AnswerArgs,
         protocol.JoinGroupArgs,
         protocol.ShapeArgs,
+        protocol.WatchArgs,
         protocol.MoveArgs,
         protocol.EnrollArgs,
         protocol.KeyGroupArgs,
@@ -84,7 +85,11 @@ class Journal:
             case protocol.AnswerArgs(order):
                 args = protocol.AnswerArgs(order, "")
                 self._open(order.leg_id, args)
-            case protocol.ConnectArgs(leg_id=leg_id) | protocol.ShapeArgs(leg_id=leg_id):
+            case (
+                protocol.ConnectArgs(leg_id=leg_id)
+                | protocol.ShapeArgs(leg_id=leg_id)
+                | protocol.WatchArgs(leg_id=leg_id)
+            ):
                 self._set_leg(leg_id, args)
             case protocol.MoveArgs(leg_id, call_id):
                 self._move(leg_id, call_id)

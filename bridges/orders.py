@@ -46,6 +46,9 @@ class MediaOrders(ABC):
     async def shape(self, leg_id: str, shape: LegShape) -> None:
         await self.ask(protocol.ShapeArgs(leg_id, shape))
 
+    async def watch(self, leg_id: str, on: bool) -> None:
+        await self.ask(protocol.WatchArgs(leg_id, on))
+
     async def move(self, leg_id: str, call_id: str) -> None:
         await self.ask(protocol.MoveArgs(leg_id, call_id))
 

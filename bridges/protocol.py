@@ -15,6 +15,7 @@ from bridges.audio.events import (
     LegVanished,
     PlaybackEnded,
     RecordingFailed,
+    VoiceHeard,
 )
 from bridges.wire import (
     LINE_LIMIT,
@@ -77,6 +78,12 @@ class JoinGroupArgs:
 class ShapeArgs:
     leg_id: str
     shape: LegShape
+
+
+@dataclass(frozen=True, slots=True)
+class WatchArgs:
+    leg_id: str
+    on: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +155,7 @@ EngineArgs = (
     | ConnectArgs
     | JoinGroupArgs
     | ShapeArgs
+    | WatchArgs
     | MoveArgs
     | CommandFloorArgs
     | EnrollArgs
@@ -171,6 +179,7 @@ ARGS: Mapping[str, type[Args]] = {
     "answer": AnswerArgs,
     "join_group": JoinGroupArgs,
     "shape": ShapeArgs,
+    "watch": WatchArgs,
     "move": MoveArgs,
     "command_floor": CommandFloorArgs,
     "enroll": EnrollArgs,
@@ -203,6 +212,7 @@ EVENTS: Mapping[str, type[Event]] = {
     "leg_silent": LegSilent,
     "leg_vanished": LegVanished,
     "leg_measured": LegMeasured,
+    "voice_heard": VoiceHeard,
     "floor_moved": FloorMoved,
     "recording_stored": RecordedFile,
     "recording_failed": RecordingFailed,

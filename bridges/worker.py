@@ -310,6 +310,8 @@ def carry_out(engine: AudioEngine, args: protocol.EngineArgs) -> object:  # noqa
             engine.join_group(call_id, leg_id, group)
         case protocol.ShapeArgs(leg_id, shape):
             engine.shape(leg_id, shape)
+        case protocol.WatchArgs(leg_id, on):
+            engine.watch(leg_id, on)
         case protocol.MoveArgs(leg_id, call_id):
             engine.move(leg_id, call_id)
         case protocol.CommandFloorArgs(group, action, participant):

@@ -40,6 +40,7 @@ from bridges.audio.snapshot import Snapshot
 from bridges.audio.sockets import key_of
 from bridges.audio.sounds import SoundLibrary
 from bridges.audio.speakers import Streams
+from bridges.audio.speech import SpeechWatch
 from bridges.audio.taps import RecordTaps
 from bridges.audio.vault import Vault
 from bridges.transport.pairs import UdpPair
@@ -118,6 +119,7 @@ class AudioEngine:
         self._groups = RadioGroups(
             config, self._legs, self._calls, linear_rings, counts, first_talk_id, codecs
         )  # fmt: skip
+        self._speech = SpeechWatch(self._legs, self._groups)
         outbox = Outbox(self._legs, self._vault, counts, fd)
         self._hush = Hush(self._legs, outbox)
         self._mixdown = Mixdown(
@@ -130,6 +132,7 @@ class AudioEngine:
                 down=self._down,
                 shapes=self._shapes,
                 groups=self._groups,
+                speech=self._speech,
                 prompts=self._prompts,
                 taps=self._taps,
                 digits=self._digits,
@@ -261,6 +264,14 @@ class AudioEngine:
             self._groups.shape(leg_id, shape)
             self._legs.changed = True
 
+    def watch(self, leg_id: str, on: bool) -> None:
+        if not on:
+            self._speech.forget(leg_id)
+            return
+        if self._groups.find_leg(leg_id) is None:
+            self._legs.row_of(leg_id)
+        self._speech.watch(leg_id)
+
     def move(self, leg_id: str, call_id: str) -> None:
         before = self._members.find(leg_id)
         if before is None:
@@ -317,6 +328,7 @@ class AudioEngine:
             self._legs.remove(leg_id)
             self._addresses.forget(leg_id)
         self._shapes.forget(leg_id)
+        self._speech.forget(leg_id)
         self._prompts.leg_gone(leg_id, self._out)
         self._members.leave(leg_id, call, self._out)
 

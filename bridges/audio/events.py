@@ -39,6 +39,16 @@ class LegMeasured:
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceHeard:
+    """A watched leg began or ended to speak, or goes on speaking (told again each second); `level_dbov` is how loud, −127
+    when it has ended."""
+
+    leg_id: str
+    speaks: bool
+    level_dbov: float
+
+
+@dataclass(frozen=True, slots=True)
 class FloorMoved:
     """`event` is taken, idle, revoked (`cause` says why) or queue; `talker` is who has, had or lost the floor,
     `queue` who waits for it now, the next one first."""
@@ -74,6 +84,7 @@ Event = (
     | LegSilent
     | LegVanished
     | LegMeasured
+    | VoiceHeard
     | FloorMoved
     | RecordedFile
     | RecordingFailed

@@ -21,7 +21,7 @@ from bridges.audio.events import FrameOut, Output
 from bridges.audio.floors import RADIO, Floors, Group, Member
 from bridges.audio.inbox import DeviceLeft, FloorIn, FrameIn, RadioIn
 from bridges.audio.legs import LegTable
-from bridges.audio.mixer import Totals, clip, levels_dbov
+from bridges.audio.mixer import QUIETEST_DBOV, Totals, clip, levels_dbov
 from bridges.audio.plan import Plan
 from bridges.audio.rings import Rings
 from bridges.audio.shaping import GroupVoice, Shaper, amplified, reaches
@@ -152,6 +152,13 @@ class RadioGroups:
     ) -> None:
         """Which devices may ask for which floors."""
         self._floors.enroll(radios, whole, now, out)
+
+    def level_of(self, leg_id: str) -> float:
+        """How loud the group is in the leg's call now, in dBov; −127 for a leg that is no group's, or muted."""
+        found = self._leg_groups.get(leg_id)
+        if found is None or found[1].said is None:
+            return QUIETEST_DBOV
+        return found[1].level
 
     def said(self) -> Iterator[GroupVoice]:
         """What groups say to their calls in this tick, for whoever hears less or more than the call."""

@@ -24,6 +24,7 @@ from bridges.audio.resample import Downsampler, Upsampler
 from bridges.audio.sender import Sender
 from bridges.audio.shaping import Shapes
 from bridges.audio.speakers import Speakers, Streams
+from bridges.audio.speech import SpeechWatch
 from bridges.audio.stages import NarrowStage, Stage, WideStage, hand_over
 from bridges.audio.taps import RecordTaps
 from bridges.audio.vault import Vault
@@ -44,6 +45,7 @@ class Parts:
     down: Downsampler
     shapes: Shapes
     groups: RadioGroups
+    speech: SpeechWatch
     prompts: Prompts
     taps: RecordTaps
     digits: Digits
@@ -80,6 +82,7 @@ class Mixdown:
             stage.mixer.total()
         _, wide = self._stages
         parts.groups.mix(wide.plan, wide.mixer.totals, now, out, wide.shaper)
+        parts.speech.look(tick, now, out)
         parts.prompts.to_calls()
         parts.taps.take(tick, parts.groups.said())
         for stage in self._stages:
@@ -117,6 +120,7 @@ class Mixdown:
         hand_over(before, self._stages)
         for stage in self._stages:
             stage.shaper = parts.shapes.shaper(stage.plan, stage.mixer, legs)
+        parts.speech.arrange(self._stages)
         parts.taps.arrange(self._stages)
         parts.prompts.arrange(self._stages)
         coded = np.concatenate((narrow.rows[narrow.coded], wide.rows[wide.coded]))

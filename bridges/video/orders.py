@@ -49,6 +49,12 @@ class VideoOrders(ABC):
     async def spotlight(self, room_id: str, source_id: str | None) -> None:
         await self.ask(protocol.SpotlightArgs(room_id, source_id))
 
+    async def voice(self, room_id: str, source_id: str, level_dbov: float | None) -> None:
+        await self.ask(protocol.VoiceArgs(room_id, source_id, level_dbov))
+
+    async def left(self, room_id: str, source_id: str) -> None:
+        await self.ask(protocol.LeftArgs(room_id, source_id))
+
     async def request_keyframe(self, source_id: str) -> None:
         await self.ask(protocol.RequestKeyframeArgs(source_id))
 

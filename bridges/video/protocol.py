@@ -73,6 +73,19 @@ class SpotlightArgs:
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceArgs:
+    room_id: str
+    source_id: str
+    level_dbov: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftArgs:
+    room_id: str
+    source_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RequestKeyframeArgs:
     source_id: str
 
@@ -122,6 +135,8 @@ Args = (
     | ShowArgs
     | MuteArgs
     | SpotlightArgs
+    | VoiceArgs
+    | LeftArgs
     | RequestKeyframeArgs
     | ReservePlainArgs
     | ConnectPlainArgs
@@ -140,6 +155,8 @@ ARGS: Mapping[str, type[Args]] = {
     "show": ShowArgs,
     "mute": MuteArgs,
     "spotlight": SpotlightArgs,
+    "voice": VoiceArgs,
+    "left": LeftArgs,
     "request_keyframe": RequestKeyframeArgs,
     "reserve_plain": ReservePlainArgs,
     "connect_plain": ConnectPlainArgs,

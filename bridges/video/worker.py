@@ -97,7 +97,7 @@ class VideoWorker:
             stack.push_async_callback(asyncio.to_thread, taping.recorder.close)
             self._taping, forwarder.tap = taping, taping.take
             port = await stack.enter_async_context(self._port)
-            port.drained = self._forwarder.flush
+            port.drained = lambda may_wait: forwarder.flush(may_wait=may_wait)
             self._sessions.use(port)
             stack.callback(self._sessions.close)
             stack.callback(self._plain.close)
@@ -160,6 +160,10 @@ class VideoWorker:
                 self._forwarder.mute(source_id, muted)
             case protocol.SpotlightArgs(room_id, source):
                 self._forwarder.spotlight(room_id, source)
+            case protocol.VoiceArgs(room_id, source_id, level):
+                self._forwarder.told(room_id, source_id, level)
+            case protocol.LeftArgs(room_id, source_id):
+                self._forwarder.left(room_id, source_id)
             case protocol.RequestKeyframeArgs(source_id):
                 self._forwarder.request_keyframe(source_id)
             case protocol.RecordArgs(source_id, on):

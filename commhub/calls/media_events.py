@@ -48,6 +48,7 @@ class MediaEvents:
         if self._engine_came is not None:
             # Who may ask for which floor is the fleet's to say.
             self._engine_came()
+        self._calls.rooms.engine_came()
         await self._calls.end_missing(frozenset(meter.leg_id for meter in status.legs))
         await self._calls.control.reconcile(status)
 
@@ -80,6 +81,10 @@ class MediaEvents:
             fact = measured(leg, call, meter, at=self._clock.now())
             await uow.calls.update_leg(replace(leg, score=fact.score))
             uow.record(fact)
+
+    async def voice_heard(self, leg_id: str, level_dbov: float | None) -> None:
+        """Of no account to a call: the desk sees its meters."""
+        await self._calls.rooms.voice_heard(leg_id, level_dbov)
 
     async def leg_readdressed(self, leg_id: str, address: RtpAddress) -> None:
         await self._calls.readdress(leg_id, address)

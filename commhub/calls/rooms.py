@@ -16,7 +16,7 @@ from commhub.domain.people import Endpoint
 from commhub.domain.room import Room
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
-from commhub.ports.inside import DialledRooms
+from commhub.ports.inside import DialledRooms, RoomVoices
 from commhub.ports.inward import CallsIn, IncomingAccepted, IncomingCall, IncomingRefused
 from commhub.ports.store import Also, Store, UnitOfWork
 
@@ -38,9 +38,19 @@ class RoomSoundService:
         self._control = control
         self._calls = calls
         self._rooms: DialledRooms | None = None
+        self._voices: RoomVoices | None = None
 
-    def connect(self, rooms: DialledRooms) -> None:
-        self._rooms = rooms
+    def connect(self, rooms: DialledRooms, voices: RoomVoices) -> None:
+        self._rooms, self._voices = rooms, voices
+
+    async def voice_heard(self, leg_id: str, level_dbov: float | None) -> None:
+        """What the media engine hears of watched legs, for whoever had them watched."""
+        if self._voices is not None:
+            await self._voices.voice_heard(leg_id, level_dbov)
+
+    def engine_came(self) -> None:
+        if self._voices is not None:
+            self._voices.engine_came()
 
     # --- somebody dials ----------------------------------------------------------------------------------
 

@@ -86,10 +86,12 @@ class SourceMoved(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeakerMoved(Fact):
-    """Who speaks now (`source_id` None: nobody who can be seen). For live desks only, never on a timeline."""
+    """Who speaks now: their picture (`source_id` None: nobody who can be seen) and who they are (`participant_id` None: nobody
+    any more). For live desks only, never on a timeline."""
 
     room_id: str
     source_id: str | None
+    participant_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

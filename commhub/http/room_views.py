@@ -167,9 +167,10 @@ class SourceMeterView(View):
 
 
 class RoomMetersView(View):
-    """`speaker` is the source of whoever speaks now."""
+    """`speaker` is the source of whoever speaks now, `speaking` which participant that is, with or without a picture."""
 
     speaker: str | None
+    speaking: str | None
     sources: Sequence[SourceMeterView]
 
 

@@ -87,7 +87,13 @@ class Gathered:
 
 
 def _speaker_json(fact: SpeakerMoved) -> str:
-    return json.dumps({"room_id": fact.room_id, "source_id": fact.source_id})
+    return json.dumps(
+        {
+            "room_id": fact.room_id,
+            "source_id": fact.source_id,
+            "participant_id": fact.participant_id,
+        }
+    )
 
 
 def _alarm_json(fact: LineAlarm) -> str:

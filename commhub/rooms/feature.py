@@ -29,6 +29,7 @@ from commhub.rooms.recordings import RoomRecordings
 from commhub.rooms.roll_calls import RollCalls
 from commhub.rooms.service import RoomService
 from commhub.rooms.video_events import VideoEvents
+from commhub.rooms.voices import Voices
 from commhub.rooms.walls import Walls
 
 
@@ -50,7 +51,7 @@ class RoomPorts:
 
 
 class RoomFeature:
-    """`doors` implements `RoomsIn`, `pictures` `RoomPictures`, `numbers` `DialledRooms`, `events` `VideoIn`; `run` is all that goes on by itself."""
+    """`doors` implements `RoomsIn`, `pictures` `RoomPictures`, `numbers` `DialledRooms`, `voices` `RoomVoices`, `events` `VideoIn`; `run` is all that goes on by itself."""
 
     def __init__(self, ports: RoomPorts, config: RoomConfig, zone: ZoneInfo) -> None:
         store, clock = ports.store, ports.clock
@@ -67,7 +68,8 @@ class RoomFeature:
             store, clock, ports.bus, orderly, self.doors, wants_keyframe=ports.wants_keyframe
         )
         self.pictures = PhonePictures(store, clock, self.doors)
-        self.follower = RoomFollower(store, clock, ports.bus, orderly, config)
+        self.voices = Voices(store, ports.media, ports.video)
+        self.follower = RoomFollower(store, clock, ports.bus, orderly, self.voices, config)
         self.roll_calls = RollCalls(store, clock, orderly, ports.media)
         self.recordings = RoomRecordings(store, clock, orderly, config)
         self.minutes = MinutesService(store, clock, zone)

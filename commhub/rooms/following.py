@@ -32,6 +32,7 @@ from commhub.rooms import moves
 from commhub.rooms.config import RoomConfig
 from commhub.rooms.metrics import CAMERAS_STOPPED
 from commhub.rooms.orders import Orderly, Orders
+from commhub.rooms.voices import Voices, talkers
 
 log = structlog.get_logger(__name__)
 
@@ -50,12 +51,14 @@ class RoomFollower:
         clock: Clock,
         bus: Bus[Fact],
         orderly: Orderly,
+        voices: Voices,
         config: RoomConfig,
     ) -> None:
         self._store = store
         self._clock = clock
         self._bus = bus
         self._orderly = orderly
+        self._voices = voices
         self._config = config
         self._bell = Doorbell()
         self._calls: set[str] = set()
@@ -110,7 +113,7 @@ class RoomFollower:
             await self._one(room.id)
 
     async def _one(self, room_id: str) -> None:
-        orders = Orders()
+        orders, speaking = Orders(), dict[str, str]()
         try:
             async with self._store.begin() as uow:
                 room = await uow.rooms.get(room_id)
@@ -118,10 +121,12 @@ class RoomFollower:
                     await moves.settle(uow, room, self._clock.now(), orders)
                     await self._propose_end(uow, room)
                     await self._stop_idle(uow, room, orders)
+                    speaking = talkers(await uow.rooms.participants_of(room.id))
         except DomainError as error:
             log.warning("room_not_followed", room_id=room_id, code=error.code, reason=str(error))
             return
         await self._orderly.carry_out(orders)
+        await self._voices.attend(room_id, speaking)
 
     async def _propose_end(self, uow: UnitOfWork, room: Room) -> None:
         """Its incident is over: say so once. Ended it is by people, who may not be done talking."""

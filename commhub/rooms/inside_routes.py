@@ -48,12 +48,14 @@ class RoomChange(Body):
 
 
 class ParticipantChange(Body):
-    """What is left out stays. Of oneself only `hand_raised`; `role` host hands the room over, or shares it."""
+    """What is left out stays. Of oneself only `hand_raised`, and of a guest before they come in `name`; `role` host hands the
+    room over, or shares it."""
 
     role: RoomRole | None = None
     sound_muted: bool | None = None
     picture_muted: bool | None = None
     hand_raised: bool | None = None
+    name: str | None = Field(None, min_length=1, max_length=256)
 
 
 class SourceChange(Body):
@@ -115,10 +117,13 @@ def _seeing(router: APIRouter, feature: RoomFeature, identify: Identify) -> None
     @public(_WHY)
     async def meters(room_id: str, request: Request) -> RoomMetersView:
         """How the pictures arrive now that one may see; a few seconds old at most, and kept nowhere."""
-        visible = {source.id for source in (await seen(request, room_id)).sources}
+        file = await seen(request, room_id)
+        visible = {source.id for source in file.sources}
+        people = {one.id for one in file.participants}
         speaker = feature.events.speaker_of(room_id)
         return RoomMetersView(
-            speaker=speaker if speaker in visible else None,
+            speaker=speaker.source_id if speaker.source_id in visible else None,
+            speaking=speaker.participant_id if speaker.participant_id in people else None,
             sources=[
                 _meter(one) for one in feature.events.meters_of(room_id) if one.source_id in visible
             ],
@@ -198,7 +203,7 @@ def _hosting(router: APIRouter, feature: RoomFeature, identify: Identify) -> Non
     async def change_participant(
         room_id: str, participant_id: str, body: ParticipantChange, request: Request
     ) -> ParticipantView:
-        """Mute, change the role, raise or lower a hand."""
+        """Mute, change the role, raise or lower a hand; a guest at the door says who they are."""
         who = await identify(request, room_id)
         wish = ParticipantWish(**body.model_dump())
         one = await host.change(room_id, participant_id, wish, who)

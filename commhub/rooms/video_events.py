@@ -5,6 +5,7 @@ control process that comes later, or an engine that has forgotten everything, is
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -37,6 +38,17 @@ log = structlog.get_logger(__name__)
 LAYER_NAMES = {Layer.MAIN: "main", Layer.SUB: "sub", Layer.LOW: "low"}
 
 
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Whoever speaks: their picture, if they have one, and who they are."""
+
+    source_id: str | None
+    participant_id: str | None
+
+
+NOBODY = Speaker(None, None)
+
+
 class VideoEvents:
     """Turns the engine's events into rows and facts. `wants_keyframe` asks the far end of a plain (SIP) session for a whole
     picture by its own signalling."""
@@ -58,7 +70,7 @@ class VideoEvents:
         self._doors = doors
         self._wants_keyframe = wants_keyframe
         self._status: VideoStatus | None = None
-        self._speakers: dict[str, str | None] = {}
+        self._speakers: dict[str, Speaker] = {}
         self.recordings_work = True
         """Not since the last one failed, until one is stored again."""
 
@@ -74,9 +86,9 @@ class VideoEvents:
         sources = self._status.sources if self._status is not None else ()
         return next((meter for meter in sources if meter.source_id == source_id), None)
 
-    def speaker_of(self, room_id: str) -> str | None:
-        """The source of whoever speaks now."""
-        return self._speakers.get(room_id)
+    def speaker_of(self, room_id: str) -> Speaker:
+        """Whoever speaks now."""
+        return self._speakers.get(room_id, NOBODY)
 
     async def measured(self, status: VideoStatus) -> None:
         """See `ports.video.VideoIn`."""
@@ -84,10 +96,27 @@ class VideoEvents:
 
     async def speaker_moved(self, room_id: str, source_id: str | None) -> None:
         """See `ports.video.VideoIn`. Told to the desks, and kept nowhere: people speak too often for a record."""
-        if self._speakers.get(room_id) == source_id:
+        speaker = NOBODY if source_id is None else await self._speaker(source_id)
+        if self.speaker_of(room_id) == speaker:
             return
-        self._speakers[room_id] = source_id
-        self._bus.publish(SpeakerMoved(at=self._clock.now(), room_id=room_id, source_id=source_id))
+        self._speakers[room_id] = speaker
+        self._bus.publish(
+            SpeakerMoved(
+                at=self._clock.now(),
+                room_id=room_id,
+                source_id=speaker.source_id,
+                participant_id=speaker.participant_id,
+            )
+        )
+
+    async def _speaker(self, name: str) -> Speaker:
+        """Whose source it is; without one of that name it is a participant's own (`voices`)."""
+        async with self._store.read() as uow:
+            source = await uow.rooms.find_source(name)
+            if source is not None:
+                return Speaker(source.id, source.participant_id)
+            one = await uow.rooms.find_participant(name)
+        return Speaker(None, None if one is None else one.id)
 
     async def keyframe_wanted(self, session_id: str) -> None:
         """See `ports.video.VideoIn`."""

@@ -104,7 +104,7 @@ def room_part(settings: Settings, near: RoomNeighbours) -> RoomPart:
         wants_keyframe=near.sip.ask_keyframe,
     )
     feature = RoomFeature(ports, room_config(settings), ZoneInfo(settings.time_zone))
-    near.calls.rooms.connect(feature.numbers)
+    near.calls.rooms.connect(feature.numbers, feature.voices)
     near.health.watch("room-recordings", lambda: feature.events.recordings_work, needed=False)
     near.sip.pictures.connect_to(feature.pictures, video)
     edge = room_edge(

@@ -63,6 +63,9 @@ class FakeMedia:
     async def shape(self, leg_id, shape):
         self.orders.append(("shape", leg_id, shape))
 
+    async def watch(self, leg_id, on):
+        self.orders.append(("watch", leg_id, on))
+
     async def move(self, leg_id, call_id):
         self.orders.append(("move", leg_id, call_id))
 

@@ -121,7 +121,7 @@ class RoomTown:
             **{"folder": folder, "public_url": "https://hub.test", "compare_every_s": 60, **config}
         )
         self.feature = RoomFeature(ports, settings, ZoneInfo("Asia/Shanghai"))
-        self.calls.rooms.connect(self.feature.numbers)
+        self.calls.rooms.connect(self.feature.numbers, self.feature.voices)
 
     async def _ask_keyframe(self, session_id):
         self.keyframes.append(session_id)

@@ -75,6 +75,14 @@ class FakeVideo:
         self._check()
         self.orders.append(("spotlight", room_id, source_id))
 
+    async def voice(self, room_id, source_id, level_dbov):
+        self._check()
+        self.orders.append(("voice", room_id, source_id, level_dbov))
+
+    async def left(self, room_id, source_id):
+        self._check()
+        self.orders.append(("left", room_id, source_id))
+
     async def request_keyframe(self, source_id):
         self._check()
         self.orders.append(("request_keyframe", source_id))

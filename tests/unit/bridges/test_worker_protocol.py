@@ -15,6 +15,7 @@ from bridges.audio.events import (
     LegSilent,
     PlaybackEnded,
     RecordingFailed,
+    VoiceHeard,
 )
 from bridges.client import ClientConfig, MediaClient
 from bridges.errors import ProtocolError
@@ -42,6 +43,7 @@ ALL_ARGS = [
     protocol.ConnectArgs("l", REMOTE),
     protocol.JoinGroupArgs("c", "l", "g"),
     protocol.ShapeArgs("l", LegShape(muted=True, hears=("a",), whispers_to=("b",))),
+    protocol.WatchArgs("l", True),
     protocol.MoveArgs("l", "c2"),
     protocol.CommandFloorArgs("g1", FloorAction.REVOKE, "radio:r1"),
     protocol.EnrollArgs((RadioStanding(device_id="r1", groups=("g1",), emergency=True),), True),
@@ -58,6 +60,8 @@ ALL_ARGS = [
 ALL_EVENTS = [
     DtmfReceived("l", "#"),
     LegSilent("l", 10.5),
+    VoiceHeard("l", True, -22.5),
+    VoiceHeard("l", False, -127.0),
     FloorMoved("g", "taken", "radio:r1", ("c1", "c2")),
     FloorMoved("g", "idle", None, ()),
     RecordedFile("c", "2026-03-02/c.wav", 1.5, "ab"),
@@ -90,6 +94,9 @@ class Inward:
 
     async def leg_vanished(self, leg_id):
         self._tell("leg_vanished", leg_id)
+
+    async def voice_heard(self, leg_id, level_dbov):
+        self._tell("voice_heard", leg_id, level_dbov)
 
     async def leg_measured(self, meter):
         self._tell("leg_measured", meter)

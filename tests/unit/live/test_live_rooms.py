@@ -79,7 +79,11 @@ async def test_a_room_appears_changes_and_goes(store, bus, clock, tmp_path):
         assert desk.state["calls"][room.call_id]["room_id"] == room.id
         await town.feature.events.speaker_moved(room.id, admission.source_id)
         (event,) = await eventually(lambda: [e for e in desk.events if e["event"] == "speaker"])
-        assert event["value"] == {"room_id": room.id, "source_id": admission.source_id}
+        assert event["value"] == {
+            "room_id": room.id,
+            "source_id": admission.source_id,
+            "participant_id": admission.participant_id,
+        }
         await town.feature.rooms.end(room.id, LI)
         await eventually(lambda: room.id not in desk.state["rooms"])
         assert already.id in desk.state["rooms"]

@@ -170,6 +170,7 @@ async def test_meters_are_those_of_the_moment(client, town):
     await town.feature.events.speaker_moved(room.id, admission.source_id)
     meters = (await client.get(f"rooms/{room.id}/meters")).json()
     assert meters["speaker"] == admission.source_id
+    assert meters["speaking"] == admission.participant_id
     (one,) = meters["sources"]
     assert (one["views"], one["layers"][0]["layer"], one["layers"][0]["height"]) == (
         3,

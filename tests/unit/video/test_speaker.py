@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -114,7 +115,71 @@ def test_a_room_remembers_a_bounded_number_of_microphones():
     speakers = Speakers()
     for i in range(2_000):
         speakers.heard(f"s{i}", -10, 1.0)
+        speakers.told(f"t{i}", -10, 1.0)
     assert len(speakers._voices) == 512
+
+
+def look(speakers, now, seconds, **told):
+    """Who was shown, change by change, while it is told once a second that these speak."""
+    changes = []
+    for step in range(round(seconds / 0.2)):
+        for source_id, level in told.items() if step % 5 == 0 else ():
+            speakers.told(source_id, level, now)
+        if speakers.decide(now):
+            changes.append(speakers.shown)
+        now += 0.2
+    return now, changes
+
+
+def test_a_phone_of_which_it_is_told_that_it_speaks_is_the_speaker_at_once_and_stays():
+    speakers = Speakers()
+    now, changes = look(speakers, 10.0, 5, phone=-22)
+    assert changes == ["phone"]
+    assert speakers.level("phone") == -22
+    speakers.told("phone", None, now)
+    assert look(speakers, now, 50) == (pytest.approx(now + 50), [])
+    assert (speakers.shown, speakers.level("phone")) == ("phone", -127)
+
+
+def test_a_phone_and_a_browser_take_the_picture_from_one_another():
+    speakers = Speakers()
+    now, _ = talk(speakers, 10.0, 5, ann=-25)
+    now, changes = look(speakers, now, 4, phone=-25)
+    assert changes == ["phone"]
+    speakers.told("phone", None, now)
+    assert talk(speakers, now, 2, ann=-25)[1] == ["ann"]
+
+
+def test_what_was_told_holds_for_three_seconds_without_being_told_again():
+    speakers = Speakers()
+    now, _ = talk(speakers, 10.0, 5, ann=-25)
+    speakers.told("phone", -50, now)
+    now, changes = talk(speakers, now, 3.5, ann=-20)
+    assert changes == []
+    now, changes = talk(speakers, now, 5, ann=-90)
+    assert (changes, speakers.shown) == ([], "ann")
+
+
+def test_a_microphone_with_levels_of_its_own_needs_nobody_to_tell():
+    speakers = Speakers()
+    now = 10.0
+    for _ in range(5):
+        speakers.told("ann", -10, now)
+        now, changes = talk(speakers, now, 1, ann=-90)
+        assert changes == []
+    assert speakers.level("ann") == -90
+
+
+def test_who_was_told_of_and_left_without_a_word_is_forgotten():
+    rooms = SpeakersOfRooms()
+    rooms.told("north", "phone", -20, 10.0)
+    assert rooms.decide(10.4) == ["north"]
+    assert rooms.decide(60.0) == []
+    assert rooms.shown("north") == "phone"
+    assert rooms.decide(75.0) == []
+    assert rooms.shown("north") is None
+    rooms.told("south", "phone", None, 80.0)
+    assert rooms.shown("south") is None
 
 
 def test_rooms_do_not_hear_one_another_and_are_forgotten_when_all_have_left():
