@@ -12,6 +12,7 @@ from benchmarks.video import stream
 from benchmarks.video.far_end import PUBLISHED_SSRC, FarEnd
 from bridges.video import feedback
 
+_CHECK_EVERY_S = 4.0
 _BURST_BYTES = 52_000
 _BURST_S = 0.04
 _CAPACITY = 40_000
@@ -33,11 +34,16 @@ class Camera:
         self._timestamp = 12_345
         self._queue: list[tuple[float, bytes, bytes]] = []
         self._wants_key = False
+        self._checked_at = time.monotonic()
 
     def play(self) -> None:
         """Send what is due; to be called every few milliseconds."""
         now = time.monotonic()
         self._listen()
+        if now - self._checked_at > _CHECK_EVERY_S:
+            # Consent (RFC 7675 §5.1): who proves nothing for 15 s is taken for gone.
+            self._checked_at = now
+            self._far_end.check()
         self._next = self._next or now
         while now >= self._next:
             self._plan(self._next)

@@ -198,12 +198,12 @@ class Viewers:
         viewer.kept[viewer.highest] = clear[start:]
 
     def _report(self, viewer: _Viewer, now: float) -> None:
-        if viewer.offset is None:
-            return
         far_end = viewer.far_end
         if now - viewer.checked_at > _CHECK_EVERY_S:
             viewer.checked_at = now
             far_end.check()
+        if viewer.offset is None:
+            return
         if now - viewer.reported_at > _REPORT_EVERY_S:
             viewer.reported_at = now
             block = feedback.ReportBlock(

@@ -6,6 +6,7 @@ signed check (RFC 7983 §7 gives the first byte). An unproven source costs a loo
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,10 +17,11 @@ import structlog
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsParameters
 
 from bridges.transport.batch import source_address, source_key, widen_buffers
+from bridges.transport.checking import Checking
 from bridges.transport.counts import TransportCounts
 from bridges.transport.peer import Deliver, DeliverBatch, Peer, Wire
 from bridges.transport.sealing import MediaArena, Scratch
-from bridges.transport.stun import Address, local_ufrag
+from bridges.transport.stun import Address, is_answer, local_ufrag
 from commhub.domain.errors import UnavailableError
 from commhub.kit.clock import Clock
 
@@ -28,8 +30,14 @@ log = structlog.get_logger(__name__)
 _BUFFER = 8 << 20
 _BATCH = 512
 """Packets taken at once, of all peers."""
+_PAUSE_S = 0.0002
+_PAUSES = 4
+"""Pauses for more of what has begun to come, at most; one in which nothing comes is the last."""
 _WATCH_EVERY_S = 1.0
 _CERTIFICATE_DAYS_LEFT = 15
+
+
+Drained = Callable[[bool], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,23 +54,33 @@ class PortConfig:
 
 class WebRtcPort:
     """Open while entered. `gone` is told of each peer that vanished, which is closed by then; `drained` is called after
-    each batch that was delivered and says how many seconds the next one may wait for more."""
+    each batch that was delivered, with whether it may ask for more first, and answers False when it does."""
 
-    def __init__(self, config: PortConfig, clock: Clock, gone: Callable[[Peer], None]) -> None:
+    def __init__(
+        self,
+        config: PortConfig,
+        clock: Clock,
+        gone: Callable[[Peer], None],
+        *,
+        batch: int = _BATCH,
+        beside: "WebRtcPort | None" = None,
+    ) -> None:
+        """`batch`: packets taken at once. A port `beside` another counts with it and has its certificate."""
         self.config = config
-        self.counts = TransportCounts()
+        self.counts: TransportCounts = TransportCounts() if beside is None else beside.counts
         self._clock = clock
         self._gone = gone
         self._by_ufrag: dict[str, Peer] = {}
         self._by_address: dict[int, Peer] = {}
-        self._certificate = RTCCertificate.generateCertificate()
+        self._certificate = (
+            RTCCertificate.generateCertificate() if beside is None else beside.current_certificate()
+        )
+        self._asking: dict[Peer, asyncio.Task[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sock: socket.socket | None = None
-        self._arena = MediaArena(_BATCH)
+        self._arena = MediaArena(batch)
         self._scratch = Scratch()
-        self.drained: Callable[[], float] = lambda: 0.0
-        self._gather_s = 0.0
-        self._gathering: asyncio.TimerHandle | None = None
+        self.drained: Drained = lambda _: True
         self._watching: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -79,6 +97,11 @@ class WebRtcPort:
 
     async def __aenter__(self) -> Self:
         """Raises OSError when the port is taken."""
+        self.begin()
+        return self
+
+    def begin(self) -> None:
+        """Open it, on the running loop. Raises OSError when it is taken."""
         loop = asyncio.get_running_loop()
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
@@ -91,7 +114,6 @@ class WebRtcPort:
             raise
         self._loop, self._sock = loop, sock
         self._watching = asyncio.create_task(self._watch(), name="webrtc-consent")
-        return self
 
     async def __aexit__(
         self,
@@ -99,6 +121,10 @@ class WebRtcPort:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        await self.end()
+
+    async def end(self) -> None:
+        """Say goodbye to all peers and close."""
         if self._watching is not None:
             self._watching.cancel()
             with suppress(asyncio.CancelledError):
@@ -107,8 +133,6 @@ class WebRtcPort:
             self.close(peer)
         if self._closing:
             await asyncio.wait(self._closing)
-        if self._gathering is not None:
-            self._gathering.cancel()
         if self._sock is not None and self._loop is not None:
             self._loop.remove_reader(self._sock.fileno())
             self._sock.close()
@@ -124,15 +148,16 @@ class WebRtcPort:
         deliver_rtcp: Deliver,
         deliver: Deliver = lambda _: None,
         deliver_batch: DeliverBatch | None = None,
+        checking: Checking | None = None,
     ) -> Peer:
-        """Expect a far end. Raises UnavailableError when there is no room for another."""
+        """Expect a far end, or, with `checking`, ask it for a path. Raises UnavailableError when there is no room for another."""
         if self._sock is None:
             raise UnavailableError("the WebRTC port is closed")
         if self.peers >= self.config.max_peers:
             raise UnavailableError("this media worker has no room for another browser")
         peer = Peer(
             remote,
-            self._current_certificate(),
+            self.current_certificate(),
             is_server=is_server,
             wire=Wire(
                 fd=self._sock.fileno(),
@@ -145,7 +170,11 @@ class WebRtcPort:
             deliver_batch=deliver_batch,
             now=self._clock.monotonic(),
         )
+        if checking is not None:
+            peer.ask(checking)
         self._by_ufrag[peer.credentials.ufrag] = peer
+        if checking is not None:
+            self._asking[peer] = asyncio.create_task(self._ask(checking), name="webrtc-checks")
         return peer
 
     def restart(self, peer: Peer) -> None:
@@ -158,6 +187,9 @@ class WebRtcPort:
     def close(self, peer: Peer) -> None:
         """Forget the peer; its goodbye leaves in the background."""
         self._by_ufrag.pop(peer.credentials.ufrag, None)
+        asking = self._asking.pop(peer, None)
+        if asking is not None:
+            asking.cancel()
         for address in peer.addresses:
             if self._by_address.get(source_key(*address)) is peer:
                 del self._by_address[source_key(*address)]
@@ -174,6 +206,13 @@ class WebRtcPort:
                 self.close(peer)
                 self._gone(peer)
 
+    async def _ask(self, checking: Checking) -> None:
+        while True:
+            now = self._clock.monotonic()
+            for check, goal in checking.due(now):
+                self._transmit(check, goal)
+            await asyncio.sleep(checking.pause_s(now))
+
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_WATCH_EVERY_S)
@@ -182,7 +221,8 @@ class WebRtcPort:
             except Exception:  # the watch must outlive what `gone` does
                 log.exception("webrtc_watch_failed")
 
-    def _current_certificate(self) -> RTCCertificate:
+    def current_certificate(self) -> RTCCertificate:
+        """What the next peer is shown."""
         left = self._certificate.expires - self._clock.now()
         if left.days < _CERTIFICATE_DAYS_LEFT:
             self._certificate = RTCCertificate.generateCertificate()
@@ -191,28 +231,25 @@ class WebRtcPort:
     # The socket ----------------------------------------------------------------------------------------------
 
     def _readable(self) -> None:
-        """Take what waits, or, when gathering, let more come first: larger batches are cheaper for everybody."""
-        if self._gather_s and self._loop is not None and self._sock is not None:
-            self._loop.remove_reader(self._sock.fileno())
-            self._gathering = self._loop.call_later(self._gather_s, self._gathered)
-            return
-        self._drain()
+        """Take what waits, and more while it keeps coming and is worth the wait."""
+        pauses = 0
+        while not self._drain(may_wait=pauses < _PAUSES):
+            # Too short for the event loop's clock, which counts in milliseconds.
+            time.sleep(_PAUSE_S)
+            pauses += 1
 
-    def _gathered(self) -> None:
-        self._gathering = None
-        if self._sock is not None and self._loop is not None:
-            self._loop.add_reader(self._sock.fileno(), self._readable)
-            self._drain()
-
-    def _drain(self) -> None:
+    def _drain(self, *, may_wait: bool) -> bool:
+        """One batch; False while it is kept because more of it comes."""
         sock = self._sock
         if sock is None:
-            return
+            return True
         try:
-            self.take(self._arena.drain(sock.fileno(), 0, self._arena.capacity))
-            self._gather_s = self.drained()
+            count = self._arena.drain(sock.fileno(), 0, self._arena.capacity)
+            self.take(count)
+            return self.drained(may_wait and count > 0)
         except Exception:  # one far end's packet must not end the reading for all
             log.exception("webrtc_batch_failed")
+            return True
 
     def take(self, count: int) -> None:
         """Sort the arena's packets by their first byte (RFC 7983 §7)."""
@@ -245,6 +282,9 @@ class WebRtcPort:
             peer.take_batch(arena, rows)
 
     def _check(self, data: bytes, source: Address) -> None:
+        if is_answer(data):
+            self._take_answer(data, source)
+            return
         ufrag = local_ufrag(data)
         peer = self._by_ufrag.get(ufrag) if ufrag else None
         if peer is None:
@@ -255,11 +295,28 @@ class WebRtcPort:
             self.counts.forged_checks += 1
             return
         self.counts.checks += 1
+        self._prove(peer, source)
+        self._transmit(check.answer, source)
+
+    def _take_answer(self, data: bytes, source: Address) -> None:
+        """An answer to a check of ours; others are nobody's."""
+        now = self._clock.monotonic()
+        peer = next((one for one in self._asking if one.take_answer(data, source, now)), None)
+        if peer is None or peer.checking is None:
+            self.counts.unknown_checks += 1
+            return
+        self.counts.answers += 1
+        self._prove(peer, source)
+        # What follows from it (the nomination) is not to wait for the next turn.
+        for check, goal in peer.checking.due(now):
+            self._transmit(check, goal)
+
+    def _prove(self, peer: Peer, source: Address) -> None:
+        """What comes from there is the peer's."""
         self._by_address[source_key(*source)] = peer
         surplus = peer.surplus_address()
         if surplus is not None and self._by_address.get(source_key(*surplus)) is peer:
             del self._by_address[source_key(*surplus)]
-        self._transmit(check.answer, source)
 
     def _transmit(self, data: bytes, goal: Address) -> None:
         if self._sock is None:

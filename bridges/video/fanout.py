@@ -29,7 +29,7 @@ from bridges.transport.batch import (
     send_messages,
 )
 from bridges.transport.sealing import RTP_HEADER, Handle, lengths_at, seal_rtp, slots_at
-from bridges.video.cache import HEADER
+from bridges.video.cache import EXTENSION_WORD, HEADER
 from bridges.video.codecs.numbers import Numbers
 from bridges.video.counts import VideoCounts
 from bridges.video.table import ViewTable
@@ -146,18 +146,49 @@ class Fanout:
         plan = self._plan(
             (lengths + cohort.tag).tolist(), segment=cohort.fd not in self._unsegmented
         )
-        heads = load.markers | np.uint32(0x90000000 if cohort.extends else 0x80000000)
+        heads = self._heads(cohort, load, now)
         step = min(max(1, ROWS // count), len(cohort.rows))
         self._lay_out(layout, plan, count, step)
         for begin in range(0, len(cohort.rows), step):
             views = slice(begin, min(begin + step, len(cohort.rows)))
-            self._write(cohort, views, load, layout, lengths, heads, now)
+            self._write(cohort, views, load, layout, lengths, heads[views])
             if self._seal(cohort, views, layout, count):
                 self._send(cohort, views, len(plan.segments))
         rows = cohort.rows
         self._table.packets[rows] += count
         self._table.octets[rows] += int(load.sizes.sum())
         self._counts.sent += count * len(rows)
+
+    def _heads(self, cohort: Cohort, load: Load, now: float) -> NDArray[Any]:
+        """The first words of every packet, (views × packets × words): all that is a view's own, but picture numbers."""
+        count = len(load.sizes)
+        extends = cohort.extends
+        heads = np.empty((len(cohort.rows), count, 6 if extends else 3), ">u4")
+        marks = load.markers | np.uint32(0x90000000 if extends else 0x80000000)
+        sequences = (load.sequences + cohort.sequence_add[:, None]) & 0xFFFF
+        heads[:, :, 0] = marks | cohort.types[:, None] | sequences
+        heads[:, :, 1] = load.timestamps + cohort.timestamp_add[:, None]
+        heads[:, :, 2] = cohort.ssrcs[:, None]
+        if extends:
+            heads[:, :, 3] = EXTENSION_WORD
+            self._extend(heads, cohort, load.sizes, now)
+        return heads
+
+    def _extend(
+        self, heads: NDArray[Any], cohort: Cohort, sizes: NDArray[np.int64], now: float
+    ) -> None:
+        """abs-send-time (24 bits of seconds, 18 of them a fraction) and the transport-wide sequence number; a view
+        that did not agree to one gets padding in its place (RFC 8285 §4.2)."""
+        stamp = int(now * (1 << 18)) & 0xFFFFFF
+        heads[:, :, 4] = np.where(cohort.send_time, cohort.send_time | stamp, 0)[:, None]
+        transport = cohort.transport[:, None]
+        if not transport.any():
+            heads[:, :, 5] = 0
+            return
+        octets = sizes + HEADER + cohort.tag
+        numbers = self._table.take_transport_numbers(cohort.rows, octets, now)
+        numbers <<= 8
+        heads[:, :, 5] = np.where(transport, transport | numbers, 0)
 
     def _write(
         self,
@@ -166,23 +197,18 @@ class Fanout:
         load: Load,
         layout: _Layout,
         lengths: NDArray[np.int64],
-        heads: NDArray[np.uint32],
-        now: float,
+        heads: NDArray[Any],
     ) -> None:
         """Copy the packets for each view of the chunk and write what is the view's own."""
         across = views.stop - views.start
         count = len(lengths)
         used = across * count
         width = load.packets.shape[1]
-        self._slab[:used].reshape(across, count, VIDEO_STRIDE)[:, :, :width] = load.packets
+        self._slab[:used].reshape(across, count, VIDEO_STRIDE)[:, :, HEADER:width] = load.packets[
+            :, HEADER:
+        ]
         words = self._words[:used].reshape(across, count, VIDEO_STRIDE // 4)
-        at = layout.word
-        sequences = (load.sequences + cohort.sequence_add[views, None]) & 0xFFFF
-        words[:, :, at] = heads | cohort.types[views, None] | sequences
-        words[:, :, at + 1] = load.timestamps + cohort.timestamp_add[views, None]
-        words[:, :, at + 2] = cohort.ssrcs[views, None]
-        if cohort.extends:
-            self._write_extensions(words, cohort, views, load, now)
+        words[:, :, layout.word : layout.word + heads.shape[2]] = heads
         layout.sizes[:used].reshape(across, count)[:] = lengths
         if load.numbers is not None and (
             cohort.picture_shift[views].any() or cohort.tl0_shift[views].any()
@@ -194,25 +220,6 @@ class Fanout:
                 np.repeat(cohort.picture_shift[views], count),
                 np.repeat(cohort.tl0_shift[views], count),
             )
-
-    def _write_extensions(
-        self, words: NDArray[Any], cohort: Cohort, views: slice, load: Load, now: float
-    ) -> None:
-        """abs-send-time (24 bits of seconds, 18 of them a fraction) and the transport-wide sequence number; a view
-        that did not agree to one gets padding in its place (RFC 8285 §4.2)."""
-        send_time = cohort.send_time[views]
-        stamp = int(now * (1 << 18)) & 0xFFFFFF
-        words[:, :, 4] = np.where(send_time, send_time | stamp, 0)[:, None]
-        transport = cohort.transport[views]
-        if not transport.any():
-            words[:, :, 5] = 0
-            return
-        rows = cohort.rows[views]
-        count = len(load.sizes)
-        numbers = self._table.take_transport_numbers(rows, load.sizes + HEADER + cohort.tag, now)
-        words[:, :, 5] = np.where(
-            transport[:, None], transport[:, None] | (numbers << 8), 0
-        ).reshape(len(rows), count)
 
     def _seal(self, cohort: Cohort, views: slice, layout: _Layout, count: int) -> bool:
         """False: libsrtp refused something, and what it took was sent by itself, message by message."""

@@ -12,11 +12,12 @@ from bridges.transport.peer import FarEnd
 from bridges.transport.sealing import RtpBatch
 from bridges.video.audience import Audience
 from bridges.video.counts import VideoCounts
-from bridges.video.events import Event, KeyframeWanted, SourceStarted, SpeakerMoved
+from bridges.video.events import Event, SourceStarted, SpeakerMoved
 from bridges.video.fanout import Fanout
 from bridges.video.gop import replay_kbps
 from bridges.video.pacing import Share
 from bridges.video.publisher import Publisher
+from bridges.video.showing import Showing
 from bridges.video.source import Source
 from bridges.video.speaker import SpeakersOfRooms
 from bridges.video.streams import SourceStreams, ViewStream
@@ -26,14 +27,13 @@ from bridges.video.view import View
 from bridges.video.viewer_reports import ViewerReports
 from commhub.domain.errors import ConflictError
 from commhub.kit.clock import Clock
-from commhub.ports.video import SPEAKER, Layer, SourceMeter, ViewMeter
+from commhub.ports.video import Layer, SourceMeter, ViewMeter
 
 _LOOK_EVERY_S = 0.25
 """How often a view's path, layer and address are looked at."""
 _DECIDE_EVERY_S = 0.2
 _MANY_VIEWS = 24
-"""From so many on it pays to let a batch wait for more packets."""
-_GATHER_S = 0.001
+"""From so many on it pays to wait for the rest of a picture: full batches are cheaper, and so sooner with the last view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,8 @@ class Forwarder:
         self._views: list[View] = []
         self._speakers = SpeakersOfRooms()
         self._touched: dict[Audience, Source] = {}
-        self._reports = ViewerReports(self._table, counts, self._track_of, self._sync)
+        self._showing = Showing(self._sources, self._speakers, self._share, tell)
+        self._reports = ViewerReports(self._table, counts, self._track_of, self._showing.sync)
         self._decided_at = 0.0
         self.tap: Callable[[Source, Track, Portion], None] | None = None
         """Who else is shown what comes of a source that is not muted."""
@@ -165,22 +166,26 @@ class Forwarder:
     def show(self, view: View, source_id: str, best: Layer) -> None:
         view.wanted, view.best = source_id, best
         view.choice.limit(best)
-        self._aim(view, self._clock.monotonic())
+        self._showing.aim(view, self._clock.monotonic())
 
     def end_view(self, view: View) -> None:
         if view not in self._views:
             return
-        self._leave(view)
+        self._showing.leave(view)
         self._views.remove(view)
         self._table.give_back(view.row)
 
     # Packets -------------------------------------------------------------------------------------------------
 
-    def flush(self) -> float:
-        """Send on what came since the last time (the port calls it after each drained batch); how long the next batch
-        may wait for more."""
+    def flush(self, *, may_wait: bool = False) -> bool:
+        """Send on what came since the last time (the port calls it after each batch). False, when it `may_wait`: nothing
+        was sent, because a picture of many views has begun to come and the rest of it is worth a moment."""
         if not self._touched:
-            return self._gather_s
+            return True
+        if may_wait and any(
+            audience.size >= _MANY_VIEWS and audience.track.is_midway for audience in self._touched
+        ):
+            return False
         now = self._clock.monotonic()
         touched, self._touched = self._touched, {}
         for audience, source in touched.items():
@@ -196,14 +201,9 @@ class Forwarder:
                 if portion.key_at is not None:
                     self._key_came(source, audience, portion.key_at, now)
             audience.catch_up(self._share, now)
-        return self._gather_s
-
-    @property
-    def _gather_s(self) -> float:
-        return _GATHER_S if len(self._views) >= _MANY_VIEWS else 0.0
+        return True
 
     def _key_came(self, source: Source, audience: Audience, key_at: int, now: float) -> None:
-        """A key frame begins: whoever waited for one is shown it."""
         publisher = source.publisher_of(audience.track.layer)
         if publisher is not None:
             publisher.keyframe_came(audience.track.layer)
@@ -211,15 +211,7 @@ class Forwarder:
             source.has_started = True
             layers = tuple(sorted(source.audiences))
             self._tell(SourceStarted(source.room_id, source.source_id, source.codec, layers))
-        if source.is_muted or not audience.track.cache.holds(key_at):
-            return
-        for view in list(audience.waiting):
-            self._leave(view)
-            self._begin(view, audience, key_at, now)
-
-    def _begin(self, view: View, audience: Audience, key_at: int, now: float) -> None:
-        audience.begin(view, key_at, now)
-        view.choice.switched(audience.track.layer, now)
+        self._showing.key_came(source, audience, key_at, now)
 
     # What has its time ---------------------------------------------------------------------------------------
 
@@ -239,7 +231,7 @@ class Forwarder:
                 publisher.tick(now)
             for audience in source.audiences.values():
                 if audience.waiting and not source.is_muted:
-                    self._ask(source, audience.track.layer, now)
+                    self._showing.ask(source, audience.track.layer, now)
                 audience.catch_up(self._share, now)
         for view in self._views:
             if view.outlet is None or now - view.looked_at >= _LOOK_EVERY_S:
@@ -251,7 +243,7 @@ class Forwarder:
             return
         for publisher in source.publishers:
             for layer in publisher.tracks if publisher.last_at else ():
-                self._ask(source, layer, now)
+                self._showing.ask(source, layer, now)
 
     def _look(self, view: View, now: float) -> None:
         """Where it is, what it gets, what its path carries."""
@@ -261,8 +253,7 @@ class Forwarder:
             view.outlet = outlet
             if outlet is not None:
                 self._table.aim(view.row, outlet.address)
-            for audience in self._audiences(view):
-                audience.refresh()
+            self._showing.refresh(view)
         if outlet is None:
             return
         octets = int(self._table.octets[view.row])
@@ -272,7 +263,7 @@ class Forwarder:
         view.pace.limit_kbps = view.estimator.limit_kbps(now)
         if view.cursor is not None and view.track is not None:
             view.pace.kbps = replay_kbps(view.track.rates.kbps, view.pace.limit_kbps)
-        self._aim(view, now)
+        self._showing.aim(view, now)
         self._reports.report(view, now)
 
     def _decide_speakers(self, now: float) -> None:
@@ -281,82 +272,6 @@ class Forwarder:
 
     def _tell_speaker(self, room_id: str) -> None:
         self._tell(SpeakerMoved(room_id, self._speakers.shown(room_id)))
-
-    # What a view is shown ------------------------------------------------------------------------------------
-
-    def _aim(self, view: View, now: float) -> None:
-        """Let it be shown the layer it should be: at once from the cache, or from its next key frame on."""
-        source = self._source_for(view)
-        if source is None or view.outlet is None or source.is_muted:
-            return
-        if source.codec not in view.stream.types:
-            return
-        if view.source_id == source.source_id:
-            if view.track is not None and view.target is None and len(source.audiences) == 1:
-                return
-        else:
-            self._leave(view)
-            view.forget()
-            view.source_id, view.codec = source.source_id, source.codec
-        path = view.estimator
-        layer = view.choice.decide(
-            source.rates(now), path.kbps(now), now, is_strained=path.is_strained(now)
-        )
-        if layer is None:
-            # Nothing arrives yet: wait for what it is to be.
-            layer = min(source.audiences, key=lambda one: (one < view.best, one))
-        audience = source.audiences[layer]
-        if audience.track is view.track:
-            self._stop_waiting(view)
-        elif audience.track is not view.target:
-            self._stop_waiting(view)
-            self._turn_to(view, source, audience, now)
-
-    def _turn_to(self, view: View, source: Source, audience: Audience, now: float) -> None:
-        is_newcomer = view.track is None
-        if not audience.can_begin(view, now, is_newcomer=is_newcomer):
-            audience.wait(view)
-            self._ask(source, audience.track.layer, now)
-            return
-        self._leave(view)
-        audience.begin_cached(view, now)
-        view.choice.switched(audience.track.layer, now)
-        audience.catch_up(self._share, now)
-
-    def _stop_waiting(self, view: View) -> None:
-        for audience in self._audiences(view):
-            if view in audience.waiting:
-                audience.waiting.remove(view)
-        view.target = None
-
-    def _source_for(self, view: View) -> Source | None:
-        if view.wanted != SPEAKER:
-            return self._sources.get(view.wanted)
-        shown = self._sources.get(self._speakers.shown(view.room_id) or "")
-        # Nobody spoke yet, or nobody it can be shown: whoever is there, rather than nothing.
-        current = self._sources.get(view.source_id or "")
-        others = (one for one in self._sources.values() if one.room_id == view.room_id)
-        for one in (shown, current, *others):
-            if one is not None and view.suits(one.source_id, one.codec):
-                return one
-        return None
-
-    def _ask(self, source: Source, layer: Layer, now: float) -> None:
-        deaf = source.want_keyframe(layer, now)
-        if deaf is not None:
-            self._tell(KeyframeWanted(deaf.session_id))
-
-    def _audiences(self, view: View) -> list[Audience]:
-        source = self._sources.get(view.source_id or "")
-        return [] if source is None else list(source.audiences.values())
-
-    def _leave(self, view: View) -> None:
-        for audience in self._audiences(view):
-            audience.leave(view)
-
-    def _sync(self, view: View) -> None:
-        for audience in self._audiences(view):
-            audience.sync(view)
 
     def _track_of(self, origin: int) -> Track | None:
         return next(
@@ -375,7 +290,7 @@ class Forwarder:
         said = self._reports.take(view, packet, now)
         source = self._sources.get(view.source_id or "")
         if said.wants_keyframe and source is not None and view.track is not None:
-            self._ask(source, view.track.layer, now)
+            self._showing.ask(source, view.track.layer, now)
 
     def mute(self, source_id: str, muted: bool) -> None:
         """Forward nothing of the source, or go on from a key frame."""
@@ -392,7 +307,7 @@ class Forwarder:
                 view.cursor = None
                 audience.wait(view)
             if views and not muted:
-                self._ask(source, layer, now)
+                self._showing.ask(source, layer, now)
 
     def spotlight(self, room_id: str, source_id: str | None) -> None:
         """What SPEAKER shows in the room; None: whoever speaks."""
@@ -405,11 +320,20 @@ class Forwarder:
         if source is not None:
             self._speakers.heard(source.room_id, source_id, level_dbov, now)
 
+    def told(self, room_id: str, source_id: str, level_dbov: float | None) -> None:
+        """Somebody in the room speaks, so loud, or (None) no longer, as was heard elsewhere; they need no source."""
+        self._speakers.told(room_id, source_id, level_dbov, self._clock.monotonic())
+
+    def left(self, room_id: str, source_id: str) -> None:
+        """Whoever was told of is there no more."""
+        if source_id not in self._sources and self._speakers.gone(room_id, source_id):
+            self._tell_speaker(room_id)
+
     def request_keyframe(self, source_id: str) -> None:
         source = self._sources.get(source_id)
         if source is not None:
             for layer in source.audiences:
-                self._ask(source, layer, self._clock.monotonic())
+                self._showing.ask(source, layer, self._clock.monotonic())
 
     def room_of(self, source_id: str) -> str | None:
         """Where a source is; None for one that is not there."""

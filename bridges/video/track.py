@@ -60,6 +60,8 @@ class Track:
         self.width = self.height = 0
         self.frames = 0
         self.octets = 0
+        self.is_midway = False
+        """Whether the newest packet is not the last of its picture."""
         self._inspect = inspect
         self._counts = counts
         self._intake = Intake(next(_origins))
@@ -85,6 +87,7 @@ class Track:
         self.missing.clear()
         self.reception = Reception()
         self.pending.clear()
+        self.is_midway = False
         self.key_at = None
         self._picture_timestamp = -1
         self._picture_first = 0
@@ -101,7 +104,8 @@ class Track:
                 if self.origin != origin:
                     taken, highest, origin = _Taken(), -1, self.origin
                 continue
-            highest = max(highest, extended)
+            if extended > highest:
+                highest, self.is_midway = extended, not marker
             size = len(payload)
             number = UNNUMBERED
             if size:
