@@ -62,7 +62,7 @@ def open_backend(url: URL) -> Backend:
     """The database behind a parsed URL, connected at the first need."""
     if is_sqlite_url(url):
         reader = _sqlite(url, begin="BEGIN", pragmas=(*_PRAGMAS, "PRAGMA query_only=ON"))
-        return SqliteBackend(_sqlite_writer(url), reader, _READERS)
+        return SqliteBackend(_sqlite_writer(url), reader, _READERS, patience_s=BUSY_TIMEOUT_S)
     from commhub.db.postgresql import PostgresBackend, postgresql_engine  # noqa: PLC0415 - see above
 
     return PostgresBackend(postgresql_engine(url))
@@ -113,7 +113,7 @@ def _sqlite(url: URL, *, begin: str, pragmas: tuple[str, ...]) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin_transaction(connection: Connection) -> None:
-        # A snapshot may have begun with a statement that went to the driver itself.
+        # A turn or a snapshot begins with a statement that goes to the driver itself.
         if not driver_of(connection).in_transaction:
             connection.exec_driver_sql(begin)
 

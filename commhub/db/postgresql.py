@@ -1,7 +1,7 @@
 """PostgreSQL: a pooled connection a turn, row locks instead of one writer, snapshots as REPEATABLE READ."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -9,6 +9,7 @@ from sqlalchemy import URL, Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from commhub.db.errors import translated
+from commhub.db.memory import Key
 from commhub.db.pending import Batch
 from commhub.db.transaction import Run
 from commhub.db.types import dumps
@@ -26,6 +27,13 @@ class PostgresTurn:
     async def run(self, work: Callable[[Connection], R], /, *, small: bool = False) -> R:
         del small
         return await self._connection.run_sync(work)
+
+    def recall(self, key: Key) -> object | None:
+        """Others write at the same time."""
+        return None
+
+    def learn(self, news: Mapping[Key, object], gone: Iterable[Key]) -> None:
+        """Nothing is kept."""
 
     async def commit(self, last: Batch, publish: Callable[[], None]) -> None:
         await self._backend.finish(self._commit(last, publish))

@@ -12,8 +12,8 @@ small are done at once (`lanes`).
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from commhub.db.errors import translated
 from commhub.db.lanes import Lane, ReadingLanes
+from commhub.db.memory import Key, Memory
 from commhub.db.metrics import GROUPED_TURNS
 from commhub.db.pending import Batch
 from commhub.db.prepared import driver_of
@@ -89,6 +90,12 @@ class SqliteTurn:
             return self._lane.at_once(work)
         return await self._lane.run(lambda connection: self._inside(connection, work))
 
+    def recall(self, key: Key) -> object | None:
+        return self._backend.memory.recall(key) if self._begins_at_once() else None
+
+    def learn(self, news: Mapping[Key, object], gone: Iterable[Key]) -> None:
+        self._backend.memory.learn(news, gone)
+
     async def commit(self, last: Batch, publish: Publish) -> None:
         if self._has_begun or last:
             alone = self._group is None and self._backend.nobody_else_comes
@@ -129,24 +136,28 @@ class SqliteTurn:
 
     def _begin_unless_locked(self, connection: Connection) -> bool:
         try:
-            if self._group is None:
-                with _without_patience(driver_of(connection)):
-                    self._begin(connection)
-            else:
-                self._begin(connection)
+            self._begin(connection)
         except (SQLAlchemyError, sqlite3.Error):
             return False
         return True
 
-    def _begin(self, connection: Connection) -> None:
-        if self._group is None:
+    def _begin(self, connection: Connection, *, patience_s: float = 0.0) -> None:
+        driver = driver_of(connection)
+        if self._group is not None:
+            driver.execute("SAVEPOINT turn")
+            return
+        self._backend.be_patient(driver, patience_s)
+        try:
+            driver.execute("BEGIN IMMEDIATE")
             connection.begin()
-        else:
-            driver_of(connection).execute("SAVEPOINT turn")
+            self._backend.memory.check(driver)
+        except BaseException:
+            self._lane.reset(connection)
+            raise
 
     def _inside(self, connection: Connection, work: Callable[[Connection], R]) -> R:
         if not self._has_begun:
-            self._begin(connection)
+            self._begin(connection, patience_s=self._backend.patience_s)
             self._has_begun = True
         return work(connection)
 
@@ -157,6 +168,7 @@ class SqliteTurn:
             with translated():
                 self._lane.at_once(partial(self._send_last, last))
         except BaseException:
+            self._backend.memory.forget()
             self._leave()
             raise
         if alone:
@@ -202,6 +214,8 @@ class SqliteTurn:
         def ended(done: asyncio.Future[None]) -> None:
             if not done.cancelled() and done.exception() is None:
                 then()
+            else:
+                self._backend.memory.forget()
             self._leave()
 
         ending = self._lane.start(work)
@@ -231,17 +245,6 @@ class SqliteTurn:
                 self._lane.reset(connection)
 
 
-@contextmanager
-def _without_patience(driver: sqlite3.Connection) -> Iterator[None]:
-    """Do not wait for another process's lock."""
-    patience_ms = driver.execute("PRAGMA busy_timeout").fetchone()[0]
-    driver.execute("PRAGMA busy_timeout=0")
-    try:
-        yield
-    finally:
-        driver.execute(f"PRAGMA busy_timeout={patience_ms}")
-
-
 class SqliteSnapshot:
     """A read transaction on a lane of its own; it begins with the first question."""
 
@@ -267,8 +270,11 @@ class SqliteBackend:
 
     is_sqlite = True
 
-    def __init__(self, writer: Engine, reader: Engine, readers: int) -> None:
+    def __init__(self, writer: Engine, reader: Engine, readers: int, *, patience_s: float) -> None:
+        self.patience_s = patience_s
         self.writer = Lane(writer, "sqlite-writer")
+        self.memory = Memory()
+        self._patience: tuple[sqlite3.Connection, float] | None = None
         self._readers = ReadingLanes(reader, readers)
         self._lock = asyncio.Lock()
         self._waiting = 0
@@ -324,6 +330,12 @@ class SqliteBackend:
         self._settled_at = asyncio.get_running_loop().time()
         publish()
 
+    def be_patient(self, driver: sqlite3.Connection, seconds: float) -> None:
+        """How long the next BEGIN waits for another process's lock; nothing later of a transaction has to."""
+        if self._patience is None or self._patience != (driver, seconds):
+            driver.execute(f"PRAGMA busy_timeout={seconds * 1000:.0f}")
+            self._patience = (driver, seconds)
+
     def release(self) -> None:
         """Let the next turn begin."""
         self._lock.release()
@@ -331,6 +343,7 @@ class SqliteBackend:
     def give_up(self, group: Group) -> None:
         """The group's transaction is gone; the next turn begins a new one."""
         self._group = None
+        self.memory.forget()
         group.settle(group.broken)
 
     async def _commit_group(self) -> None:
@@ -346,6 +359,7 @@ class SqliteBackend:
             except Exception as error:
                 log.exception("group_commit_failed", turns=len(group.publish))
                 failure = error
+                self.memory.forget()
                 await self.writer.run(self.writer.reset)
             GROUPED_TURNS.observe(len(group.publish))
             self._settled_at = asyncio.get_running_loop().time()

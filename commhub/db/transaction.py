@@ -4,7 +4,7 @@ Statements run as plain functions of a synchronous SQLAlchemy `Connection`; `Run
 connection lives: SQLite's thread (one trip for whatever goes together), or asyncpg's side of a greenlet.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, FromClause, Select, Table, func, select
@@ -12,6 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from commhub.db.codec import Row
 from commhub.db.errors import translated
+from commhub.db.memory import Key
 from commhub.db.pending import Batch, Owner, Pending, Work, insert_or_leave, insert_or_replace
 from commhub.db.prepared import Prepared
 
@@ -25,19 +26,53 @@ class Run(Protocol):
     async def __call__(self, work: Callable[[Connection], R], /, *, small: bool = False) -> R: ...
 
 
+Recall = Callable[[Key], object | None]
+Tell = Callable[[dict[Key, object], set[Key]], None]
+"""Adds what is known, and what is gone or no longer sure."""
+
+
+def _nothing(key: Key) -> None:
+    del key
+
+
 class Transaction:
     """Repositories add, update and ask here. A `writable=False` one is a snapshot and refuses writes.
 
     After a failure of the database the transaction is over: whatever is asked of it raises that failure.
     """
 
-    def __init__(self, run: Run, owner: Owner, *, on_sqlite: bool, writable: bool) -> None:
+    def __init__(
+        self,
+        run: Run,
+        owner: Owner,
+        *,
+        on_sqlite: bool,
+        writable: bool,
+        recall: Recall = _nothing,
+    ) -> None:
         self.owner = owner
         self.on_sqlite = on_sqlite
         self.failure: Exception | None = None
         self._run = run
         self._writable = writable
         self._pending = Pending(owner)
+        self.recall = recall
+        """What a former transaction left (`memory`); None where that cannot be relied on."""
+        self._tellers: list[Tell] = []
+
+    # --- what the next one may rely on -----------------------------------------------------------------
+
+    def leaves(self, tell: Tell) -> None:
+        """Have `tell` asked at the commit what its repository knows."""
+        self._tellers.append(tell)
+
+    def news(self) -> tuple[Mapping[Key, object], Iterable[Key]]:
+        """What is known at the end, and what is gone."""
+        known: dict[Key, object] = {}
+        gone: set[Key] = set()
+        for tell in self._tellers:
+            tell(known, gone)
+        return known, gone
 
     # --- writes that wait ----------------------------------------------------------------------------
 

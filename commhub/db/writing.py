@@ -46,7 +46,11 @@ class Writing:
         finally:
             del self._queue[self]
         self._transaction = Transaction(
-            self._turn.run, self._owner, on_sqlite=self._backend.is_sqlite, writable=True
+            self._turn.run,
+            self._owner,
+            on_sqlite=self._backend.is_sqlite,
+            writable=True,
+            recall=self._turn.recall,
         )
         self._unit = SqlUnitOfWork(self._transaction, self._clock)
         return self._unit
@@ -67,6 +71,7 @@ class Writing:
                     # Somebody caught it inside; half a transaction is still none.
                     raise failure
                 return
+            self._turn.learn(*self._transaction.news())
             await self._turn.commit(
                 self._transaction.last_writes(), partial(self._publish, self._unit.facts)
             )

@@ -2,10 +2,12 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import cast
 
 from sqlalchemy import ColumnElement, bindparam, select, type_coerce
 
 from commhub.db.codec import Rows
+from commhub.db.memory import Key
 from commhub.db.prepared import Prepared
 from commhub.db.repositories.base import Question, Repository
 from commhub.db.repositories.known import Known
@@ -46,9 +48,27 @@ class SqlCalls(Repository):
         self._legs = Known(transaction, _LEGS)
         self._whole: set[str] = set()
         """Calls whose legs are all known."""
+        self._regrouped: set[str] = set()
+        """Calls that legs joined or left."""
+        if transaction.is_alone:
+            transaction.leaves(self._tell)
+
+    def _tell(self, known: dict[Key, object], gone: set[Key]) -> None:
+        """Calls that go on, with their legs; of one that is over little more is asked."""
+        legs = self._legs.all()
+        over = {call.id for call in self._calls.all() if not call.is_live}
+        known.update((self._calls.key(call.id), call) for call in self._calls.all())
+        known.update((self._legs.key(leg.id), leg) for leg in legs)
+        for call_id in self._whole:
+            ids = tuple(leg.id for leg in legs if leg.call_id == call_id)
+            known[_LEGS_OF, call_id] = ids
+        gone.update((_LEGS_OF, call_id) for call_id in (self._regrouped - self._whole) | over)
+        gone.update(self._calls.key(call_id) for call_id in over)
+        gone.update(self._legs.key(leg.id) for leg in legs if leg.call_id in over)
 
     async def add(self, call: Call) -> None:
         self._calls.add(call)
+        self._whole.add(call.id)
 
     async def get(self, call_id: str) -> Call:
         return self._calls.still(call_id) or self._calls.seen(
@@ -75,6 +95,7 @@ class SqlCalls(Repository):
 
     async def add_leg(self, leg: Leg) -> None:
         self._legs.add(leg)
+        self._regrouped.add(leg.call_id)
 
     async def find_leg(self, leg_id: str) -> Leg | None:
         if known := self._legs.still(leg_id):
@@ -83,14 +104,26 @@ class SqlCalls(Repository):
         return None if leg is None else self._legs.seen(leg)
 
     async def update_leg(self, leg: Leg) -> None:
-        self._legs.update(leg)
+        before = self._legs.update(leg)
+        if before is None or before.call_id != leg.call_id:
+            self._regrouped.add(leg.call_id)
+            if before is not None:
+                self._regrouped.add(before.call_id)
 
     async def legs_of(self, call_id: str) -> Sequence[Leg]:
-        if self._tx.is_alone and call_id in self._whole:
+        if self._tx.is_alone and (call_id in self._whole or self._recalls_legs(call_id)):
             known = (leg for leg in self._legs.all() if leg.call_id == call_id)
             return sorted(known, key=lambda leg: (leg.created_at, leg.id))
         self._whole.add(call_id)
         return [self._legs.seen(leg) for leg in await self._ask(_LEGS_OF, call_id=call_id)]
+
+    def _recalls_legs(self, call_id: str) -> bool:
+        """Whether all legs of the call are known from former units of work; then they are known here."""
+        ids = cast("tuple[str, ...] | None", self._tx.recall((_LEGS_OF, call_id)))
+        if ids is None or not all(self._legs.still(leg_id) for leg_id in ids):
+            return False
+        self._whole.add(call_id)
+        return True
 
     async def live_placed_by(self, kind: str, name: str | None = None) -> Sequence[Call]:
         by = _TABLE.c.created_by
