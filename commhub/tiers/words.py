@@ -87,11 +87,11 @@ class Words:
 
     async def asked(self, peer: str, kind: str, body: Body) -> Body:
         """See `ports.tiers.TierIn`."""
+        async with self._store.read() as uow:
+            peering = await _active(uow, peer)
         answer = self._asks.get(kind)
         if answer is None:
             raise _unknown(kind)
-        async with self._store.read() as uow:
-            peering = await _active(uow, peer)
         ASKED.labels(kind).inc()
         try:
             return await answer(peering, body)
