@@ -59,7 +59,7 @@ from commhub.wiring.shared import (
 from commhub.wiring.sip_pictures import PictureFollower
 from commhub.wiring.sound import recording_service, sound_routers
 from commhub.wiring.telephone import open_telephones
-from commhub.wiring.urgent import urgent_numbers
+from commhub.wiring.urgent import emergency_numbers, urgent_numbers
 from commhub.wiring.wecom import wecom_routers
 from devices.broker_files import CONTROL_USER
 from devices.connection import DeviceGateway, GatewayConfig
@@ -109,17 +109,14 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     standings.connect(media)
     telephones = open_telephones(
         settings,
-        core.store,
+        core,
         media,
-        core.calls,
-        core.presence,
-        core.clock,
-        core.health,
         Inward(
             transfers=core.calls.transfers,
             digits=media.inward,
             reports=core.reports,
             is_urgent=urgent_numbers(settings),
+            is_emergency=emergency_numbers(settings),
             is_behind=lambda: core.load.is_behind,
         ),
     )

@@ -5,20 +5,18 @@ Twilio's own prefixes decide. Emergency calls are never judged by anything but t
 """
 
 from collections import OrderedDict
-from contextlib import suppress
 from functools import partial
 from zoneinfo import ZoneInfo
 
 import structlog
 
 from commhub.domain.call import Cause, Direction
-from commhub.domain.errors import DomainError, NotFoundError
-from commhub.domain.facts import LineAlarm
+from commhub.domain.errors import DomainError
 from commhub.domain.people import Endpoint, Scheme
 from commhub.kit.clock import Clock
 from commhub.ports.inward import CallsIn
 from commhub.ports.media import RtpAddress
-from commhub.ports.store import Store, UnitOfWork
+from commhub.ports.store import Store
 from commhub.ports.telephony import (
     LegDriver,
     LegOrder,
@@ -39,34 +37,6 @@ from gateways.sip.trunks.toll import Alarm, Alarms, TollGuard
 log = structlog.get_logger(__name__)
 
 _REMEMBERED = 10_000
-
-
-class DeskAlarm:
-    """Tells the desk as a fact, on the timeline of the incident the call belongs to, and puts it on record."""
-
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
-
-    async def __call__(self, kind: str, text: str, call_id: str | None = None) -> None:
-        now = self._clock.now()
-        try:
-            async with self._store.begin() as uow:
-                incident_id = await _incident_of(uow, call_id)
-                uow.record(
-                    LineAlarm(
-                        at=now, incident_id=incident_id, alarm=kind, text=text, call_id=call_id
-                    )
-                )
-                await uow.audit.append(now, "system", f"line.{kind}", call_id or "", "alarm", text)
-        except Exception:  # whatever is wrong with the store must not keep a call from being placed
-            log.exception("line_alarm_not_told", alarm=kind)
-
-
-async def _incident_of(uow: UnitOfWork, call_id: str | None) -> str | None:
-    with suppress(NotFoundError):
-        return None if call_id is None else (await uow.calls.get(call_id)).incident_id
-    return None
 
 
 class Outside:
@@ -104,9 +74,11 @@ class Outside:
         self._note(order.leg_id)
         try:
             await self._judge(order)
-        except BaseException:
+        except BaseException as error:
             # The order will come again, and has to be heard then.
             self._judged.pop(order.leg_id, None)
+            if isinstance(error, Exception) and self._plan.emergency(order.endpoint.name):
+                await self._lost(order, str(error) or type(error).__name__)
             raise
 
     async def _judge(self, order: LegOrder) -> None:
@@ -130,10 +102,14 @@ class Outside:
     async def _refuse(self, order: LegOrder, refusal: Refusal) -> None:
         await self._calls.leg_ended(order.leg_id, Cause.NOT_ALLOWED, refusal.why)
         if self._plan.emergency(order.endpoint.name) is not None:
-            metrics.EMERGENCIES.labels("no_line").inc()
-            text = f"an emergency call by {order.placed_by} could not be placed: {refusal.why}"
-            await self._alarm("emergency_failed", text, order.call_id)
+            await self._lost(order, refusal.why, "no_line")
         await self._guard.refused(refusal, order.call_id)
+
+    async def _lost(self, order: LegOrder, why: str, outcome: str = "failed") -> None:
+        """No line ever heard of an emergency call: a person has to, now."""
+        metrics.EMERGENCIES.labels(outcome).inc()
+        text = f"an emergency call by {order.placed_by} could not be placed: {why}"
+        await self._alarm(Alarms.EMERGENCY_FAILED, text, order.call_id)
 
     async def _dial(self, order: LegOrder, route: Route) -> None:
         """Over the lines in their order; where Twilio is one of them, what stands behind it is not reached, because it
@@ -228,11 +204,10 @@ def open_outside(
     sip: SipGateway,
     twilio: LegDriver | None,
     alarm: Alarm,
-) -> Outside | None:
-    """The driver of `tel:`; None for a hub without any line. Raises SettingsError."""
+) -> Outside:
+    """The driver of `tel:`. A hub without any line has it too: somebody who dials an emergency number there is told by
+    more than silence, and so is the desk. Raises SettingsError."""
     config = numbering(settings)
-    if not sip.lines and twilio is None:
-        return None
     plan = NumberPlan(config)
     guard = TollGuard(config.caps, plan, store, clock, ZoneInfo(settings.time_zone), alarm)
     if sip.lines and not plan.has_rules:

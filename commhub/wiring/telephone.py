@@ -10,13 +10,14 @@ from fastapi import APIRouter
 
 from commhub.domain.people import Scheme
 from commhub.kit.clock import Clock
-from commhub.ports.inward import CallsIn, PresenceIn
+from commhub.ports.inward import CallsIn
 from commhub.ports.media import MediaEngine
 from commhub.ports.store import Store
 from commhub.ports.telephony import LegDriver
 from commhub.settings import Settings, SettingsError
-from commhub.wiring.health import Health
-from commhub.wiring.outside import DeskAlarm, open_outside, watch_lines
+from commhub.wiring.core import Core
+from commhub.wiring.line_alarms import DeskAlarm
+from commhub.wiring.outside import open_outside, watch_lines
 from commhub.wiring.sip import sip_config
 from gateways.sip.core import Inward
 from gateways.sip.gateway import SipGateway
@@ -31,8 +32,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Telephones:
-    """What was made of the settings, not entered yet. `drivers` are those of `sip:` and, where there is any line, of
-    `tel:`; `routers` what Twilio calls."""
+    """What was made of the settings, not entered yet. `drivers` are those of `sip:` and `tel:`; `routers` what Twilio calls."""
 
     sip: SipGateway
     twilio: "TwilioGateway | None"
@@ -57,25 +57,20 @@ class Telephones:
 
 
 def open_telephones(
-    settings: Settings,
-    store: Store,
-    media: MediaEngine,
-    calls: CallsIn,
-    presence: PresenceIn,
-    clock: Clock,
-    health: Health,
-    inward: Inward,
+    settings: Settings, core: Core, media: MediaEngine, inward: Inward
 ) -> Telephones:
     """Make them. Raises SettingsError."""
-    alarm = Alarms(DeskAlarm(store, clock), clock)
-    sip = SipGateway(sip_config(settings), store, media, calls, presence, clock, alarm, more=inward)
+    store, calls, clock = core.store, core.calls, core.clock
+    alarm = Alarms(DeskAlarm(store, clock, inward.reports, core.bus.publish), clock)
+    sip = SipGateway(
+        sip_config(settings), store, media, calls, core.presence, clock, alarm, more=inward
+    )
     drivers: dict[Scheme, LegDriver] = {Scheme.SIP: sip}
     telephone = open_telephone(settings, store, media, calls, clock)
     twilio = telephone[0] if telephone is not None else None
     outside = open_outside(settings, calls, store, clock, sip, twilio, alarm)
-    if outside is not None:
-        drivers[Scheme.TEL] = outside
-    watch_lines(health, sip)
+    drivers[Scheme.TEL] = outside
+    watch_lines(core.health, sip)
     return Telephones(
         sip=sip,
         twilio=twilio,

@@ -8,6 +8,12 @@ from commhub.wiring.trunks import numbering
 from gateways.sip.trunks.numbers import NumberPlan
 
 
+def emergency_numbers(settings: Settings) -> Callable[[str], bool]:
+    """Emergency numbers however they are dialled. Raises SettingsError."""
+    plan = NumberPlan(numbering(settings))
+    return lambda number: plan.emergency(number) is not None
+
+
 def urgent_numbers(settings: Settings) -> Callable[[str], bool]:
     """Emergency numbers however they are dialled, and the duty lines. Raises SettingsError."""
     plan, lines = NumberPlan(numbering(settings)), duty_lines(settings)

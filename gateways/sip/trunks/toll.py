@@ -39,9 +39,10 @@ async def unheard(kind: str, text: str, call_id: str | None = None) -> None:
 
 class Alarms:
     """Passes alarms on, each kind once in `again_after_s`, so that an attack does not bury the desk. Emergencies come
-    through every time."""
+    through every time, those that failed above all."""
 
     EMERGENCY = "emergency_call"
+    EMERGENCY_FAILED = "emergency_failed"
 
     def __init__(self, tell: Alarm, clock: Clock, again_after_s: float = 60.0) -> None:
         self._tell = tell
@@ -51,7 +52,7 @@ class Alarms:
 
     async def __call__(self, kind: str, text: str, call_id: str | None = None) -> None:
         now = self._clock.monotonic()
-        if kind != self.EMERGENCY:
+        if kind not in (self.EMERGENCY, self.EMERGENCY_FAILED):
             if now - self._told.get(kind, -self._again_after_s) < self._again_after_s:
                 return
             self._told[kind] = now

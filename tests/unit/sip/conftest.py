@@ -51,6 +51,7 @@ class Wire:
             digits=self.digits,
             reports=self.reports,
             is_urgent=lambda number: number in self.urgent,
+            is_emergency=lambda number: number == "110",
             is_behind=lambda: self.is_behind,
         )
 

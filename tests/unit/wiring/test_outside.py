@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from fakes.calls import FakeDriver, RememberingMedia
-from fakes.desk import RecordingCalls
+from fakes.desk import RecordingCalls, RecordingReports
 from fakes.objects import an_incident
 
 from commhub.calls.service import CallRequest, CallService
@@ -16,7 +16,8 @@ from commhub.domain.people import Endpoint, Scheme
 from commhub.kit.ids import new_id
 from commhub.ports.inward import IncomingCall, IncomingRefused
 from commhub.ports.telephony import LegOrder
-from commhub.wiring.outside import DeskAlarm, Outside
+from commhub.wiring.line_alarms import DeskAlarm
+from commhub.wiring.outside import Outside
 from gateways.sip import hash_account
 from gateways.sip.trunks.config import Caps, EmergencyPolicy, NumberingConfig, NumberRule
 from gateways.sip.trunks.numbers import NumberPlan
@@ -35,6 +36,7 @@ class Lines:
     lines = ()
 
     def __init__(self):
+        self.is_broken = False
         self.dialled = []
         self.hung_up = []
         self.readdressed = []
@@ -43,6 +45,8 @@ class Lines:
         return False
 
     async def dial(self, order, route, otherwise=None):
+        if self.is_broken:
+            raise UnavailableError("the store is away")
         self.dialled.append((order, route, otherwise))
 
     async def answer(self, leg_id):
@@ -70,7 +74,8 @@ class Town:
                 dialled_prefixes={"0": "+86", "00852": "+852"},
             )
         )  # fmt: skip
-        alarm = Alarms(DeskAlarm(store, clock), clock)
+        self.reports = RecordingReports()
+        alarm = Alarms(DeskAlarm(store, clock, self.reports), clock)
         self.sip, self.twilio, self.told = Lines(), FakeDriver(), RecordingCalls()
         self.outside = Outside(
             plan,
@@ -166,6 +171,32 @@ async def test_an_emergency_without_a_line_is_an_alarm_too(store, clock, alarms)
     assert "emergency_failed" in alarms()
 
 
+async def test_every_emergency_that_is_lost_is_an_alarm(store, clock, alarms):
+    """However many there are within a minute: each is somebody else in need."""
+    town = Town(store, clock, emergency=())
+    for number in ("110", "119", "120"):
+        await town.place(number)
+    assert alarms().count("emergency_failed") == 3
+
+
+async def test_an_emergency_whose_order_never_left_is_an_alarm(store, clock, alarms):
+    town = Town(store, clock)
+    town.sip.is_broken = True
+    with pytest.raises(UnavailableError):
+        await town.place("119")
+    assert alarms() == ["emergency_failed"]
+    with pytest.raises(UnavailableError):
+        await town.place("+8613800000000")
+    assert alarms() == []
+
+
+async def test_an_alarm_reaches_the_desks_when_the_store_is_away(bus, clock):
+    with bus.subscribe() as facts:
+        await DeskAlarm(NoStore(), clock, None, bus.publish)("emergency_failed", "119", "c1")
+        fact = facts._queue.get_nowait()
+    assert (fact.alarm, fact.text, fact.call_id) == ("emergency_failed", "119", "c1")
+
+
 async def test_an_alarm_that_cannot_be_told_keeps_nobody_from_calling(store, clock):
     town = Town(store, clock)
     town.outside._alarm = DeskAlarm(NoStore(), clock)
@@ -259,6 +290,32 @@ async def test_a_caller_from_outside_is_not_transferred_outside(hub, store):
     assert hub.sip.dialled == []
     assert await hub.calls.transfers.refer(phone, new_id(), "90085212345678") is None
     assert [route.number for _, route, _ in hub.sip.dialled] == ["+85212345678"]
+
+
+async def test_an_emergency_lost_from_a_phone_is_a_report_and_the_phone_is_let_go(hub, alarms):
+    hub.sip.is_broken = True
+    outcome = await dial(hub, "119")
+    assert "emergency_failed" in alarms()
+    (report,) = hub.reports.submitted
+    assert (report.reporter, report.level) == ("sip:1001", 1)
+    assert report.extra["call_id"] == outcome.call_id
+    assert "the store is away" in report.extra["reason"]
+    assert [leg for leg, _ in hub.phones.hung_up] == [
+        leg.id for leg in (await hub.calls.get(outcome.call_id)).legs if leg.endpoint.name == "1001"
+    ]
+
+
+async def test_an_emergency_lost_in_an_incident_is_on_its_timeline_and_no_second_one(hub, store):
+    hub.sip.is_broken = True
+    incident = an_incident()
+    async with store.begin() as uow:
+        await uow.incidents.add(incident)
+    person = Principal(id="1", name="li", kind="user", roles=frozenset())
+    await hub.calls.place(CallRequest(legs=("tel:119",), incident_id=incident.id), person)
+    async with store.read() as uow:
+        kinds = [entry.kind for entry in await uow.timeline.of_incident(incident.id)]
+    assert "line_alarm" in kinds
+    assert hub.reports.submitted == []
 
 
 async def test_an_emergency_call_of_an_incident_is_on_its_timeline(hub, store):
