@@ -20,6 +20,9 @@ from bridges.video.events import (
     Event,
     KeyframeWanted,
     Measured,
+    PushConnected,
+    PushLost,
+    RoomEvent,
     SessionLost,
     SourceStarted,
     SpeakerMoved,
@@ -30,7 +33,7 @@ from bridges.video.protocol import Args
 from bridges.wire import Message
 from commhub.domain.errors import UnavailableError
 from commhub.kit.clock import Clock
-from commhub.ports.video import RecordedVideo, VideoIn
+from commhub.ports.video import PushesIn, RecordedVideo, VideoIn
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +50,7 @@ class VideoClient(WorkerClient[Args, Event], VideoOrders):
     def __init__(self, config: ClientConfig, clock: Clock) -> None:
         super().__init__(config, protocol.WORDS, clock)
         self._inward: VideoIn | None = None
+        self._pushes: PushesIn | None = None
         self._boot_id = ""
         self._told: dict[str, int] = {}
         self._counting: asyncio.Task[None] | None = None
@@ -54,6 +58,10 @@ class VideoClient(WorkerClient[Args, Event], VideoOrders):
     def deliver_to(self, inward: VideoIn) -> None:
         """Who is told; they in turn may order of this engine."""
         self._inward = inward
+
+    def deliver_pushes_to(self, inward: PushesIn) -> None:
+        """Who is told of pushes."""
+        self._pushes = inward
 
     async def __aenter__(self) -> "VideoClient":
         await super().__aenter__()
@@ -91,6 +99,8 @@ class VideoClient(WorkerClient[Args, Event], VideoOrders):
         return None
 
     def _inward_of(self, event: Event) -> Coroutine[Any, Any, None]:
+        if isinstance(event, PushConnected | PushLost):
+            return _told_of_push(self._pushes, event) if self._pushes is not None else _nothing()
         return _told_to(self._inward, event) if self._inward is not None else _nothing()
 
     # --- counts ------------------------------------------------------------------------------------------------
@@ -121,7 +131,13 @@ async def _nothing() -> None:
     """For events that nobody wants."""
 
 
-def _told_to(inward: VideoIn, event: Event) -> Coroutine[Any, Any, None]:
+def _told_of_push(inward: PushesIn, event: PushConnected | PushLost) -> Coroutine[Any, Any, None]:
+    if isinstance(event, PushConnected):
+        return inward.push_connected(event.session_id)
+    return inward.push_lost(event.session_id, event.reason)
+
+
+def _told_to(inward: VideoIn, event: RoomEvent) -> Coroutine[Any, Any, None]:
     telling: Coroutine[Any, Any, None]
     match event:
         case SourceStarted(room_id, source_id, codec, layers):

@@ -37,6 +37,19 @@ class SessionLost:
 
 
 @dataclass(frozen=True, slots=True)
+class PushConnected:
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushLost:
+    """As SessionLost, for those we offered to."""
+
+    session_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """Every two seconds while there is a source."""
 
@@ -49,7 +62,7 @@ class VideoRecordingFailed:
     reason: str
 
 
-Event = (
+RoomEvent = (
     SourceStarted
     | SpeakerMoved
     | KeyframeWanted
@@ -58,3 +71,6 @@ Event = (
     | RecordedVideo
     | VideoRecordingFailed
 )
+"""What rooms are told."""
+
+Event = RoomEvent | PushConnected | PushLost

@@ -27,7 +27,7 @@ from bridges.video.view import View
 from bridges.video.viewer_reports import ViewerReports
 from commhub.domain.errors import ConflictError
 from commhub.kit.clock import Clock
-from commhub.ports.video import Layer, SourceMeter, ViewMeter
+from commhub.ports.video import Layer, SourceMeter, VideoCodec, ViewMeter
 
 _LOOK_EVERY_S = 0.25
 """How often a view's path, layer and address are looked at."""
@@ -64,6 +64,15 @@ class ViewHandle:
 
     def take_rtcp(self, packet: bytes, now: float) -> None:
         self._forwarder.take_report(self._view, packet, now)
+
+    def can_show(self, codec: VideoCodec) -> bool:
+        """Whether that was agreed with the far end."""
+        return codec in self._view.stream.types
+
+    def hand_over(self, view: View) -> None:
+        """Let the view, of the same SSRC, go on where this one, which is closed, has ended."""
+        view.rewriter = self._view.rewriter
+        view.repairs.next_sequence = self._view.repairs.next_sequence
 
     def show(self, source_id: str, best: Layer) -> None:
         """Another source (or SPEAKER), never better than `best`: at most a freeze for the far end."""
@@ -133,11 +142,14 @@ class Forwarder:
         far_end: FarEnd,
         best: Layer = Layer.MAIN,
         own: str | None = None,
+        continuing: ViewHandle | None = None,
     ) -> ViewHandle:
-        """`own` is the source of the same far end, if any. `source_id` may be SPEAKER, or a source that is not there yet: it is shown when it comes. Raises ConflictError
+        """`own` is the source of the same far end, if any; `continuing` a closed view whose stream goes on. `source_id` may be SPEAKER, or a source that is not there yet: it is shown when it comes. Raises ConflictError
         when there is no room for another view."""
         view = View(session_id, room_id, source_id, best, stream, far_end, self._table.take(), own)
         view.choice.limit(best)
+        if continuing is not None:
+            continuing.hand_over(view)
         self._views.append(view)
         return ViewHandle(self, view)
 

@@ -15,6 +15,8 @@ from commhub.ports.video import (
     PlainOrder,
     PlainRemote,
     PublishOrder,
+    PushesIn,
+    PushOrder,
     SoundPlace,
     VideoIn,
     VideoStatus,
@@ -34,6 +36,12 @@ class VideoOrders(ABC):
 
     async def view(self, order: ViewOrder, offer: str) -> Answered:
         return _answered(await self.ask(protocol.ViewArgs(order, offer)))
+
+    async def offer_push(self, order: PushOrder) -> str:
+        return str(await self.ask(protocol.OfferPushArgs(order)))
+
+    async def push_answered(self, session_id: str, answer: str) -> None:
+        await self.ask(protocol.PushAnsweredArgs(session_id, answer))
 
     async def place_sound(self, session_id: str, sound: SoundPlace | None) -> RtpAddress | None:
         result = await self.ask(protocol.PlaceSoundArgs(session_id, sound))
@@ -91,6 +99,9 @@ class NoVideo(VideoOrders):
 
     def deliver_to(self, inward: VideoIn) -> None:
         """There is never anything to tell."""
+
+    def deliver_pushes_to(self, inward: PushesIn) -> None:
+        """The same."""
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,6 +1,6 @@
 """The protocol of video workers, version 1: what control and the picture engine say to each other (docs/protocols/worker.md).
 
-Requests carry the arguments of `ports.video.VideoEngine`, events those of `VideoIn`.
+Requests carry the arguments of `ports.video.VideoEngine`, events those of `VideoIn` and `PushesIn`.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,8 @@ from bridges.video.events import (
     Event,
     KeyframeWanted,
     Measured,
+    PushConnected,
+    PushLost,
     SessionLost,
     SourceStarted,
     SpeakerMoved,
@@ -22,6 +24,7 @@ from commhub.ports.video import (
     PlainOrder,
     PlainRemote,
     PublishOrder,
+    PushOrder,
     RecordedVideo,
     SoundPlace,
     ViewOrder,
@@ -45,6 +48,17 @@ class ViewArgs:
 @dataclass(frozen=True, slots=True)
 class IngestArgs:
     order: IngestOrder
+
+
+@dataclass(frozen=True, slots=True)
+class OfferPushArgs:
+    order: PushOrder
+
+
+@dataclass(frozen=True, slots=True)
+class PushAnsweredArgs:
+    session_id: str
+    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +145,8 @@ Args = (
     PublishArgs
     | ViewArgs
     | IngestArgs
+    | OfferPushArgs
+    | PushAnsweredArgs
     | PlaceSoundArgs
     | ShowArgs
     | MuteArgs
@@ -151,6 +167,8 @@ ARGS: Mapping[str, type[Args]] = {
     "publish": PublishArgs,
     "view": ViewArgs,
     "ingest": IngestArgs,
+    "offer_push": OfferPushArgs,
+    "push_answered": PushAnsweredArgs,
     "place_sound": PlaceSoundArgs,
     "show": ShowArgs,
     "mute": MuteArgs,
@@ -172,6 +190,8 @@ EVENTS: Mapping[str, type[Event]] = {
     "speaker_moved": SpeakerMoved,
     "keyframe_wanted": KeyframeWanted,
     "session_lost": SessionLost,
+    "push_connected": PushConnected,
+    "push_lost": PushLost,
     "measured": Measured,
     "recording_stored": RecordedVideo,
     "recording_failed": VideoRecordingFailed,

@@ -143,7 +143,7 @@ class Sessions:
     def view(self, order: ViewOrder, text: str) -> Answered:
         """Raises InvalidError, ConflictError, UnavailableError."""
         offer = read_viewing(text)
-        viewing = agreements.viewing_of(offer, self._codec_of(order.source_id))
+        viewing = agreements.viewing_of(offer, self.codec_of(order.source_id))
         session = self._restarted(order, offer)
         if session is None:
             session = self._open(order, offer)
@@ -178,7 +178,7 @@ class Sessions:
         session = self._get(session_id)
         if session.view is None or session.viewing is None:
             raise NotFoundError(f"session {session_id} views nothing")
-        source = self._codec_of(source_id)
+        source = self.codec_of(source_id)
         if source is not None and source.codec not in session.viewing.stream.types:
             raise InvalidError(f"this viewer cannot show {source.codec}")
         session.view.show(source_id, best)
@@ -284,7 +284,7 @@ class Sessions:
             receives=session.talks and session.line is not None,
         )
         line = session.line
-        shown = session.chosen or self._codec_of(session.order.source_id)
+        shown = session.chosen or self.codec_of(session.order.source_id)
         return Answered(
             sdp=write_answer(offer, local, how),
             audio=line.place.audio if line else None,
@@ -292,7 +292,7 @@ class Sessions:
             codec=shown.codec if shown else None,
         )
 
-    def _codec_of(self, source_id: str) -> OfferedCodec | None:
+    def codec_of(self, source_id: str) -> OfferedCodec | None:
         """What a source is sent in; None for one that is not there, and for SPEAKER, who may be anybody."""
         if source_id == SPEAKER:
             return None

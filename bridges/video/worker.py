@@ -24,6 +24,7 @@ from bridges.video.events import Event, Measured
 from bridges.video.forwarder import Forwarder
 from bridges.video.ingest.pulls import Pulls
 from bridges.video.plain_sessions import PlainConfig, PlainSessions
+from bridges.video.push import Pushes
 from bridges.video.sessions import Sessions
 from bridges.video.taping import Taping
 from bridges.video.troubles import Troubles
@@ -68,6 +69,9 @@ class VideoWorker:
         self._sessions = Sessions(
             self._forwarder, self._clock, self._tell, codec_elsewhere=self._pulls.codec_of
         )
+        self._pushes = Pushes(
+            self._forwarder, self._clock, self._tell, codec_of=self._sessions.codec_of
+        )
         self._plain = PlainSessions(self._forwarder, self._clock, config.plain)
         self._port = WebRtcPort(config.webrtc, self._clock, self._sessions.vanished)
         self._taping: Taping | None = None
@@ -99,7 +103,9 @@ class VideoWorker:
             port = await stack.enter_async_context(self._port)
             port.drained = lambda may_wait: forwarder.flush(may_wait=may_wait)
             self._sessions.use(port)
+            self._pushes.use(port)
             stack.callback(self._sessions.close)
+            stack.push_async_callback(self._pushes.close)
             stack.callback(self._plain.close)
             stack.push_async_callback(self._pulls.close)
             control = ControlServer(
@@ -143,6 +149,10 @@ class VideoWorker:
                 result = asdict(self._sessions.view(order, offer))
             case protocol.IngestArgs(order):
                 self._pulls.begin(order)
+            case protocol.OfferPushArgs(order):
+                result = self._pushes.offer(order)
+            case protocol.PushAnsweredArgs(session_id, answer):
+                self._pushes.answered(session_id, answer)
             case protocol.PlaceSoundArgs(session_id, sound):
                 address = self._sessions.place_sound(session_id, sound)
                 result = asdict(address) if address else None
@@ -154,6 +164,8 @@ class VideoWorker:
                 self._plain.refresh(session_id)
             case protocol.ShowArgs(session_id, source_id, best) if session_id in self._plain:
                 self._plain.show(session_id, source_id, best)
+            case protocol.ShowArgs(session_id, source_id, best) if session_id in self._pushes:
+                self._pushes.show(session_id, source_id, best)
             case protocol.ShowArgs(session_id, source_id, best):
                 self._sessions.show(session_id, source_id, best)
             case protocol.MuteArgs(source_id, muted):
@@ -170,6 +182,7 @@ class VideoWorker:
                 self._running_taping.record(source_id, on)
             case protocol.ReleaseArgs(session_id):
                 self._sessions.release(session_id)
+                self._pushes.release(session_id)
                 self._plain.release(session_id)
                 self._pulls.release(session_id)
             case protocol.StatusArgs():
@@ -189,7 +202,7 @@ class VideoWorker:
         return VideoStatus(
             worker=self._config.name,
             boot_id=self.boot_id,
-            sessions=(*self._sessions.ids, *self._pulls.ids),
+            sessions=(*self._sessions.ids, *self._pulls.ids, *self._pushes.ids),
             sources=tuple(
                 replace(meter, recording=taping.is_recorded(meter.source_id))
                 for meter in self._forwarder.source_meters()
@@ -210,6 +223,7 @@ class VideoWorker:
             **self._pulls.numbers(),
             **{f"now_{kind}": value for kind, value in self._sessions.numbers().items()},
             "now_plain": len(self._plain.ids),
+            "now_pushing": len(self._pushes.ids),
         }
 
     # Time and news -------------------------------------------------------------------------------------------
@@ -229,6 +243,7 @@ class VideoWorker:
 
     def _tick(self, ticks: int) -> None:
         self._plain.tick()
+        self._pushes.tick()
         self._forwarder.tick()
         if ticks % _LOOK_EVERY == 0:
             self._sessions.end_failed()

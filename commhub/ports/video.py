@@ -2,7 +2,7 @@
 
 A *source* (画面源) is what one camera, screen or browser publishes into a room, in up to three layers; a *view* is one far
 end that watches, a *session* either of the two: one WebRTC connection (a WHIP or WHEP resource), one plain RTP stream of a
-SIP video call, or one pull of an RTSP camera. The engine forwards packets and decodes none. It lives in a process of
+SIP video call, one pull of an RTSP camera, or one *push* (推送): a view for which we offer, to the hub above or any WHIP ingest. The engine forwards packets and decodes none. It lives in a process of
 its own; the sound that comes with a picture goes on to the audio engine as an ordinary RTP leg (`audio`, below),
 so that phones and radios are in a meeting like anybody else (decision 10).
 
@@ -78,6 +78,16 @@ class ViewOrder:
     best: Layer = Layer.MAIN
     sound: SoundPlace | None = None
     hears: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushOrder:
+    """Send one source of a room (or SPEAKER) onward by WHIP, never better than `best`; bandwidth may choose less. Without sound."""
+
+    session_id: str
+    room_id: str
+    source_id: str
+    best: Layer = Layer.MAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,13 +233,24 @@ class VideoEngine(Protocol):
         """Answer a WHEP offer; the first picture follows from the cache of the source's last key frame on."""
         ...
 
+    async def offer_push(self, order: PushOrder) -> str:
+        """Our SDP offer, good for a minute. Another offer of the same session is for a new connection in place of the one there
+        is, which goes on until it is answered; within 30 s of the end of one its stream goes on: same SSRC, sequence and
+        time. Raises ConflictError when too many are pushed."""
+        ...
+
+    async def push_answered(self, session_id: str, answer: str) -> None:
+        """The far end's answer; `PushesIn` tells what comes of it. Raises InvalidError, after which another answer is still taken,
+        and NotFoundError when there is no offer (any more)."""
+        ...
+
     async def place_sound(self, session_id: str, sound: SoundPlace | None) -> RtpAddress | None:
         """The session's sound goes elsewhere from now on, or (None) nowhere, while its picture goes on. Returns the address
         it comes from there; None for a session that agreed to no sound. Raises NotFoundError."""
         ...
 
     async def show(self, session_id: str, source_id: str, best: Layer) -> None:
-        """Switch a view, or a plain stream's picture, to another source or layer: at most a freeze for the far end."""
+        """Switch a view, a push, or a plain stream's picture, to another source or layer: at most a freeze for the far end."""
         ...
 
     async def reserve_plain(self, order: PlainOrder) -> RtpAddress:
@@ -317,4 +338,17 @@ class VideoIn(Protocol):
 
     async def engine_came(self, boot_id: str) -> None:
         """The engine is (again) there; with a new boot id it has forgotten every session."""
+        ...
+
+
+class PushesIn(Protocol):
+    """What the engine tells control of pushes; of no importance to rooms. Lost while no control is there: `VideoStatus` says what is."""
+
+    async def push_connected(self, session_id: str) -> None:
+        """The far end was reached; the source's picture flows to it."""
+        ...
+
+    async def push_lost(self, session_id: str, reason: str) -> None:
+        """It went (`failed`: it said so, or the handshake failed; `vanished`: it answers no more; `unanswered`: our offer was). Order
+        the push again by the same id."""
         ...

@@ -11,7 +11,7 @@ from aiortc.rtcrtpparameters import RTCRtpCodecParameters, RTCRtpParameters
 
 from bridges.transport.stun import Address, Credentials
 
-_HOST_PRIORITY = 2130706431
+HOST_PRIORITY = 2130706431
 """RFC 8445 §5.1.2.1 for the only candidate we have: type preference 126, local preference 65535, component 1."""
 
 
@@ -62,7 +62,7 @@ def taken(
             foundation="1",
             ip=local.address[0],
             port=local.address[1],
-            priority=_HOST_PRIORITY,
+            priority=HOST_PRIORITY,
             protocol="udp",
             type="host",
         )

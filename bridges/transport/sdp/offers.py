@@ -28,22 +28,24 @@ _PROFILES = frozenset({"UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP"})
 
 
 def parse(text: str) -> sdp.SessionDescription:
-    """An offer as aiortc reads it. Raises InvalidError."""
+    """An offer, or an answer, as aiortc reads it. Raises InvalidError."""
     if len(text) > MAX_LENGTH:
-        raise InvalidError(f"an offer has at most {MAX_LENGTH // 1024} KiB")
+        raise InvalidError(f"an offer or answer has at most {MAX_LENGTH // 1024} KiB")
     try:
         description = sdp.SessionDescription.parse(text)
     except _PARSER_ERRORS as error:
         raise InvalidError("this is no session description (RFC 8866)") from error
     if len(description.media) > MAX_STREAMS:
-        raise InvalidError(f"an offer has at most {MAX_STREAMS} streams")
+        raise InvalidError(f"an offer or answer has at most {MAX_STREAMS} streams")
     return description
 
 
 def require_transport(
-    media: sdp.MediaDescription, tagged: sdp.MediaDescription | None = None
+    media: sdp.MediaDescription,
+    tagged: sdp.MediaDescription | None = None,
+    what: str = "offer",
 ) -> None:
-    """Raises InvalidError with what the stream lacks. `tagged` is the first one of its bundle, which speaks for all of it
+    """Raises InvalidError with what the stream lacks, of an offer, or what else it is. `tagged` is the first one of its bundle, which speaks for all of it
     (RFC 9143 §7.1.3: a bundle-only stream has no transport attributes)."""
     transport = tagged or media
     missing = [
@@ -64,7 +66,7 @@ def require_transport(
         if not is_there
     ]
     if missing:
-        raise InvalidError(f"the offer's {media.kind} lacks {', '.join(missing)}")
+        raise InvalidError(f"the {what}'s {media.kind} lacks {', '.join(missing)}")
 
 
 def _can_be_checked(fingerprint: RTCDtlsFingerprint) -> bool:

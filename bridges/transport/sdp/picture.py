@@ -103,7 +103,12 @@ def read_viewing(text: str) -> PictureOffer:
     return _read(text, publishes=False)
 
 
-def _read(text: str, *, publishes: bool) -> PictureOffer:
+def read_taking(text: str) -> PictureOffer:
+    """Somebody's answer to an offer of ours: what they take says the same as what a viewer offers. Raises InvalidError."""
+    return _read(text, publishes=False, what="answer")
+
+
+def _read(text: str, *, publishes: bool, what: str = "offer") -> PictureOffer:
     description = offers.parse(text)
     lines = dict(zip(map(id, description.media), sdp.grouplines(text)[1], strict=True))
     there = [m for m in description.media if m.port != 0 or "a=bundle-only" in lines[id(m)]]
@@ -113,13 +118,13 @@ def _read(text: str, *, publishes: bool) -> PictureOffer:
     )
     if picture is None:
         way = "sent" if publishes else "received"
-        raise InvalidError(f"the offer has no video stream that is {way}")
+        raise InvalidError(f"the {what} has no video stream that is {way}")
     bundle = _bundle_of(description, picture)
     tagged = next((m for m in there if bundle and m.rtp.muxId == bundle[0]), picture)
-    offers.require_transport(picture, tagged)
+    offers.require_transport(picture, tagged, what)
     codecs = _codecs(picture)
     if not codecs:
-        raise InvalidError("the offer's video has none of H264, VP8, VP9 and AV1")
+        raise InvalidError(f"the {what}'s video has none of H264, VP8, VP9 and AV1")
     sounding = next((m for m in there if m.kind == "audio" and m.rtp.muxId in bundle), None)
     sound = read_sound(sounding) if sounding is not None and sounding.rtcp_mux else None
     return PictureOffer(
