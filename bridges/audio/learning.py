@@ -1,5 +1,10 @@
 """Learn a source from its first packets, then lock it: whoever comes later is a stranger (RTP Bleed,
-CVE-2017-14099). A source is believed when several packets in a row continue one another."""
+CVE-2017-14099). A source is believed when several packets in a row continue one another.
+
+A NAT may give a stream another port in the middle of it. It is followed there, on a socket of its own as on the shared one,
+when the old port is silent and the same host goes on with the same SSRC, a number that nobody knows who does not see the
+stream; to another host never (RFC 7362 §4 calls the rest of it latching, and what is wrong with it).
+"""
 
 from enum import Enum, auto
 
@@ -62,22 +67,53 @@ class LegSources:
         )
         return unlearnt
 
-    def hosts_waiting(self) -> NDArray[np.int64]:
-        return self._legs.expected[self._unlearnt()] >> 16
+    def _fell_silent(self, tick: int) -> NDArray[np.bool_]:
+        """Legs on the shared socket whose stream may go on from another port."""
+        legs = self._legs
+        silent: NDArray[np.bool_] = (
+            legs.locked
+            & legs.sends
+            & (legs.own_fd == NONE)
+            & (tick - legs.heard_at >= MOVES_AFTER_TICKS)
+        )
+        return silent
 
-    def owner(self, row: int, key: int, ssrc: int) -> int | None:
+    def hosts_waiting(self, tick: int) -> NDArray[np.int64]:
+        """Where a packet from an unknown port may come from."""
+        legs = self._legs
+        new, gone = self._unlearnt(), self._fell_silent(tick)
+        return np.concatenate((legs.expected[new] >> 16, legs.source[gone] >> 16))
+
+    def owner(self, row: int, key: int, ssrc: int, tick: int) -> int | None:
         """The leg an odd packet may belong to."""
         legs = self._legs
         if row >= 0:
-            return row
+            if legs.own_fd[row] != NONE or not legs.locked[row] or ssrc == legs.ssrc[row]:
+                return row
+            # Another's stream, perhaps, which its NAT gave the port that was this leg's.
+            moved = self._moved(key, ssrc, tick)
+            return row if moved is None else moved
         if row == CROWDED:
             crowd = self.shared.crowd(key)
             by_ssrc = [r for r in crowd if legs.ssrc[r] == ssrc]
             open_ = [r for r in crowd if legs.ssrc[r] == NONE and legs.sends[r]]
+            if not by_ssrc and (moved := self._moved(key, ssrc, tick)) is not None:
+                return moved
             return next(iter(by_ssrc or open_), None)
+        if (moved := self._moved(key, ssrc, tick)) is not None:
+            return moved
         # The host is known and the port is not: certain only when a single leg waits for that host.
         waiting = np.flatnonzero(self._unlearnt() & (legs.expected >> 16 == key >> 16))
         return int(waiting[0]) if len(waiting) == 1 else None
+
+    def _moved(self, key: int, ssrc: int, tick: int) -> int | None:
+        """The leg on the shared socket that fell silent and whose stream this is; None where there is none, or two."""
+        legs = self._legs
+        same = (legs.ssrc == ssrc) & (legs.source >> 16 == key >> 16)
+        if not same.any():
+            return None
+        found = np.flatnonzero(same & self._fell_silent(tick))
+        return int(found[0]) if len(found) == 1 else None
 
     def judge(self, row: int, key: int, ssrc: int, sequence: int, tick: int) -> Verdict:
         """Whether a packet's source may speak for the leg; learns and locks."""
@@ -108,12 +144,11 @@ class LegSources:
 
     def _has_moved(self, row: int, key: int, ssrc: int, tick: int) -> bool:
         """Whether a NAT may have given the leg's stream another port: the old one is silent, and from the same host
-        comes, to the leg's own socket, the SSRC that nobody knows who does not see the stream."""
+        comes the same SSRC."""
         legs = self._legs
         same_host = key >> 16 == int(legs.source[row]) >> 16
         silent = tick - int(legs.heard_at[row]) >= MOVES_AFTER_TICKS
-        own = legs.own_fd[row] != NONE
-        return bool(own and same_host and silent and ssrc == legs.ssrc[row])
+        return bool(same_host and silent and ssrc == legs.ssrc[row])
 
     def _lock(self, row: int, key: int, ssrc: int) -> None:
         legs = self._legs

@@ -111,7 +111,7 @@ class Receiver:
         if len(odd):
             odd = odd[rows[odd] != FORGED]
             known = odd[voice[odd]]
-            odd = self._worth_a_look(odd[~voice[odd]], sizes, first, rows, keys)
+            odd = self._worth_a_look(odd[~voice[odd]], sizes, first, rows, keys, tick)
             if len(known):
                 known = self._whole(known, sizes, first)
                 odd = np.sort(np.concatenate((odd, self._fair(known, rows[known]))))
@@ -157,12 +157,13 @@ class Receiver:
         first: NDArray[np.uint8],
         rows: NDArray[np.int64],
         keys: NDArray[np.int64],
+        tick: int,
     ) -> NDArray[np.int64]:
         """Count and drop what is no RTP, and strangers nobody waits for, without looking at each."""
         odd = self._whole(odd, sizes, first)
         unknown = rows[odd] == NONE
         if unknown.any():
-            waiting = self.sources.hosts_waiting()
+            waiting = self.sources.hosts_waiting(tick)
             strange = unknown & ~np.isin(keys[odd] >> 16, waiting)
             self._counts.strangers += int(np.count_nonzero(strange))
             odd = odd[~strange]
@@ -199,7 +200,7 @@ class Receiver:
         """Take one odd packet."""
         arena, legs = self._arena, self._legs
         sequence, ssrc = int(arena.halves[i, 1]), int(arena.words[i, 2])
-        found = self.sources.owner(row, key, ssrc)
+        found = self.sources.owner(row, key, ssrc, tick)
         if found is not None and row < 0 and legs.secured[found]:
             size = self._vault.open_one(arena.data, i, found, size)
             if size == REFUSED:

@@ -113,23 +113,109 @@ def from_another_port(phone, tone, *, ssrc=None):
     return moved
 
 
-def test_a_stream_whose_nat_gave_it_another_port_goes_on_and_is_answered_there(bench):
-    one, two = bench.add("one", Phone(400), near=False), bench.add("two", Phone(700))
+each_socket = pytest.mark.parametrize("near", [True, False], ids=["shared socket", "own socket"])
+
+
+@each_socket
+def test_a_stream_whose_nat_gave_it_another_port_goes_on_and_is_answered_there(bench, near):
+    one, two = bench.add("one", Phone(400), near=near), bench.add("two", Phone(700))
     bench.run(10)
     bench.phones["one"] = moved = from_another_port(one, 1100)
     bench.run(SECOND + 30)
     assert two.hears(1100)
     assert moved.hears(700)
+    one.listen()
+    one.heard = 0
+    bench.run(10)
+    one.listen()
+    assert one.heard == 0
     one.close()
 
 
-def test_another_stream_of_the_same_host_is_never_taken_for_one_that_fell_silent(bench):
-    one, two = bench.add("one", Phone(400), near=False), bench.add("two", Phone(700))
+@each_socket
+def test_another_stream_of_the_same_host_is_never_taken_for_one_that_fell_silent(bench, near):
+    one, two = bench.add("one", Phone(400), near=near), bench.add("two", Phone(700))
     bench.run(10)
     bench.phones["one"] = other = from_another_port(one, 1100, ssrc=one.ssrc + 1)
     bench.run(SECOND + 30)
     assert two.lacks(1100)
     assert other.heard == 0
+    one.close()
+
+
+@each_socket
+def test_a_stream_that_is_copied_by_another_host_is_never_followed_there(bench, near):
+    one, two = bench.add("one", Phone(400), near=near), bench.add("two", Phone(700))
+    bench.run(10)
+    thief = Phone(1100, host="127.0.0.2")
+    thief.goal, thief.ssrc, thief.sequence = one.goal, one.ssrc, one.sequence
+    bench.phones["one"] = thief
+    bench.run(SECOND + 30)
+    assert two.lacks(1100)
+    assert thief.heard == 0
+    one.close()
+
+
+@each_socket
+def test_a_stream_is_not_followed_while_its_old_port_speaks(bench, near):
+    one, two = bench.add("one", Phone(400), near=near), bench.add("two", Phone(700))
+    bench.run(10)
+    copy = from_another_port(one, 1100)
+    for _ in range(SECOND):
+        copy.speak()
+        bench.run(1)
+    copy.listen()
+    assert two.hears(400)
+    assert two.lacks(1100)
+    assert copy.heard == 0
+    copy.close()
+
+
+def test_two_legs_whose_nat_swaps_their_ports_keep_their_own_voices(bench):
+    """Both mappings were dropped, and each got the port that was the other's."""
+    one, two = bench.add("one", Phone(400)), bench.add("two", Phone(700))
+    three = bench.add("three", Phone(1600))
+    bench.run(20)
+    bench.run(15, silent=["one", "two"])
+    one.ssrc, two.ssrc = two.ssrc, one.ssrc
+    one.tone, two.tone = two.tone, one.tone
+    one.sequence, two.sequence = two.sequence, one.sequence
+    one.timestamp, two.timestamp = two.timestamp, one.timestamp
+    bench.run(SECOND + 30)
+    # Who speaks at 700 is leg two wherever it speaks from: it never hears itself, and hears the other.
+    assert one.hears(400)
+    assert one.lacks(700)
+    assert two.hears(700)
+    assert two.lacks(400)
+    assert three.hears(400)
+    assert three.hears(700)
+
+
+def test_two_streams_of_one_host_that_go_on_elsewhere_are_told_apart(bench):
+    one, two = bench.add("one", Phone(400)), bench.add("two", Phone(700))
+    bench.run(10)
+    moved, other = from_another_port(one, 1100), from_another_port(two, 1600)
+    bench.phones["one"], bench.phones["two"] = moved, other
+    bench.run(SECOND + 30)
+    assert moved.hears(1600)
+    assert moved.lacks(1100)
+    assert other.hears(1100)
+    assert other.lacks(1600)
+    one.close(), two.close()
+
+
+def test_a_silent_leg_is_nobodys_for_the_asking(bench):
+    """Two legs of one host with one SSRC: nothing says whose stream it is that comes from a third port."""
+    one, two = bench.add("one", Phone(400)), bench.add("two", Phone(700))
+    two.ssrc = one.ssrc
+    three = bench.add("three", Phone(1600, host="127.0.0.3"))
+    bench.run(10)
+    stranger = from_another_port(one, 1100)
+    bench.phones["one"] = stranger
+    bench.run(15, silent=["one", "two"])
+    bench.run(SECOND, silent=["two"])
+    assert three.lacks(1100)
+    assert stranger.heard == 0
     one.close()
 
 
