@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 
-import type { ParticipantView, RoomView, SourceView } from '@/api/rooms'
-import type { DeviceView } from '@/api/types'
+import { cameraOf, camerasOf } from '@/map/cameras'
 import { troubleOf } from '@/rooms/devices'
 import { figuresOf, readStats } from '@/rooms/figures'
 import { findInvitees } from '@/rooms/invitees'
@@ -21,97 +20,7 @@ import {
 import { watermark } from '@/rooms/watermark'
 import { MicrophoneError } from '@/voice/microphone'
 
-const AT = '2026-11-20T19:00:00Z'
-
-function person(id: string, more: Partial<ParticipantView> = {}): ParticipantView {
-  return {
-    id,
-    room_id: 'r1',
-    kind: 'user',
-    name: id,
-    created_at: AT,
-    role: 'presenter',
-    state: 'joined',
-    account: null,
-    endpoint: null,
-    unit_id: null,
-    admitted: true,
-    hand_raised: false,
-    sound_muted: false,
-    picture_muted: false,
-    leg_id: null,
-    first_joined_at: AT,
-    joined_at: AT,
-    left_at: null,
-    present_s: 0,
-    ...more,
-  }
-}
-
-function source(id: string, of: string, more: Partial<SourceView> = {}): SourceView {
-  return {
-    id,
-    room_id: 'r1',
-    participant_id: of,
-    kind: 'camera',
-    label: of,
-    created_at: AT,
-    state: 'live',
-    codec: 'H264',
-    layers: ['main', 'sub'],
-    muted: false,
-    device: null,
-    unit_id: null,
-    started_at: AT,
-    ended_at: null,
-    ...more,
-  }
-}
-
-function room(more: Partial<RoomView> = {}): RoomView {
-  return {
-    id: 'r1',
-    number: '4711',
-    dial: '84711',
-    name: '防汛会商',
-    created_at: AT,
-    created_by: 'user:li',
-    mode: 'meeting',
-    state: 'open',
-    incident_id: null,
-    call_id: 'c1',
-    device: null,
-    locked: false,
-    lobby: false,
-    drill: false,
-    recording: false,
-    spotlight: null,
-    end_proposed_at: null,
-    ended_at: null,
-    participants: [],
-    sources: [],
-    ...more,
-  }
-}
-
-function camera(id: string, more: Partial<DeviceView> = {}): DeviceView {
-  return {
-    id,
-    kind: 'bodycam',
-    name: `执法记录仪 ${id}`,
-    responder_id: null,
-    groups: [],
-    model: null,
-    gb_id: null,
-    capabilities: [],
-    online: true,
-    seen_at: null,
-    position: null,
-    battery: null,
-    revoked: false,
-    ...more,
-  }
-}
+import { camera, person, room, source } from './room-things'
 
 const nobody = { pinned: null, spotlight: null, speaker: null }
 
@@ -148,12 +57,13 @@ describe('a meeting', () => {
 
   it('shows large what was pinned, else the spotlight, a screen, whoever speaks; never oneself for that', () => {
     const tiles = tilesOf(meeting, 'me')
-    const all = { pinned: 's-me', spotlight: 's-li', speaker: 's-me' }
+    const all = { pinned: 's-me', spotlight: 's-li', speaker: 'me' }
     expect(stageOf(tiles, all)?.id).toBe('s-me')
     expect(stageOf(tiles, { ...all, pinned: 'of yesterday' })?.id).toBe('s-li')
     expect(stageOf(tiles, nobody)?.id).toBe('screen')
     const plain = tiles.filter((tile) => tile.id !== 'screen')
-    expect(stageOf(plain, { ...nobody, speaker: 's-me' })?.id).toBe('s-li')
+    expect(stageOf(plain, { ...nobody, speaker: 'me' })?.id).toBe('s-li')
+    expect(stageOf(plain, { ...nobody, speaker: 'phone' })?.id).toBe('phone')
     expect(stageOf([], nobody)).toBeNull()
   })
 
@@ -346,5 +256,28 @@ describe('the watermark', () => {
     expect(image).not.toContain('<b>')
     expect(image.match(/"/g)?.length).toBeGreaterThan(2)
     expect(watermark(['")url(x'])).not.toMatch(/"\)url/)
+  })
+})
+
+describe('the map', () => {
+  const fleet = {
+    b7: camera('b7', { responder_id: 'zhao' }),
+    b8: camera('b8', { online: false }),
+    b9: camera('b9', { responder_id: 'he', revoked: true }),
+    r12: camera('r12', { kind: 'radio', responder_id: 'zhao' }),
+    r13: camera('r13', { kind: 'radio' }),
+  }
+
+  it('offers the camera of a mark: itself, or what its carrier has with them', () => {
+    expect(cameraOf('device', 'b7', fleet)?.id).toBe('b7')
+    expect(cameraOf('device', 'r12', fleet)?.id).toBe('b7')
+    expect(cameraOf('responder', 'zhao', fleet)?.id).toBe('b7')
+    expect(cameraOf('device', 'r13', fleet)).toBeNull()
+    expect(cameraOf('responder', 'he', fleet)).toBeNull()
+    expect(cameraOf('incident', 'b7', fleet)).toBeNull()
+  })
+
+  it('lists the cameras that can be asked first', () => {
+    expect(camerasOf(fleet).map((one) => one.id)).toEqual(['b7', 'b8'])
   })
 })

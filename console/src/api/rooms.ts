@@ -133,9 +133,16 @@ export interface SourceMeterView {
   recording: boolean
 }
 
+/** Whoever speaks; of phones and radios there is no source. */
+export interface SpeakerView {
+  source_id: string | null
+  participant_id: string | null
+}
+
 export interface RoomMetersView {
-  /** The source of whoever speaks. */
+  /** The source of whoever speaks, and as whom they take part. */
   speaker: string | null
+  speaking: string | null
   sources: SourceMeterView[]
 }
 
@@ -210,6 +217,8 @@ export interface ParticipantChange {
   sound_muted?: boolean
   picture_muted?: boolean
   hand_raised?: boolean
+  /** A guest's own, at the door. */
+  name?: string
 }
 
 export interface NewLayout {

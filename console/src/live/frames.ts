@@ -9,7 +9,7 @@ import type {
   ServiceView,
   TimelineEntryView,
 } from '@/api/types'
-import type { RoomView } from '@/api/rooms'
+import type { RoomView, SpeakerView } from '@/api/rooms'
 
 export interface LiveState {
   incidents: Record<string, IncidentView>
@@ -43,12 +43,18 @@ export interface AlarmEvent {
   incident_id: string | null
 }
 
+/** Who speaks in a room now; it is state for as long as it lasts. */
+export interface SpeakerEvent extends SpeakerView {
+  room_id: string
+}
+
 export type Op =
   | { put: Table; id: string; value: unknown }
   | { del: Table; id: string }
   | { event: 'timeline'; value: TimelineEntryView }
   | { event: 'floor'; value: FloorEvent }
   | { event: 'alarm'; value: AlarmEvent }
+  | { event: 'speaker'; value: SpeakerEvent }
 
 /** Which hub this is, for the top bar. */
 export interface HubIdentity {

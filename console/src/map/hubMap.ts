@@ -52,6 +52,7 @@ export class HubMap {
   private readonly marks = new Map<string, Mark>()
   private readonly pulses = new Map<string, Overlay>()
   private readonly base: VectorLayer[]
+  private tag: Overlay | null = null
 
   constructor(
     target: HTMLElement,
@@ -112,6 +113,15 @@ export class HubMap {
 
   toggle(kind: Kind, visible: boolean): void {
     this.layers[kind].setVisible(visible)
+  }
+
+  /** Put an element beside a mark, or (null) nowhere; it goes where the mark goes. */
+  attach(element: HTMLElement, point: PointView | null): void {
+    if (this.tag === null) {
+      this.tag = new Overlay({ element, positioning: 'bottom-center', offset: [0, -20] })
+      this.map.addOverlay(this.tag)
+    }
+    this.tag.setPosition(point === null ? undefined : fromLonLat([point.lon, point.lat]))
   }
 
   /** Colours or language changed. */

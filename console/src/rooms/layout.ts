@@ -57,7 +57,10 @@ export function layerFor(count: number): Layer {
   return count <= 2 ? 'main' : 'sub'
 }
 
-/** What is shown large: what this user pinned, else the spotlight, else a screen, else whoever speaks and is not oneself. */
+/**
+ * What is shown large: what this user pinned, else the spotlight, else a screen, else whoever speaks and is not oneself, also
+ * without a picture. `speaker` is a participant, the others are tiles.
+ */
 export function stageOf(
   tiles: readonly Tile[],
   chosen: { pinned: string | null; spotlight: string | null; speaker: string | null },
@@ -69,7 +72,7 @@ export function stageOf(
     at(chosen.pinned) ??
     at(chosen.spotlight) ??
     others.find((tile) => tile.source?.kind === 'screen') ??
-    others.find((tile) => tile.id === chosen.speaker) ??
+    others.find((tile) => tile.person.id === chosen.speaker) ??
     others.find((tile) => tile.source !== null) ??
     tiles[0] ??
     null

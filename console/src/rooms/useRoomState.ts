@@ -3,7 +3,7 @@
 import { computed, onScopeDispose, ref, watch, type ComputedRef, type Ref } from 'vue'
 
 import { api, ApiError, ask, makeClient } from '@/api/client'
-import type { ParticipantView, RoomMetersView, RoomView } from '@/api/rooms'
+import type { ParticipantView, RoomView, SpeakerView } from '@/api/rooms'
 import { useLive } from '@/stores/live'
 import { useSession } from '@/stores/session'
 
@@ -81,27 +81,30 @@ export function useRoomState(id: string, token: string): RoomState {
   return { room, me, isHost, problem, reload }
 }
 
-/** How the pictures of a room arrive, and who speaks; asked once a second while somebody looks. */
-export function useMeters(id: string, token: string): Ref<RoomMetersView> {
+/** Who speaks, as the hub says: at once by the live socket, and for a guest once a second. */
+export function useTold(id: string, token: string): ComputedRef<SpeakerView | null> {
   const client = token === '' ? api : makeClient(token)
-  const meters = ref<RoomMetersView>({ speaker: null, sources: [] })
+  const live = useLive()
+  const asked = ref<SpeakerView | null>(null)
   let isGone = false
   let timer: ReturnType<typeof setTimeout> | undefined
 
   async function follow(): Promise<void> {
     try {
-      meters.value = await ask(client.GET('/rooms/{id}/meters', { params: { path: { id } } }))
+      const meters = await ask(client.GET('/rooms/{id}/meters', { params: { path: { id } } }))
+      asked.value = { source_id: meters.speaker, participant_id: meters.speaking ?? null }
     } catch (error) {
       // The next second asks again; what refuses for good is told by the room itself.
       if (!(error instanceof ApiError)) throw error
     }
-    if (!isGone) timer = setTimeout(() => void follow(), METERS_MS)
+    if (!isGone && token !== '') timer = setTimeout(() => void follow(), METERS_MS)
   }
 
+  // Whoever is signed in asks once, for what was said before they came.
   void follow()
   onScopeDispose(() => {
     isGone = true
     clearTimeout(timer)
   })
-  return meters
+  return computed(() => live.speakers[id] ?? asked.value)
 }

@@ -3,6 +3,7 @@
 import { defineStore } from 'pinia'
 import { computed, reactive, ref, shallowRef } from 'vue'
 
+import type { SpeakerView } from '@/api/rooms'
 import type { TimelineEntryView } from '@/api/types'
 import {
   applyOp,
@@ -12,6 +13,7 @@ import {
   type HubIdentity,
   type Op,
   type Snapshot,
+  type SpeakerEvent,
 } from '@/live/frames'
 import type { Phase } from '@/live/socket'
 import { hubNow } from '@/live/time'
@@ -37,6 +39,8 @@ export const useLive = defineStore('live', () => {
   /** Counts snapshots: whoever keeps something beside the state loads it anew. */
   const snapshots = ref(0)
   const hub = ref<HubIdentity | null>(null)
+  /** Who speaks in which room, as far as it was heard. */
+  const speakers = reactive<Record<string, SpeakerView>>({})
   const floors = reactive<Record<string, FloorState>>({})
   const timelineListeners = shallowRef(new Set<Listener<TimelineEntryView>>())
 
@@ -63,12 +67,22 @@ export const useLive = defineStore('live', () => {
     }
   }
 
+  function takeSpeaker(event: SpeakerEvent): void {
+    speakers[event.room_id] = {
+      source_id: event.source_id,
+      participant_id: event.participant_id ?? null,
+    }
+  }
+
   function takeOps(ops: Op[]): void {
     for (const op of ops) {
       if (!('event' in op)) applyOp(state, op)
       else if (op.event === 'floor') takeFloor(op.value)
       else if (op.event === 'alarm') useNotices().warn(op.value.alarm, op.value.text)
-      else for (const listener of timelineListeners.value) listener(op.value)
+      else if (op.event === 'speaker') takeSpeaker(op.value)
+      else if (op.event === 'timeline') {
+        for (const listener of timelineListeners.value) listener(op.value)
+      }
     }
   }
 
@@ -82,6 +96,7 @@ export const useLive = defineStore('live', () => {
   function forget(): void {
     Object.assign(state, emptyState())
     for (const group of Object.keys(floors)) Reflect.deleteProperty(floors, group)
+    for (const id of Object.keys(speakers)) Reflect.deleteProperty(speakers, id)
     ready.value = false
   }
 
@@ -98,6 +113,7 @@ export const useLive = defineStore('live', () => {
     ready,
     snapshots,
     floors,
+    speakers,
     hub,
     incidents,
     calls,

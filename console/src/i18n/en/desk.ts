@@ -62,6 +62,8 @@ const desk: Messages['desk'] = {
     fit: 'Show all',
     zoomIn: 'Zoom in',
     zoomOut: 'Zoom out',
+    look: 'Show picture',
+    cameras: 'Cameras',
     layers: 'Layers',
     demo: 'Schematic base',
     help: 'Arrow keys pan, plus and minus zoom, Ctrl and drag selects everybody in a frame',

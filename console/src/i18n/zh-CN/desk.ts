@@ -60,6 +60,8 @@ export default {
     fit: '显示全部',
     zoomIn: '放大',
     zoomOut: '缩小',
+    look: '看画面',
+    cameras: '现场画面',
     layers: '图层',
     demo: '示意底图',
     help: '方向键平移，加减号缩放，按住 Ctrl 拖框可批量选人',
