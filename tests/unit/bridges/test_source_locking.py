@@ -171,24 +171,24 @@ def test_a_stream_is_not_followed_while_its_old_port_speaks(bench, near):
     copy.close()
 
 
-def test_two_legs_whose_nat_swaps_their_ports_keep_their_own_voices(bench):
+def test_two_legs_whose_nat_swaps_their_ports_stay_in_their_own_calls(bench):
     """Both mappings were dropped, and each got the port that was the other's."""
-    one, two = bench.add("one", Phone(400)), bench.add("two", Phone(700))
-    three = bench.add("three", Phone(1600))
+    one, two = bench.add("one", Phone(400), call="c1"), bench.add("two", Phone(700), call="c2")
+    with_one = bench.add("with one", Phone(1100), call="c1")
+    with_two = bench.add("with two", Phone(1600), call="c2")
     bench.run(20)
     bench.run(15, silent=["one", "two"])
-    one.ssrc, two.ssrc = two.ssrc, one.ssrc
-    one.tone, two.tone = two.tone, one.tone
-    one.sequence, two.sequence = two.sequence, one.sequence
-    one.timestamp, two.timestamp = two.timestamp, one.timestamp
+    for name in ("ssrc", "tone", "sequence", "timestamp"):
+        first, second = getattr(one, name), getattr(two, name)
+        setattr(one, name, second), setattr(two, name, first)
     bench.run(SECOND + 30)
-    # Who speaks at 700 is leg two wherever it speaks from: it never hears itself, and hears the other.
-    assert one.hears(400)
-    assert one.lacks(700)
-    assert two.hears(700)
-    assert two.lacks(400)
-    assert three.hears(400)
-    assert three.hears(700)
+    # What comes from where one was is the voice of two now, and is answered there.
+    assert with_one.hears(400)
+    assert with_one.lacks(700)
+    assert with_two.hears(700)
+    assert with_two.lacks(400)
+    assert one.hears(1600)
+    assert two.hears(1100)
 
 
 def test_two_streams_of_one_host_that_go_on_elsewhere_are_told_apart(bench):
