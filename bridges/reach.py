@@ -7,8 +7,7 @@ each (re)connection the worker is greeted first, then its events are handed on i
 import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self
@@ -17,6 +16,7 @@ import structlog
 
 from bridges import metrics, wire
 from bridges.errors import ProtocolError, RefusedError, WorkerLostError
+from bridges.lines import LineConnection
 from bridges.wire import ArgsT, ControlAddress, Dialect, EventT, Message
 from commhub.domain.errors import DomainError
 from commhub.kit.clock import Clock
@@ -25,6 +25,9 @@ from commhub.kit.supervise import run_forever
 log = structlog.get_logger(__name__)
 
 _QUEUE_LIMIT = 4096
+_GREETINGS = 2
+"""Lines of the worker before anything else: its hello, and its welcome or refusal."""
+_NOBODY = (None, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,37 +41,69 @@ class ClientConfig:
     max_delay_s: float = 2.0
 
 
-class Connection(Generic[ArgsT]):
-    """One connection to a worker that said hello: requests out, answers in."""
+class Connection(LineConnection, Generic[ArgsT]):
+    """One connection to a worker: requests out, answers and events in. `told` takes the lines that answer nothing."""
 
     def __init__(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        words: Dialect[ArgsT, Any],
+        self, words: Dialect[ArgsT, Any], patience_s: float, told: Callable[[Message], None]
     ) -> None:
-        self.reader = reader
-        self._writer = writer
+        super().__init__()
         self._words = words
-        self._waiting: dict[int, asyncio.Future[object]] = {}
+        self._patience_s = patience_s
+        self._told = told
+        self._waiting: dict[int, tuple[asyncio.Future[object], float]] = {}
         self._number = 0
+        self._alarm: asyncio.TimerHandle | None = None
+        self._greetings: list[Message] = []
+        self._greeted = asyncio.Event()
+        self._over = asyncio.Event()
+        self._error: Exception | None = None
 
-    async def request(self, args: ArgsT) -> object:
-        """Have an order carried out; its JSON-ready result. Raises what the worker says."""
-        self._number += 1
-        number = self._number
-        waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
-        try:
-            self.send(self._words.request(number, args))
-            return await waiting
-        finally:
-            self._waiting.pop(number, None)
+    async def greetings(self) -> tuple[Message, Message]:
+        """The first two lines. Raises ProtocolError when the worker ends it before them."""
+        await self._greeted.wait()
+        if len(self._greetings) < _GREETINGS:
+            raise ProtocolError("the worker ended the connection") from self._error
+        first, second = self._greetings
+        return first, second
 
-    def send(self, message: Message) -> None:
-        self._writer.write(wire.line(message))
+    async def ending(self) -> None:
+        """Wait for the end; raises why, unless the worker chose it."""
+        await self._over.wait()
+        if self._error is not None:
+            raise self._error
 
-    def answered(self, message: Message) -> None:
-        waiting = self._waiting.get(int(message.get("id") or 0))
+    def request(self, args: ArgsT) -> "asyncio.Future[object]":
+        """Have an order carried out: its JSON-ready result, or what the worker says, or WorkerLostError when it says
+        nothing in time. Raises InvalidError for what cannot be written."""
+        number = self._number = self._number + 1
+        waiting: asyncio.Future[object] = self._loop.create_future()
+        line = self._words.request_line(number, args)
+        if self._over.is_set():
+            waiting.set_exception(WorkerLostError("the media worker went away"))
+            return waiting
+        self._waiting[number] = waiting, self._loop.time() + self._patience_s
+        self.send(line)
+        if self._alarm is None:
+            self._alarm = self._loop.call_later(self._patience_s, self._look)
+        return waiting
+
+    def tell(self, message: Message) -> None:
+        """Send what wants no answer."""
+        self.send(wire.line(message))
+
+    def _take(self, message: Message) -> None:
+        if len(self._greetings) < _GREETINGS:
+            self._greetings.append(message)
+            if len(self._greetings) == _GREETINGS:
+                self._greeted.set()
+        elif "id" in message:
+            self._answered(message)
+        else:
+            self._told(message)
+
+    def _answered(self, message: Message) -> None:
+        waiting, _ = self._waiting.pop(int(message["id"] or 0), _NOBODY)
         if waiting is None or waiting.done():
             return
         if "error" in message:
@@ -76,11 +111,31 @@ class Connection(Generic[ArgsT]):
         else:
             waiting.set_result(message.get("ok"))
 
-    def close(self) -> None:
-        self._writer.close()
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(WorkerLostError("the media worker went away"))
+    def _look(self) -> None:
+        """Give up the requests whose time is over. One alarm serves all: nearly every request has its answer long before."""
+        now = self._loop.time()
+        late = [number for number, (_, due) in self._waiting.items() if due <= now]
+        for number in late:
+            _give_up(self._waiting.pop(number)[0], "the media worker does not answer")
+        self._alarm = None
+        if self._waiting:
+            due = min(due for _, due in self._waiting.values())
+            self._alarm = self._loop.call_at(due, self._look)
+
+    def _ended(self, error: Exception | None) -> None:
+        self._error = error
+        self._over.set()
+        self._greeted.set()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for waiting, _ in self._waiting.values():
+            _give_up(waiting, "the media worker went away")
+        self._waiting.clear()
+
+
+def _give_up(waiting: "asyncio.Future[object]", reason: str) -> None:
+    if not waiting.done():
+        waiting.set_exception(WorkerLostError(reason))
 
 
 class WorkerClient(ABC, Generic[ArgsT, EventT]):
@@ -121,14 +176,19 @@ class WorkerClient(ABC, Generic[ArgsT, EventT]):
 
     async def ask(self, args: ArgsT) -> object:
         """Have an order carried out; its JSON-ready result. Raises what the worker says, or WorkerLostError."""
+        connection = self._connection or await self._reached()
+        return await connection.request(args)
+
+    async def _reached(self) -> Connection[ArgsT]:
+        """Wait for the worker, as long as a request may take. Raises WorkerLostError."""
         try:
             async with asyncio.timeout(self._config.request_timeout_s):
                 await self._connected.wait()
-                if self._connection is None:
-                    raise WorkerLostError("the media worker went away")
-                return await self._connection.request(args)
         except TimeoutError as error:
-            raise WorkerLostError("the media worker does not answer") from error
+            raise WorkerLostError("the media worker is not there") from error
+        if self._connection is None:
+            raise WorkerLostError("the media worker went away")
+        return self._connection
 
     # What one kind of worker adds ------------------------------------------------------------------------------
 
@@ -172,34 +232,39 @@ class WorkerClient(ABC, Generic[ArgsT, EventT]):
 
     async def _serve_connection(self) -> None:
         """One connection, from hello to its end. Raises OSError, ProtocolError, RefusedError."""
-        reader, writer = await self._dial()
-        connection = Connection(reader, writer, self._words)
+        queue: asyncio.Queue[EventT] = asyncio.Queue(_QUEUE_LIMIT)
+        connection = await self._dial(queue)
         try:
             hello = await self._greet(connection)
             log.info(
                 "media_worker_connected", worker=hello.get("worker"), boot=hello.get("boot_id")
             )
-            await self._talk(connection, hello)
+            await self._talk(connection, hello, queue)
         finally:
             self._connection = None
             self._connected.clear()
             connection.close()
-            with suppress(OSError):
-                await writer.wait_closed()
 
-    async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        address, limit = self._address, wire.LINE_LIMIT
-        async with asyncio.timeout(self._config.request_timeout_s):
+    async def _dial(self, queue: "asyncio.Queue[EventT]") -> Connection[ArgsT]:
+        loop, address, within_s = (
+            asyncio.get_running_loop(), self._address, self._config.request_timeout_s,
+        )  # fmt: skip
+
+        def made() -> Connection[ArgsT]:
+            return Connection(self._words, within_s, lambda message: self._take(message, queue))
+
+        async with asyncio.timeout(within_s):
             if address.path is not None:
-                return await asyncio.open_unix_connection(address.path, limit=limit)
-            return await asyncio.open_connection(address.host, address.port, limit=limit)
+                _, connection = await loop.create_unix_connection(made, address.path)
+            else:
+                _, connection = await loop.create_connection(made, address.host, address.port)
+        return connection
 
     async def _greet(self, connection: Connection[ArgsT]) -> Message:
         version = self._words.version
-        connection.send({"hello": {"protocol": version, "secret": self._config.secret}})
+        connection.tell({"hello": {"protocol": version, "secret": self._config.secret}})
         async with asyncio.timeout(self._config.request_timeout_s):
-            message = wire.parse(await connection.reader.readline())
-            welcome = wire.parse(await connection.reader.readline())
+            message, welcome = await connection.greetings()
         hello = message.get("hello")
         if not isinstance(hello, dict):
             raise ProtocolError("the worker did not say hello")
@@ -209,24 +274,19 @@ class WorkerClient(ABC, Generic[ArgsT, EventT]):
             raise RefusedError(f"the worker speaks protocol {hello.get('protocol')}")
         return hello
 
-    async def _talk(self, connection: Connection[ArgsT], hello: Message) -> None:
-        """Read until the connection ends, while events are handed on in their order."""
-        queue: asyncio.Queue[EventT] = asyncio.Queue(_QUEUE_LIMIT)
+    async def _talk(
+        self, connection: Connection[ArgsT], hello: Message, queue: "asyncio.Queue[EventT]"
+    ) -> None:
+        """Serve the connection until it ends, while events are handed on in their order."""
         async with asyncio.TaskGroup() as tasks:
             work = self._hand_on(connection, hello, queue)
             handing = tasks.create_task(work, name="media-events")
             try:
-                while text := await connection.reader.readline():
-                    self._take(wire.parse(text), connection, queue)
+                await connection.ending()
             finally:
                 handing.cancel()
 
-    def _take(
-        self, message: Message, connection: Connection[ArgsT], queue: "asyncio.Queue[EventT]"
-    ) -> None:
-        if "event" not in message:
-            connection.answered(message)
-            return
+    def _take(self, message: Message, queue: "asyncio.Queue[EventT]") -> None:
         event = self._words.read_event(message)
         if event is None:
             return
@@ -246,7 +306,7 @@ class WorkerClient(ABC, Generic[ArgsT, EventT]):
             event = await queue.get()
             receipt = self._receipt_of(event)
             if await self._deliver(type(event).__name__, self._inward_of(event)) and receipt:
-                connection.send({"ack": receipt})
+                connection.tell({"ack": receipt})
 
     async def _deliver(self, what: str, work: Coroutine[Any, Any, None]) -> bool:
         """One event that control cannot take must not stop the next ones; True when it was taken."""

@@ -25,6 +25,7 @@ _ERROR_KINDS += DomainError.__subclasses__()
 _ERRORS = {kind.code: kind for kind in _ERROR_KINDS}
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
+_NOTHING: Message = {}
 _adapters: dict[type[Any], TypeAdapter[Any]] = {}
 
 
@@ -46,7 +47,7 @@ def read_as(kind: type[Any], value: object) -> Any:
         raise InvalidError(f"{kind.__name__} does not fit: {fields}") from error
 
 
-def _plain(model: object) -> object:
+def plain(model: object) -> object:
     """The dataclass as plain JSON values; a tenth of the time of `dataclasses.asdict`, and a call is six orders."""
     return _adapter(type(model)).dump_python(model, mode="json")
 
@@ -54,6 +55,13 @@ def _plain(model: object) -> object:
 def line(message: Message) -> bytes:
     """One message as it goes over the socket."""
     return _ENCODER.encode(message).encode() + b"\n"
+
+
+def answer_line(number: object, result: object) -> bytes:
+    """The answer to a request as it goes over the socket."""
+    if result is None and type(number) is int:
+        return b'{"id":%d,"ok":null}\n' % number
+    return line(answer(number, result))
 
 
 def parse(text: bytes) -> Message:
@@ -95,18 +103,28 @@ class Dialect(Generic[ArgsT, EventT]):
         self._names: dict[type[object], str] = {kind: name for name, kind in events.items()}
 
     def request(self, number: int, args: ArgsT) -> Message:
-        return {"id": number, "op": self._ops[type(args)], "args": _plain(args)}
+        return {"id": number, "op": self._ops[type(args)], "args": plain(args)}
+
+    def request_line(self, number: int, args: ArgsT) -> bytes:
+        """A request as it goes over the socket, in half the time of `request` and `line`. Raises InvalidError for text
+        that is none."""
+        kind = type(args)
+        try:
+            told = _adapter(kind).dump_json(args)
+        except ValueError as error:
+            raise InvalidError(f"{kind.__name__} cannot be written: {error}") from error
+        return b'{"id":%d,"op":"%b","args":%b}\n' % (number, self._ops[kind].encode(), told)
 
     def read_args(self, message: Message) -> ArgsT:
         """The arguments of a request. Raises InvalidError for an unknown operation or arguments that do not fit."""
         kind = self._args.get(str(message.get("op")))
         if kind is None:
             raise InvalidError(f"unknown operation {str(message.get('op'))[:40]}")
-        args: ArgsT = read_as(kind, message.get("args", {}))
+        args: ArgsT = read_as(kind, message.get("args", _NOTHING))
         return args
 
     def event(self, happened: EventT) -> Message:
-        return {"event": self._names[type(happened)], "args": _plain(happened)}
+        return {"event": self._names[type(happened)], "args": plain(happened)}
 
     def read_event(self, message: Message) -> EventT | None:
         """The event, or None for one that a newer worker has and we do not know. Raises InvalidError."""
