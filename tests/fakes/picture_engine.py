@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from bridges.video import protocol
-from commhub.ports.video import Layer, PublishOrder, ViewOrder
+from commhub.ports.video import Layer, PublishOrder, PushOrder, ViewOrder
 
 SCRIPT = Path(__file__).parent / "video_process.py"
 
@@ -19,6 +19,8 @@ class News:
         self.started = []
         self.lost = []
         self.boots = []
+        self.connected = []
+        self.pushes_lost = []
         self.speakers = []
         self.recorded = []
         self.status = None
@@ -44,6 +46,12 @@ class News:
 
     async def engine_came(self, boot_id):
         self.boots.append(boot_id)
+
+    async def push_connected(self, session_id):
+        self.connected.append(session_id)
+
+    async def push_lost(self, session_id, reason):
+        self.pushes_lost.append((session_id, reason))
 
 
 class Process:
@@ -96,4 +104,16 @@ async def view(video, who, session="v1", *, source="cam", **order):
         ViewOrder(session_id=session, room_id="r1", source_id=source, **order), await who.offer()
     )
     await who.accept(answered.sdp)
+    return answered
+
+
+async def push(lower, upper, session="p1", *, source="cam", by=None, **order):
+    """Send a source of one engine on to another, which has it as `up-SOURCE`; `by`: a path (`fakes.lossy`) its packets take."""
+    offer = await lower.offer_push(
+        PushOrder(session_id=session, room_id="r1", source_id=source, **order)
+    )
+    answered = await upper.publish(
+        PublishOrder(session_id=f"up-{session}", room_id="r2", source_id=f"up-{source}"), offer
+    )
+    await lower.push_answered(session, answered.sdp if by is None else by.through(answered.sdp))
     return answered

@@ -26,5 +26,6 @@ async def video(worker, news):
     config = ClientConfig(address=worker.address, request_timeout_s=10)
     client = VideoClient(config, SystemClock())
     client.deliver_to(news)
+    client.deliver_pushes_to(news)
     async with client:
         yield client
