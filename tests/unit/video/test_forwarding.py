@@ -9,7 +9,7 @@ from fakes.clock import ScriptedClock
 
 from bridges.video import feedback
 from bridges.video.counts import VideoCounts
-from bridges.video.events import SourceStarted
+from bridges.video.events import SourceStarted, SpeakerMoved
 from bridges.video.forwarder import Forwarder
 from bridges.video.streams import Extensions
 from commhub.ports.video import SPEAKER
@@ -373,6 +373,40 @@ def test_speaker_is_whoever_speaks(stage):
     assert len(viewer.take()) == 8
 
 
+def test_who_speaks_without_a_picture_is_told_and_the_picture_stays_as_it_is(stage):
+    door = stage.camera("door")
+    stage.give(door, door.picture(key=True))
+    viewer = stage.viewer(SPEAKER)
+    stage.pass_time(0.1)
+    viewer.take()
+    stage.forwarder.told("room", "phone", -20)
+    stage.pass_time(0.5)
+    assert stage.events[-1] == SpeakerMoved("room", "phone")
+    stage.run(door, 2)
+    assert len(viewer.take()) == 8
+    stage.forwarder.left("room", "phone")
+    assert stage.events[-1] == SpeakerMoved("room", None)
+
+
+def test_a_picture_whose_voice_is_heard_elsewhere_is_shown_when_it_speaks(stage):
+    door, gate = stage.camera("door"), stage.camera("gate", ssrc=0xA1, sequence=5, timestamp=7)
+    for camera in (door, gate):
+        stage.give(camera, camera.picture(key=True))
+    viewer = stage.viewer(SPEAKER)
+    stage.pass_time(0.1)
+    viewer.take()
+    stage.forwarder.told("room", "gate", -20)
+    stage.pass_time(0.5)
+    stage.give(gate, gate.picture(key=True))
+    viewer.take()
+    stage.run(door, 2)
+    stage.run(gate, 2)
+    assert len(viewer.take()) == 8
+    # Its source is there yet, whoever says that they have left.
+    stage.forwarder.left("room", "gate")
+    assert stage.events[-1] == SpeakerMoved("room", "gate")
+
+
 def test_publishers_are_told_twice_a_second_how_they_are_received(stage):
     camera, _ = stage.camera(), stage.viewer()
     stage.give(camera, camera.picture(key=True))
@@ -519,3 +553,34 @@ def test_meters_say_what_arrives_and_what_is_shown(stage):
     assert view.session_id == "v1"
     assert 800 <= view.kbps <= 1000
     assert viewer.take()
+
+
+def test_a_picture_of_many_views_waits_for_its_rest_while_that_is_coming(stage):
+    camera = stage.camera()
+    viewers = [stage.viewer(ssrc=1000 + n) for n in range(30)]
+    stage.give(camera, camera.picture(key=True))
+    stage.pass_time(0.2)
+    packets = camera.picture(6)
+    now = stage.clock.monotonic()
+    for viewer in viewers:
+        viewer.take()
+
+    camera.handle.take_rtp(batch_of(packets[:2]), now)
+    assert not stage.forwarder.flush(may_wait=True)
+    assert not any(viewer.take() for viewer in viewers)
+    camera.handle.take_rtp(batch_of(packets[2:]), now)
+    assert stage.forwarder.flush(may_wait=True)
+    assert {len(viewer.take()) for viewer in viewers} == {6}
+
+    camera.handle.take_rtp(batch_of(camera.picture(6)[:2]), now)
+    assert stage.forwarder.flush(may_wait=False)
+    assert {len(viewer.take()) for viewer in viewers} == {2}
+
+
+def test_a_picture_of_few_views_waits_for_nothing(stage):
+    camera, viewer = stage.camera(), stage.viewer()
+    stage.give(camera, camera.picture(key=True))
+    viewer.take()
+    camera.handle.take_rtp(batch_of(camera.picture(6)[:2]), stage.clock.monotonic())
+    assert stage.forwarder.flush(may_wait=True)
+    assert len(viewer.take()) == 2
