@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bridges.transport.sdp.picture import Extension, OfferedCodec, PictureOffer, rank
+from bridges.video.codecs import h264
 from bridges.video.streams import CodecTypes, Extensions, LayerStream, SourceStreams, ViewStream
 from commhub.domain.errors import InvalidError
 from commhub.ports.video import Layer, PublishOrder, VideoCodec
@@ -47,6 +48,9 @@ def streams_of(
         pli="nack pli" in chosen.feedback,
         remb="goog-remb" in chosen.feedback and not has_timing,
         max_kbps=order.max_kbps,
+        parameter_sets=h264.aggregate_of(str(chosen.parameters.get("sprop-parameter-sets", "")))
+        if chosen.codec is VideoCodec.H264
+        else b"",
     )
 
 

@@ -5,12 +5,14 @@ description once (b=), so its view is told so again and again as by a REMB.
 """
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridges.transport.pairs import PICTURES, PortPool
 from bridges.transport.peer import Outlet
 from bridges.transport.sealing import MediaArena, RtpBatch
+from bridges.transport.six import SixHosts
 from bridges.video import feedback
+from bridges.video.codecs import h264
 from bridges.video.forwarder import Forwarder, SourceHandle, ViewHandle
 from bridges.video.plain import PlainCounts, PlainLine, Takers
 from bridges.video.reflow import Reflow
@@ -18,7 +20,7 @@ from bridges.video.streams import CodecTypes, LayerStream, SourceStreams, ViewSt
 from commhub.domain.errors import InvalidError, NotFoundError
 from commhub.kit.clock import Clock
 from commhub.ports.media import RtpAddress
-from commhub.ports.video import Layer, PlainOrder, PlainRemote, VideoFormat
+from commhub.ports.video import Layer, PlainOrder, PlainRemote, VideoCodec, VideoFormat
 
 _BATCH = 256
 _BUFFER = 1 << 20
@@ -30,19 +32,26 @@ _LOWEST_LEVEL_OF_MAIN = 31
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlainConfig:
-    """`advertise_host` is what far ends are told; the ports may be shared with other workers."""
+    """`advertise_host` is what far ends are told, the `ipv6` ones likewise, None where none can be reached by IPv6; the ports
+    may be shared with other workers."""
 
     bind_host: str = "127.0.0.1"
     advertise_host: str = "127.0.0.1"
+    ipv6_bind_host: str | None = None
+    ipv6_advertise_host: str | None = None
     port_min: int = 20_000
     port_max: int = 29_999
+
+
+def _an_ssrc() -> int:
+    return secrets.randbits(31) + 1
 
 
 @dataclass(eq=False, slots=True)
 class _Session:
     order: PlainOrder
     line: PlainLine
-    ssrc: int
+    ssrc: int = field(default_factory=_an_ssrc)
     source: SourceHandle | None = None
     view: ViewHandle | None = None
     reflow: Reflow | None = None
@@ -64,6 +73,8 @@ class _Session:
             if handle is not None:
                 handle.close()
         self.source = self.view = self.reflow = None
+        # Its numbers begin anew, and under the same key the same number must not be another packet's.
+        self.ssrc = _an_ssrc()
 
 
 class PlainSessions:
@@ -78,10 +89,12 @@ class PlainSessions:
             config.bind_host,
             config.port_min,
             config.port_max,
+            config.ipv6_bind_host,
             traffic=PICTURES,
             buffer_bytes=_BUFFER,
         )
-        self._arena = MediaArena(_BATCH)
+        self._hosts = SixHosts()
+        self._arena = MediaArena(_BATCH, self._hosts)
         self._sessions: dict[str, _Session] = {}
 
     @property
@@ -96,16 +109,19 @@ class PlainSessions:
     def reserve(self, order: PlainOrder) -> RtpAddress:
         """Raises UnavailableError when no port is left."""
         known = self._sessions.get(order.session_id)
+        if known is not None and known.order.ipv6 != order.ipv6:
+            self.release(order.session_id)
+            known = None
         if known is None:
-            pair = self._pool.open_pair()
+            pair = self._pool.open_pair(ipv6=order.ipv6)
             made: list[_Session] = []
             takers = Takers(
                 rtp=lambda batch: self._take_rtp(made[0], batch),
                 rtcp=lambda packet: self._take_rtcp(made[0], packet),
                 drained=self._forwarder.flush,
             )
-            line = PlainLine(pair, self._arena, self._clock, self.counts, takers)
-            known = _Session(order, line, secrets.randbits(31) + 1)
+            line = PlainLine(pair, self._arena, self._hosts, self._clock, self.counts, takers)
+            known = _Session(order, line)
             made.append(known)
             self._sessions[order.session_id] = known
         elif known.order != order:
@@ -113,7 +129,12 @@ class PlainSessions:
             known.order = order
             if known.line.remote is not None:
                 self._begin(known, known.line.remote)
-        return RtpAddress(self._config.advertise_host, known.line.port)
+        return RtpAddress(self._host_of(order), known.line.port)
+
+    def _host_of(self, order: PlainOrder) -> str:
+        config = self._config
+        six = config.ipv6_advertise_host or config.ipv6_bind_host
+        return six if order.ipv6 and six is not None else config.advertise_host
 
     def connect(self, session_id: str, remote: PlainRemote) -> None:
         """Raises NotFoundError, InvalidError, ConflictError."""
@@ -122,7 +143,7 @@ class PlainSessions:
             raise InvalidError("an RTP payload type is 0 to 127")
         before = session.line.remote
         session.line.connect(remote)
-        if before is not None and before.video != remote.video:
+        if before is not None and (before.video, before.srtp) != (remote.video, remote.srtp):
             session.drop()
         self._begin(session, remote)
 
@@ -236,6 +257,7 @@ def _streams_of(video: VideoFormat) -> SourceStreams:
         pli=video.pli,
         fir=video.fir,
         remb=False,
+        parameter_sets=h264.parameter_sets(video.fmtp) if video.codec is VideoCodec.H264 else b"",
     )
 
 

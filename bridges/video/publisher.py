@@ -7,7 +7,7 @@ most one each half second.
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -207,7 +207,7 @@ class Publisher:
                 wanted = missing.due(now, self.round_trip_s or 0.0)
                 if wanted:
                     self._counts.asked += len(wanted)
-                    numbers = [one & 0xFFFF for one in wanted]
+                    numbers = [track.original(one) & 0xFFFF for one in wanted]
                     self._send(feedback.write_nack(self._ssrc, ssrc, numbers))
             else:
                 missing.clear()
@@ -231,7 +231,7 @@ class Publisher:
 
     def _report(self, now: float) -> None:
         blocks = [
-            block
+            replace(block, highest_sequence=self.tracks[layer].original(block.highest_sequence))
             for layer, ssrc in self._main.items()
             if (block := self.tracks[layer].reception.block(ssrc, now)) is not None
         ]

@@ -13,6 +13,7 @@ from bridges.video.codecs.numbers import UNNUMBERED, Number
 from bridges.video.codecs.picture import Picture
 from bridges.video.counts import VideoCounts
 from bridges.video.fanout import Fanout
+from bridges.video.preface import Preface
 from bridges.video.publisher import Publisher
 from bridges.video.streams import SourceStreams
 from bridges.video.track import Inspect, Track
@@ -64,7 +65,8 @@ class Source:
                 audience = self.audiences[one.layer] = Audience(track, self._fanout, self._counts)
             else:
                 audience.track.restart()
-            tracks[one.layer] = audience.track
+            track = tracks[one.layer] = audience.track
+            track.preface = Preface(streams.parameter_sets) if streams.parameter_sets else None
         by_track = {id(track): self.audiences[layer] for layer, track in tracks.items()}
         publisher = Publisher(
             session_id,

@@ -43,7 +43,7 @@ class CodecTypes:
 class SourceStreams:
     """What a publisher sends. `nack`, `pli`: what it agreed to be asked for (RFC 4585). `remb`: whether it is to be
     told how much it may send where no transport-cc was agreed. `fir` (RFC 5104) is for who takes no PLI; who takes neither is asked
-    for key frames by its signalling."""
+    for key frames by its signalling. `parameter_sets` is a payload for a stream of H.264 that may send none (`preface`)."""
 
     codec: VideoCodec
     types: CodecTypes
@@ -54,6 +54,7 @@ class SourceStreams:
     fir: bool = False
     remb: bool = True
     max_kbps: int = 8_000
+    parameter_sets: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

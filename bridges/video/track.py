@@ -5,7 +5,7 @@ a new origin, and every view waits for its next key frame.
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -20,6 +20,7 @@ from bridges.video.counts import VideoCounts
 from bridges.video.intake import Intake, Run, extended_near
 from bridges.video.meters import Rates
 from bridges.video.missing import Missing
+from bridges.video.preface import Packet, Preface
 from bridges.video.reception import Reception
 from commhub.ports.video import Layer
 
@@ -56,6 +57,8 @@ class Track:
         self.key_at: int | None = None
         """The first packet of the latest key frame."""
         self.key_seen_at = 0.0
+        self.preface: Preface | None = None
+        """What puts in parameter sets, for a stream whose SDP has them."""
         self.rates = Rates()
         self.width = self.height = 0
         self.frames = 0
@@ -79,8 +82,14 @@ class Track:
         """The highest extended number so far; −1 before the first packet."""
         return -1 if self._intake.highest is None else self._intake.highest
 
+    def original(self, extended: int) -> int:
+        """The number under which its sender knows a packet."""
+        return extended if self.preface is None else self.preface.original(extended)
+
     def restart(self) -> None:
         """What comes now is another stream, though of the same layer."""
+        if self.preface is not None:
+            self.preface.restart()
         self._intake = Intake(next(_origins))
         self._reader = NumberReader()
         self.cache.clear()
@@ -98,7 +107,10 @@ class Track:
         """Packets of the layer's stream in the order they came; `repaired`: they came as RTX (RFC 4588)."""
         taken = _Taken()
         highest, origin = self.highest, self.origin
-        for sequence, timestamp, marker, payload in _packets(batch, self._counts, repaired):
+        packets: Iterable[Packet] = _packets(batch, self._counts, repaired)
+        if self.preface is not None:
+            packets = self.preface.insert(packets)
+        for sequence, timestamp, marker, payload in packets:
             extended = self._place(sequence, highest, repaired=repaired)
             if extended is None:
                 if self.origin != origin:
@@ -203,9 +215,7 @@ class _Taken:
     key_at: int | None = None
 
 
-def _packets(
-    batch: RtpBatch, counts: VideoCounts, repaired: bool
-) -> Iterator[tuple[int, int, bool, NDArray[np.uint8]]]:
+def _packets(batch: RtpBatch, counts: VideoCounts, repaired: bool) -> Iterator[Packet]:
     """Sequence number, timestamp, marker and payload of each; RTX as what it repairs."""
     data = batch.data
     heads = data[batch.rows, :12].tobytes()

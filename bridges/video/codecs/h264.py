@@ -14,7 +14,9 @@ from aiortc.codecs.h264 import H264PayloadDescriptor
 from bridges.video.codecs.bits import Bits, ShortError
 from bridges.video.codecs.picture import MALFORMED, Picture
 
-_SLICE, _IDR, _SEI, _SPS, _PPS, _DELIMITER = 1, 5, 6, 7, 8, 9
+SPS = 7
+"""The NAL unit type of a sequence parameter set."""
+_SLICE, _IDR, _SEI, _SPS, _PPS, _DELIMITER = 1, 5, 6, SPS, 8, 9
 _PREFIX, _SUBSET_SPS, _STAP_A, _FU_A = 14, 15, 24, 28
 _SLICES = range(_SLICE, _IDR + 1)
 _STARTERS = frozenset({_SEI, _SPS, _PPS, _DELIMITER, _PREFIX, _SUBSET_SPS})
@@ -215,11 +217,12 @@ def parameter_sets(fmtp: str) -> bytes:
     for parameter in fmtp.split(";"):
         name, _, value = parameter.strip().partition("=")
         if name.lower() == "sprop-parameter-sets":
-            return _aggregate(value)
+            return aggregate_of(value)
     return b""
 
 
-def _aggregate(encoded: str) -> bytes:
+def aggregate_of(encoded: str) -> bytes:
+    """The same of the value alone."""
     units = []
     for one in encoded.split(","):
         try:

@@ -1,6 +1,7 @@
 """Media by the batch: opened where it was received, for far ends that want it so."""
 
 import os
+import socket
 
 import pytest
 from fakes.clock import ScriptedClock
@@ -124,3 +125,21 @@ async def test_forged_and_repeated_packets_of_a_batch_are_left_out(listener, bro
     port.take(4)
     assert port.counts.refused_packets == refused + 4
     assert len(listener.sequences) == taken
+
+
+async def test_the_reader_is_asked_for_more_only_while_something_comes(listener):
+    """What is kept for its rest is told of again at once, and for the last time when nothing more came."""
+    asked = []
+
+    def drained(may_wait):
+        asked.append(may_wait)
+        return not may_wait
+
+    listener.port.drained = drained
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"\x80" * 20, listener.port.address)
+        await eventually(lambda: asked)
+    assert asked[0]
+    assert not asked[-1]
+    assert asked.count(False) == 1
+    assert len(asked) <= 5
