@@ -170,7 +170,7 @@ class AlertService:
 
     async def run(self, bus: Bus[Fact]) -> None:
         """Carry the calls on until cancelled, those of a former process too."""
-        with bus.subscribe(_FACTS) as facts:
+        with bus.subscribe(_FACTS, self._concerns) as facts:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow(facts), name="alerts-facts")
                 await self._take_up()
@@ -185,14 +185,19 @@ class AlertService:
                 lost = facts.dropped
                 await self._take_up()
             match fact:
-                case CallStarted() if _is_card(fact.actor):
-                    self._cards.add(fact.call_id)
                 case CallEnded():
                     self._cards.discard(fact.call_id)
-                case LegMoved() if fact.call_id in self._cards:
+                case LegMoved():
                     if (future := self._settling.get(fact.leg_id)) and not future.done():
                         future.set_result(fact)
                     self._note(fact)
+
+    def _concerns(self, fact: Fact) -> bool:
+        """Whether a fact is of a call that carries a card; most are not. Such a call is known from its beginning on, so
+        that what follows in the same transaction passes too."""
+        if isinstance(fact, CallStarted) and _is_card(fact.actor):
+            self._cards.add(fact.call_id)
+        return isinstance(fact, LegMoved | CallEnded) and fact.call_id in self._cards
 
     async def _next(self) -> None:
         try:

@@ -143,7 +143,8 @@ async def progress(
         return orders
     call, before = held
     leg = move_leg(before, state, now)
-    leg = replace(leg, codec=codec or leg.codec)
+    if codec and codec != leg.codec:
+        leg = replace(leg, codec=codec)
     if leg == before:
         return orders
     await uow.calls.update_leg(leg)

@@ -52,10 +52,13 @@ class Orderly:
         self._ring_for_s = ring_for_s
         self._drivers: Mapping[Scheme, LegDriver] = {}
         self._engine: MediaEngine | None = None
+        self._numbering: Numbering | None = None
 
     def connect(self, media: MediaEngine, drivers: Mapping[Scheme, LegDriver]) -> None:
         self._engine = media
         self._drivers = drivers
+        outside: object = drivers.get(Scheme.TEL)
+        self._numbering = outside if isinstance(outside, Numbering) else None
 
     @property
     def media(self) -> MediaEngine:
@@ -133,10 +136,9 @@ class Orderly:
 
     async def outside(self, number: str, caller: Endpoint) -> OutsideNumber | None:
         """What somebody means by a number that is perhaps not ours."""
-        driver: object = self._drivers.get(Scheme.TEL)
-        if not isinstance(driver, Numbering):
+        if self._numbering is None:
             return None
-        return await driver.meaning(number, caller)
+        return await self._numbering.meaning(number, caller)
 
     async def recover(self, leg: Leg) -> bool:
         """Whether the far end of a leg without audio comes back by itself."""

@@ -349,6 +349,8 @@ class CallService:
         """The call, recorded as the rule says where that is more than was asked for."""
         recording = call.recording or self._rule.wants(call.incident_id)
         legs = call.recording_legs or (recording and self._rule.per_leg)
+        if (recording or legs, legs) == (call.recording, call.recording_legs):
+            return call
         return replace(call, recording=recording or legs, recording_legs=legs)
 
     async def _live(self) -> Sequence[CallState]:

@@ -94,8 +94,10 @@ class Lane:
         try:
             connection.rollback()
             # What was begun without SQLAlchemy's knowing.
-            driver_of(connection).rollback()
-            is_clean = not driver_of(connection).in_transaction
+            driver = driver_of(connection)
+            if driver.in_transaction:
+                driver.rollback()
+            is_clean = not driver.in_transaction
         except (SQLAlchemyError, sqlite3.Error):
             log.warning("database_rollback_failed", exc_info=True)
             is_clean = False

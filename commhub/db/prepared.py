@@ -8,6 +8,7 @@ than all that, the same statement goes through SQLAlchemy; the types that transl
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Select
@@ -78,14 +79,17 @@ class _Text:
     def __init__(self, compiled: SQLCompiler, columns: Sequence[ColumnElement[Any]]) -> None:
         dialect = compiled.dialect
         self.sql = str(compiled)
-        self._binders: list[tuple[str, Translate | None]] = []
+        names = tuple(compiled.positiontup or ())
+        self._pick = _picker(names)
+        self._binders: list[tuple[int, Translate]] = []
         self._fixed: dict[str, object] = {}
-        for name in compiled.positiontup or ():
+        for place, name in enumerate(names):
             bind = compiled.binds[name]
             if bind.expanding:
                 raise TypeError("a statement that is written once cannot grow with its values")
             translate = bind.type.dialect_impl(dialect).bind_processor(dialect)
-            self._binders.append((name, translate))
+            if translate is not None:
+                self._binders.append((place, translate))
             if not bind.required and bind.value is not None:
                 self._fixed[name] = bind.value
         self.readers: list[tuple[int, Translate]] = []
@@ -99,10 +103,10 @@ class _Text:
         """The values in the order of their marks. Raises KeyError for one that is missing."""
         if self._fixed:
             values = {**self._fixed, **values}
-        return [
-            values[name] if translate is None else translate(values[name])
-            for name, translate in self._binders
-        ]
+        bound = list(self._pick(values))
+        for place, translate in self._binders:
+            bound[place] = translate(bound[place])
+        return bound
 
     def read(self, row: Sequence[Any]) -> list[Any]:
         """A row as the domain knows its values."""
@@ -110,3 +114,10 @@ class _Text:
         for place, reader in self.readers:
             columns[place] = reader(columns[place])
         return columns
+
+
+def _picker(names: tuple[str, ...]) -> Callable[[Mapping[str, object]], Iterable[object]]:
+    """What takes the values of these names, in this order."""
+    if len(names) < 2:
+        return lambda values: [values[name] for name in names]
+    return itemgetter(*names)

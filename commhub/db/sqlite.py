@@ -12,8 +12,7 @@ small are done at once (`lanes`).
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TypeVar
 
@@ -248,9 +247,16 @@ class SqliteTurn:
 class SqliteSnapshot:
     """A read transaction on a lane of its own; it begins with the first question."""
 
-    def __init__(self, lane: Lane) -> None:
-        self._lane = lane
+    def __init__(self, lanes: ReadingLanes) -> None:
+        self._lanes = lanes
         self._asked = 0
+
+    async def __aenter__(self) -> Run:
+        self._lane = await self._lanes.take()
+        return self.run
+
+    async def __aexit__(self, *why: object) -> None:
+        self._lanes.give_back(self._lane)
 
     async def run(self, work: Callable[[Connection], R], /, *, small: bool = False) -> R:
         self._asked += 1
@@ -290,13 +296,8 @@ class SqliteBackend:
             self._waiting -= 1
         return SqliteTurn(self, self._group)
 
-    @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[Run]:
-        lane = await self._readers.take()
-        try:
-            yield SqliteSnapshot(lane).run
-        finally:
-            self._readers.give_back(lane)
+    def snapshot(self) -> SqliteSnapshot:
+        return SqliteSnapshot(self._readers)
 
     async def close(self) -> None:
         await asyncio.gather(*self._committing)

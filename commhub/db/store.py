@@ -7,10 +7,9 @@ from commhub.db.backend import Backend
 from commhub.db.engine import open_backend, parse_url
 from commhub.db.errors import translated
 from commhub.db.pending import Owner
+from commhub.db.reading import Reading
 from commhub.db.repositories.audit import AuditVerdict, ChainHead
 from commhub.db.schema import require_current_schema
-from commhub.db.transaction import Transaction
-from commhub.db.unit_of_work import SqlUnitOfWork
 from commhub.db.writing import Queue, Writing
 from commhub.domain.facts import Fact
 from commhub.kit.bus import Bus
@@ -32,14 +31,9 @@ class SqlStore:
         ConflictError or InvalidError when what was written does not go together with what is there."""
         return Writing(self._backend, self._owner, self._clock, self._publish, self._queue)
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[SqlUnitOfWork]:
+    def read(self) -> Reading:
         """A snapshot, taken at the first question. Raises UnavailableError."""
-        async with self._backend.snapshot() as run:
-            transaction = Transaction(
-                run, self._owner, on_sqlite=self._backend.is_sqlite, writable=False
-            )
-            yield SqlUnitOfWork(transaction, self._clock)
+        return Reading(self._backend, self._owner, self._clock)
 
     @property
     def behind_s(self) -> float:

@@ -1,6 +1,7 @@
 """All repositories over one transaction, and the facts that will be published once it is committed."""
 
-from functools import cached_property
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 from commhub.db.repositories.accounts import SqlAccounts
 from commhub.db.repositories.audit import SqlAudit
@@ -26,6 +27,20 @@ from commhub.db.transaction import Transaction
 from commhub.domain.facts import Fact
 from commhub.kit.clock import Clock
 
+R = TypeVar("R")
+
+
+class _Once(Generic[R]):
+    """Made when it is first asked for: `functools.cached_property` without its lock, which costs more than all else."""
+
+    def __init__(self, make: Callable[[Any], R]) -> None:
+        self._make = make
+        self._name = make.__name__
+
+    def __get__(self, unit: Any, owner: type) -> R:
+        made = unit.__dict__[self._name] = self._make(unit)
+        return made
+
 
 class SqlUnitOfWork:
     """Implements commhub.ports.store.UnitOfWork. A repository is made when it is first needed."""
@@ -35,91 +50,91 @@ class SqlUnitOfWork:
         self._clock = clock
         self.facts: list[Fact] = []
 
-    @cached_property
+    @_Once
     def reports(self) -> SqlReports:
         return SqlReports(self._transaction)
 
-    @cached_property
+    @_Once
     def incidents(self) -> SqlIncidents:
         return SqlIncidents(self._transaction)
 
-    @cached_property
+    @_Once
     def tasks(self) -> SqlTasks:
         return SqlTasks(self._transaction)
 
-    @cached_property
+    @_Once
     def timeline(self) -> SqlTimeline:
         return SqlTimeline(self._transaction)
 
-    @cached_property
+    @_Once
     def timers(self) -> SqlTimers:
         return SqlTimers(self._transaction)
 
-    @cached_property
+    @_Once
     def messages(self) -> SqlMessages:
         return SqlMessages(self._transaction)
 
-    @cached_property
+    @_Once
     def directory(self) -> SqlDirectory:
         return SqlDirectory(self._transaction)
 
-    @cached_property
+    @_Once
     def calls(self) -> SqlCalls:
         return SqlCalls(self._transaction)
 
-    @cached_property
+    @_Once
     def duty(self) -> SqlDuty:
         return SqlDuty(self._transaction)
 
-    @cached_property
+    @_Once
     def recordings(self) -> SqlRecordings:
         return SqlRecordings(self._transaction)
 
-    @cached_property
+    @_Once
     def rooms(self) -> SqlRooms:
         return SqlRooms(self._transaction)
 
-    @cached_property
+    @_Once
     def room_records(self) -> SqlRoomRecords:
         return SqlRoomRecords(self._transaction)
 
-    @cached_property
+    @_Once
     def sip(self) -> SqlSip:
         return SqlSip(self._transaction)
 
-    @cached_property
+    @_Once
     def twilio(self) -> SqlTwilioLegs:
         return SqlTwilioLegs(self._transaction)
 
-    @cached_property
+    @_Once
     def fleet(self) -> SqlFleet:
         return SqlFleet(self._transaction)
 
-    @cached_property
+    @_Once
     def accounts(self) -> SqlAccounts:
         return SqlAccounts(self._transaction, self._clock)
 
-    @cached_property
+    @_Once
     def audit(self) -> SqlAudit:
         return SqlAudit(self._transaction)
 
-    @cached_property
+    @_Once
     def idempotency(self) -> SqlIdempotency:
         return SqlIdempotency(self._transaction)
 
-    @cached_property
+    @_Once
     def peerings(self) -> SqlPeerings:
         return SqlPeerings(self._transaction)
 
-    @cached_property
+    @_Once
     def shares(self) -> SqlShares:
         return SqlShares(self._transaction)
 
-    @cached_property
+    @_Once
     def shared_directory(self) -> SqlSharedDirectory:
         return SqlSharedDirectory(self._transaction)
 
-    @cached_property
+    @_Once
     def cascades(self) -> SqlCascades:
         return SqlCascades(self._transaction)
 

@@ -61,16 +61,15 @@ class RadioStandings:
         await run_forever("radio-standings", self._follow)
 
     async def _follow(self) -> None:
-        with self._bus.subscribe(_FACTS) as facts:
+        with self._bus.subscribe(_FACTS, _matters) as facts:
             self.engine_came()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(facts), name="standings-listen")
                 tasks.create_task(self._tell_for_ever(), name="standings-tell")
 
     async def _listen(self, facts: Subscription[Fact]) -> None:
-        async for fact in facts:
-            if _matters(fact):
-                self._bell.ring()
+        async for _ in facts:
+            self._bell.ring()
 
     async def _tell_for_ever(self) -> None:
         patience = self._compare_every_s

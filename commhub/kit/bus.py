@@ -5,7 +5,7 @@ loses its oldest messages (counted) instead of holding up the publisher.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -13,13 +13,16 @@ M = TypeVar("M")
 
 
 class Subscription(Generic[M]):
-    """A bounded queue of what was published since it was opened."""
+    """A bounded queue of what was published since it was opened, as far as it is wanted."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, wants: Callable[[M], bool] | None = None) -> None:
         self._queue: asyncio.Queue[M] = asyncio.Queue(size)
+        self._wants = wants
         self.dropped = 0
 
     def offer(self, message: M) -> None:
+        if self._wants is not None and not self._wants(message):
+            return
         if self._queue.full():
             self._queue.get_nowait()
             self.dropped += 1
@@ -46,8 +49,11 @@ class Bus(Generic[M]):
                 subscription.offer(message)
 
     @contextmanager
-    def subscribe(self, size: int = 1024) -> Iterator[Subscription[M]]:
-        subscription: Subscription[M] = Subscription(size)
+    def subscribe(
+        self, size: int = 1024, wants: Callable[[M], bool] | None = None
+    ) -> Iterator[Subscription[M]]:
+        """`wants` is asked at each publishing, so it must be quick: nobody is woken for what it refuses."""
+        subscription: Subscription[M] = Subscription(size, wants)
         self._subscriptions.add(subscription)
         try:
             yield subscription

@@ -29,7 +29,7 @@ class PictureFollower:
 
     async def run(self) -> None:
         """Until cancelled."""
-        with self._bus.subscribe(_FACTS) as facts:
+        with self._bus.subscribe(_FACTS, _is_of_pictures) as facts:
             async for fact in facts:
                 if isinstance(fact, LegTransferred):
                     await self._edge.repicture(fact.leg_id)
@@ -44,3 +44,7 @@ class PictureFollower:
             return
         if one is not None and one.leg_id is not None:
             await self._edge.repicture(one.leg_id)
+
+
+def _is_of_pictures(fact: Fact) -> bool:
+    return isinstance(fact, LegTransferred | ParticipantMoved | ParticipantChanged)

@@ -15,6 +15,7 @@ from commhub.db.prepared import driver_of
 from commhub.db.sqlite import SqliteBackend
 from commhub.domain.call import Call, Leg, LegState
 from commhub.domain.errors import DomainError, UnavailableError
+from commhub.ports.store import SipAccount
 
 OpenStore = Callable[..., Awaitable[SqlStore]]
 
@@ -194,3 +195,25 @@ def test_the_memory_is_bounded_and_what_is_used_stays_longest() -> None:
     assert len(memory) == 3
     assert memory.recall(("leg", "b")) is None
     assert memory.recall(("leg", "a")) == 1
+
+
+async def test_an_account_is_as_it_was_put_last(sql_store: SqlStore, open_here: OpenStore) -> None:
+    account = SipAccount(name="1001", display_name="", ha1_md5="a", ha1_sha256="b")
+
+    async def found() -> SipAccount | None:
+        async with sql_store.begin() as uow:
+            return await uow.sip.find_account("1001")
+
+    assert await found() is None
+    async with sql_store.begin() as uow:
+        await uow.sip.put_account(account)
+        assert await uow.sip.find_account("1001") == account
+    assert await found() == account
+    async with sql_store.begin() as uow:
+        await uow.sip.put_account(replace(account, disabled=True))
+        assert await uow.sip.find_account("1001") == replace(account, disabled=True)
+    assert await found() == replace(account, disabled=True)
+    elsewhere = await open_here()
+    async with elsewhere.begin() as uow:
+        await uow.sip.put_account(replace(account, ha1_md5="new"))
+    assert await found() == replace(account, ha1_md5="new")

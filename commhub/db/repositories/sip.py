@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import cast
 
 from sqlalchemy import bindparam, delete
 
 from commhub.db.codec import Row, Rows
+from commhub.db.memory import Key
 from commhub.db.prepared import Prepared
 from commhub.db.repositories.base import Question, Repository
 from commhub.db.tables import equipment
+from commhub.db.transaction import Transaction
 from commhub.ports.store import SipAccount, SipBinding, SipDialog, SipSubscription
 
 _CONTACTS = equipment.sip_bindings
@@ -38,15 +41,36 @@ _DELETE_DIALOG = Prepared(
 )
 
 
+def _key(name: str) -> Key:
+    return equipment.sip_accounts, name
+
+
 class SqlSip(Repository):
     """Implements commhub.ports.store.Sip. Contacts that have expired are still listed: the registrar ends
     them, so that somebody hears of it."""
 
+    def __init__(self, transaction: Transaction) -> None:
+        super().__init__(transaction)
+        self._known: dict[str, SipAccount] = {}
+        if transaction.is_alone:
+            transaction.leaves(self._tell)
+
+    def _tell(self, known: dict[Key, object], gone: set[Key]) -> None:
+        del gone
+        known.update((_key(name), account) for name, account in self._known.items())
+
     async def put_account(self, account: SipAccount) -> None:
         await self._tx.put(equipment.sip_accounts, _ACCOUNTS.to_row(account))
+        self._known[account.name] = account
 
     async def find_account(self, name: str) -> SipAccount | None:
-        return await self._find_by(_ACCOUNTS, "name", name)
+        found = self._known.get(name) if self._tx.is_alone else None
+        found = found or cast("SipAccount | None", self._tx.recall(_key(name)))
+        if found is None:
+            found = await self._find_by(_ACCOUNTS, "name", name)
+            if found is not None:
+                self._known[name] = found
+        return found
 
     async def accounts(self) -> Sequence[SipAccount]:
         """Sorted by name."""

@@ -10,11 +10,14 @@ from commhub.db.prepared import Prepared
 from commhub.db.repositories.base import Question, Repository, absent
 from commhub.db.tables import tiers
 from commhub.domain.tier import MessageState, PairingTicket, Peering, TierMessage
+from commhub.kit.ids import new_id
 
 _PEERS = tiers.peerings
 _BOX = tiers.outbox
 _CURSORS = tiers.cursors
 _TAKEN = tiers.taken
+# No hub has this name, so its cursor is our own outbox.
+_OURS = ""
 _PEERINGS = Rows(Peering, _PEERS)
 _TICKETS = Rows(PairingTicket, tiers.tickets)
 _MESSAGES = Rows(TierMessage, _BOX)
@@ -115,6 +118,18 @@ class SqlPeerings(Repository):
             .where(self._tx.mine(_BOX), _BOX.c.peer == peer, _BOX.c.state == MessageState.WAITING)
         )
         return int(count or 0)
+
+    async def epoch(self) -> str:
+        await self._tx.insert_new(_CURSORS, {"peer": _OURS, "epoch": new_id(), "seq": 0})
+        return (await self.applied(_OURS))[0]
+
+    async def before(self, peer: str, seq: int) -> int:
+        found = await self._tx.value(
+            select(func.max(_BOX.c.seq)).where(
+                self._tx.mine(_BOX), _BOX.c.peer == peer, _BOX.c.seq < seq
+            )
+        )
+        return int(found or 0)
 
     # --- the inbox -----------------------------------------------------------------------------------
 
