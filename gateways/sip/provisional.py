@@ -3,7 +3,6 @@ phone sends us reliably. With them the early dialogs of our own INVITEs, and wha
 """
 
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import structlog
@@ -84,12 +83,11 @@ class EarlyDialogs:
     when a single phone is rung: an announcement of the network («this number is not in service») is for whoever
     called. Nothing is sent to it, so nobody is heard there before the answer."""
 
-    def __init__(self, leg: Leg, offer: Callable[[], bytes], *, resumed: bool = False) -> None:
+    def __init__(self, leg: Leg, *, resumed: bool = False) -> None:
         """`resumed`: a former process has numbered requests (PRACK) in these dialogs, and nobody knows how many."""
         self._leg = leg
         self._ahead = AHEAD if resumed else 0
         self._core = leg.core
-        self._offer = offer
         self._known: dict[tuple[str, str], _Early] = {}
         self._is_heard = False
 
@@ -115,7 +113,7 @@ class EarlyDialogs:
         if response.body and not early.answer:
             early.answer = response.body
             if alone:
-                await self._listen(response.body)
+                await self._listen(response.body, transaction.request.body)
 
     async def _acknowledge(self, early: _Early, response: Response) -> bool:
         """PRACK a reliable response (§4); False when it was seen before or comes out of order."""
@@ -152,11 +150,11 @@ class EarlyDialogs:
             return
         early.proof.sent_again(event.transaction, now)
 
-    async def _listen(self, body: bytes) -> None:
+    async def _listen(self, body: bytes, offered: bytes) -> None:
         if self._is_heard or not self._core.config.early_media:
             return
         try:
-            agreement = sdp.accept(body, self._leg.terms, self._offer())
+            agreement = sdp.accept(body, self._leg.terms, offered)
             remote = replace(agreement.remote, receives=False)
             await self._core.media.connect(self._leg.id, remote)
         except (SdpError, InvalidError, UnavailableError) as error:

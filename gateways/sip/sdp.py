@@ -187,6 +187,12 @@ def offer(
     return local.write(ours, _in_place(media, taken))
 
 
+def voice_address(local_sdp: bytes) -> RtpAddress:
+    """Where a description of ours wants their voice. Raises SdpError for what is none of ours."""
+    _, media = _live(read(local_sdp))
+    return RtpAddress(media.host, media.port)
+
+
 def picture_address(local_sdp: bytes) -> RtpAddress | None:
     """Where our last description wants their picture; None when it has none."""
     return pictures_sdp.own_address(read(local_sdp)) if local_sdp else None

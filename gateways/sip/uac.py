@@ -9,7 +9,6 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import structlog
 
@@ -20,10 +19,11 @@ from commhub.ports.store import SipBinding
 from commhub.ports.telephony import LegOrder
 from gateways.sip import sdp
 from gateways.sip.causes import cause_of, detail_of, weight_of
-from gateways.sip.dialogs import dialog_of_answer, hop_of, nearest_hop
+from gateways.sip.contacts import choices, hop_of_binding, is_near
+from gateways.sip.dialogs import dialog_of_answer
 from gateways.sip.errors import MalformedError, SdpError, TransactionError
 from gateways.sip.farewell import GivenUp
-from gateways.sip.grammar import NameAddr, quote_string
+from gateways.sip.grammar import quote_string
 from gateways.sip.ledger import Chapter, Page, StoredInvite
 from gateways.sip.legs import (
     Asked,
@@ -46,6 +46,7 @@ from gateways.sip.talking import Talking
 from gateways.sip.transactions import ClientTransaction, ServerTransaction, TimerHandle, new_tag
 from gateways.sip.transport import Hop
 from gateways.sip.trunks.credentials import credentials_of
+from gateways.sip.versions import Offers
 from gateways.sip.withdrawing import FORK_QUIET, give_up
 
 log = structlog.get_logger(__name__)
@@ -85,7 +86,7 @@ class Placing:
             shape=self._order.shape,
             leg_id=self._leg.id,
             near_signalling=all(is_near(binding) for binding in bindings),
-            # One offer for all of them: IPv6 where each has it.
+            # Where they are of both versions, those of IPv6 are offered a place of their own.
             ipv6=all(self._core.by_ipv6(hop_of_binding(binding).host) for binding in bindings),
         )
         try:
@@ -125,14 +126,18 @@ class Ringing:
         self._leg = leg
         self._core = leg.core
         self._order = order
-        self._address = address
         self._choices = choices(bindings)
         self._invites: list[StoredInvite] = []
-        self._local = sdp.Local.new()
-        self._offer = sdp.offer(leg.terms, address, self._local, picture=picture)
-        if page is not None and page.local is not None:
-            self._local, self._offer = page.local, page.local_sdp
-        self._early = EarlyDialogs(leg, lambda: self._offer, resumed=page is not None)
+        self._offers = Offers(
+            self._core.media,
+            leg.terms,
+            MediaOrder(call_id=order.call_id, leg_id=leg.id, shape=order.shape),
+            address,
+            local=page.local if page is not None else None,
+            first=page.local_sdp if page is not None and page.local is not None else None,
+            picture=picture,
+        )
+        self._early = EarlyDialogs(leg, resumed=page is not None)
         self._redirects = redirects
         self._ringing: dict[ClientTransaction, StoredInvite] = {}
         self._failures: list[_Failure] = []
@@ -170,7 +175,11 @@ class Ringing:
             )
 
     async def _ring(self, chosen: Sequence[SipBinding]) -> None:
-        addressing = [self._addressed(self._request(one), hop_of_binding(one)) for one in chosen]
+        addressing = []
+        for one in chosen:
+            hop = hop_of_binding(one)
+            offer = await self._offers.to(ipv6=self._core.by_ipv6(hop.host))
+            addressing.append(self._addressed(self._request(one, offer), hop))
         # Most people have one phone, and nothing is gained by a task of its own for it.
         alone = len(addressing) == 1
         await self._send_all([await addressing[0]] if alone else await asyncio.gather(*addressing))
@@ -192,7 +201,7 @@ class Ringing:
         self._core.write_via(request, hop)
         return StoredInvite(request=request, hop=hop)
 
-    def _request(self, binding: SipBinding) -> Request:
+    def _request(self, binding: SipBinding, offer: bytes) -> Request:
         """The INVITE to one contact (§13.2.1)."""
         host = self._core.config.uri_host
         request = Request("INVITE", binding.contact)
@@ -212,7 +221,7 @@ class Ringing:
         for name, value in (*self._core.call_headers(), *request_headers(self._core.config)):
             headers.set(name, value)
         headers.set("Content-Type", "application/sdp")
-        request.body = self._offer
+        request.body = offer
         return request
 
     def _page(self, invites: Sequence[StoredInvite]) -> Page:
@@ -221,9 +230,9 @@ class Ringing:
             call_id=self._order.call_id,
             chapter=Chapter.PLACED,
             invites=tuple(invites),
-            address=self._address,
-            local=self._local,
-            local_sdp=self._offer,
+            address=self._offers.address,
+            local=self._offers.local,
+            local_sdp=self._offers.first,
         )
 
     async def handle(self, event: Event) -> None:
@@ -306,24 +315,30 @@ class Ringing:
     async def _answered(
         self, transaction: ClientTransaction, response: Response, source: Hop
     ) -> None:
+        offered = transaction.request.body
         try:
             dialog = dialog_of_answer(transaction.request, response, source)
             body = self._early.body_of(response)
-            agreement = sdp.accept(body, self._leg.terms, self._offer)
-        except (MalformedError, SdpError) as error:
+            agreement = sdp.accept(body, self._leg.terms, offered)
+            told, before = sdp.voice_address(offered), self._offers.address
+            elsewhere = await self._offers.settle(offered)
+        except (MalformedError, SdpError, UnavailableError) as error:
             farewell = GivenUp(self._core, lambda: None, self._leg.line)
             transaction.hand_over(farewell)
             farewell.response_received(transaction, response, source)
             cause = Cause.NO_COMMON_CODEC if isinstance(error, SdpError) else Cause.FAILED
             await self._failed(transaction, cause, str(error))
             return
+        if self._offers.address != before:
+            # What was heard of the former place meanwhile is of no interest any more.
+            self._readdressed = Readdressed(elsewhere) if elsewhere is not None else None
         self._leg.shown = credentials_of(transaction.request)
         self._stop_ringing(except_for=transaction)
         talk = Talk(
             dialog=self._early.continued(dialog),
-            address=self._address,
-            local=self._local,
-            local_sdp=self._offer,
+            address=told,
+            local=self._offers.local,
+            local_sdp=offered,
             remote_sdp=body,
             held=agreement.held,
             session=agreed(
@@ -352,38 +367,12 @@ class Ringing:
         farewell.take(transaction)
 
     async def _give_up(self, cause: Cause, detail: str | None) -> None:
+        await self._offers.leave()
         await give_up(self._leg, cause, detail, forks=self._stop_ringing())
 
     async def abandon(self) -> None:
         self._stop_ringing()
-
-
-def choices(bindings: Sequence[SipBinding]) -> list[list[SipBinding]]:
-    """The contacts in groups of one preference, the most preferred first (RFC 3261 §16.6 step 6)."""
-    in_order = sorted(bindings, key=lambda binding: -binding.q)
-    return [list(group) for _, group in groupby(in_order, key=lambda binding: binding.q)]
-
-
-def is_near(binding: SipBinding) -> bool:
-    """Whether the phone's own idea of its address is where its messages come from: then its audio will, too."""
-    try:
-        return hop_of(binding.contact, binding.transport).host == hop_of_binding(binding).host
-    except ValueError:
-        return False
-
-
-def hop_of_binding(binding: SipBinding) -> Hop:
-    """Where the phone is reached: by the proxies it registered through (RFC 3327 §5.4), else where its REGISTER came
-    from (RFC 3581; RFC 5626 for streams)."""
-    if binding.path:
-        return hop_of(NameAddr.read(binding.path[0]).uri, binding.transport)
-    learned = Hop.parse(binding.received, binding.transport)
-    if not learned.reliable:
-        return learned
-    try:
-        return nearest_hop(learned, hop_of(binding.contact, binding.transport))
-    except ValueError:
-        return learned.as_flow()
+        await self._offers.leave()
 
 
 def _silence(error: TransactionError) -> tuple[Cause, str]:

@@ -2,7 +2,7 @@
 
 import socket
 
-from commhub.domain.errors import UnavailableError
+from commhub.domain.errors import InvalidError, UnavailableError
 from commhub.ports.media import EngineStatus, RtpAddress
 
 
@@ -17,6 +17,7 @@ class FakeMedia:
         self.released = []
         self.answered = {}
         self.unavailable = False
+        self.taken = set()
         self._sockets = {}
 
     def _check(self):
@@ -27,20 +28,33 @@ class FakeMedia:
         self._check()
         self.orders.append(("reserve", order))
         if order.leg_id not in self._sockets:
-            self._sockets[order.leg_id] = self._open_even(order.ipv6)
+            self._sockets[order.leg_id] = self._open_even(order.ipv6, order.port)
         self.reserved[order.leg_id] = order
         return RtpAddress(*self._sockets[order.leg_id].getsockname()[:2])
 
-    def _open_even(self, ipv6):
+    def _open_even(self, ipv6, wanted=0):
+        wanted = 0 if wanted in self.taken else wanted
         while True:
             sock = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
-            sock.bind(("::1" if ipv6 else self.host, 0))
-            if sock.getsockname()[1] % 2 == 0:
+            sock.bind(("::1" if ipv6 else self.host, wanted))
+            port = sock.getsockname()[1]
+            if port % 2 == 0 and port not in self.taken:
                 return sock
             sock.close()
 
+    def address_of(self, leg_id):
+        """Where the leg is received."""
+        return RtpAddress(*self._sockets[leg_id].getsockname()[:2])
+
+    def held(self):
+        """The legs that have a place."""
+        return list(self._sockets)
+
     async def connect(self, leg_id, remote):
         self._check()
+        sock = self._sockets.get(leg_id)
+        if sock is not None and (":" in remote.address.host) != (sock.family == socket.AF_INET6):
+            raise InvalidError("this leg does not reach that address: the other IP version")
         self.orders.append(("connect", leg_id, remote))
         self.connected[leg_id] = remote
 

@@ -14,7 +14,6 @@ import structlog
 from commhub.domain.call import Cause, Direction
 from commhub.domain.errors import UnavailableError
 from commhub.ports.media import RtpAddress
-from gateways.sip import sdp
 from gateways.sip.causes import cause_of, detail_of
 from gateways.sip.errors import TransactionError
 from gateways.sip.ledger import Errand, Page, StoredInvite
@@ -172,11 +171,12 @@ class Dialling(Ringing):
     async def _receive_beside(self, hop: Hop) -> None:
         """Have our address for the voice be of the IP version of `hop`. Raises UnavailableError."""
         by_ipv6 = self._core.by_ipv6(hop.host)
-        if by_ipv6 != (":" in self._address.host):
+        address = self._offers.address
+        if by_ipv6 != (":" in address.host):
             await self._core.release(self._leg.id)
             order = place_of(self._order, self._dial.route, ipv6=by_ipv6)
-            self._address = await self._core.media.reserve(order)
-        self._offer = sdp.offer(self._leg.terms, self._address, self._local)
+            address = await self._core.media.reserve(order)
+        self._offers.begin_anew(self._leg.terms, address)
 
     async def _try(self, request: Request, hop: Hop) -> None:
         """By the transport that was agreed with the line's owner, however large the request."""
@@ -204,7 +204,7 @@ class Dialling(Ringing):
         for name, value in (*self._core.call_headers(), *request_headers(self._core.config)):
             headers.set(name, value)
         headers.set("Content-Type", "application/sdp")
-        request.body = self._offer
+        request.body = self._offers.first
         return request
 
     # --- what comes back -------------------------------------------------------------------------------------

@@ -1,10 +1,14 @@
 """By which IP version the voice of a far end goes: by that of its description, or of where it registered."""
 
+import re
+
 import pytest
 from fakes.sip_lines import SECOND, Exchange, a_trunk, dial
 from fakes.sip_phones import SDP
 from fakes.waiting import eventually
 
+from commhub.ports.media import RtpAddress
+from gateways.sip.message import Request
 from gateways.sip.transport import Hop
 
 SIX = Hop("2001:db8::10", 5062)
@@ -59,11 +63,100 @@ async def test_a_phone_that_registered_by_ipv6_is_offered_it(six, phones):
     assert b"c=IN IP6 ::1" in (await phones.until("INVITE")).body
 
 
-async def test_phones_of_both_versions_on_one_account_are_offered_what_both_may_have(six, phones):
+FOUR = Hop("192.0.2.10", 5062)
+
+
+def invite_to(wire, hop):
+    """The INVITE that went there."""
+    pairs = zip(wire.answers(), wire.sent, strict=True)
+    asked = (message for message, (_, to) in pairs if to == hop and isinstance(message, Request))
+    return next((request for request in asked if request.method == "INVITE"), None)
+
+
+def answer_from(wire, invite, hop, body, status=200):
+    headers = [("Contact", f"<sip:1001@{hop}>"), ("Content-Type", "application/sdp")]
+    wire.say(bytes(invite.response(status, to_tag="far", headers=headers, body=body.encode())), hop)
+
+
+@pytest.fixture
+async def both(six, phones):
+    """An account with a phone of each version, which ring: (leg, INVITE by IPv6, INVITE by IPv4)."""
     await register(six, SIX)
-    await register(six, Hop("192.0.2.10", 5062))
-    await phones.call()
-    assert b"c=IN IP4 127.0.0.1" in (await phones.until("INVITE")).body
+    await register(six, FOUR)
+    leg = await phones.call()
+    await eventually(lambda: invite_to(six, SIX) and invite_to(six, FOUR))
+    return leg, invite_to(six, SIX), invite_to(six, FOUR)
+
+
+def place_in(body):
+    host = re.search(rb"c=IN IP[46] (\S+)", body).group(1).decode()
+    return RtpAddress(host, int(re.search(rb"m=audio (\d+)", body).group(1)))
+
+
+async def test_phones_of_both_versions_on_one_account_are_each_offered_their_own(six, both):
+    _, by_six, by_four = both
+    assert place_in(by_six.body).host == "::1"
+    assert b"o=commhub" in by_six.body
+    assert b"IN IP6 ::1" in by_six.body
+    assert place_in(by_four.body).host == "127.0.0.1"
+    assert b"IP6" not in by_four.body
+
+
+@pytest.mark.parametrize("version", ["six", "four"])
+async def test_whichever_answers_is_received_where_it_was_offered(six, both, version):
+    leg, by_six, by_four = both
+    invite, hop, body = (by_six, SIX, SDP_SIX) if version == "six" else (by_four, FOUR, SDP)
+    answer_from(six, invite, hop, body)
+    await eventually(lambda: six.calls.told("connected", leg))
+    media = six.gateway._core.media
+    assert media.address_of(leg) == place_in(invite.body)
+    assert media.connected[leg].address.host == place_in(body.encode()).host
+    assert media.held() == [leg]
+    # Nobody has to be told of another place.
+    await six.silence("\r\n\r\n")
+    assert len({request.get("Via") for request in invites(six)}) == 2
+
+
+def invites(wire):
+    asked = (message for message in wire.answers() if isinstance(message, Request))
+    return [request for request in asked if request.method == "INVITE"]
+
+
+async def test_a_place_that_somebody_took_meanwhile_is_told_by_a_reinvite(six, both):
+    leg, by_six, _ = both
+    media = six.gateway._core.media
+    media.taken.add(place_in(by_six.body).port)
+    answer_from(six, by_six, SIX, SDP_SIX)
+    await eventually(lambda: len({request.get("Via") for request in invites(six)}) == 3)
+    again = invites(six)[-1]
+    assert again.recipient.tag == "far"
+    assert place_in(again.body) == media.address_of(leg) != place_in(by_six.body)
+
+
+async def test_nobody_answers_and_both_places_are_given_back(six, both):
+    leg, by_six, by_four = both
+    answer_from(six, by_six, SIX, "", 486)
+    answer_from(six, by_four, FOUR, "", 486)
+    await eventually(lambda: six.calls.end_of(leg))
+    assert six.gateway._core.media.held() == []
+
+
+async def test_the_other_version_answers_after_a_restart_of_the_hub(six, both):
+    leg, by_six, _ = both
+    await six.restart(ipv6_media=True)
+    answer_from(six, by_six, SIX, SDP_SIX)
+    await eventually(lambda: six.calls.told("connected", leg))
+    assert six.gateway._core.media.address_of(leg) == place_in(by_six.body)
+
+
+async def test_the_other_version_is_heard_before_it_answers_only_where_it_can_be(six, both):
+    """Early media of the second place is left out, and the call goes on."""
+    leg, by_six, by_four = both
+    answer_from(six, by_four, FOUR, "", 486)
+    answer_from(six, by_six, SIX, SDP_SIX, 183)
+    answer_from(six, by_six, SIX, SDP_SIX)
+    await eventually(lambda: six.calls.told("connected", leg))
+    assert six.calls.end_of(leg) is None
 
 
 async def test_a_hub_whose_workers_have_no_ipv6_offers_what_there_is(wire, phones):
