@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pylibsrtp._binding import ffi, lib  # type: ignore[import-not-found]  # compiled, without stubs
 
 from bridges.transport.batch import VIDEO_STRIDE, ReceiveArena, write_addresses
+from bridges.transport.six import SixHosts
 
 Handle = NewType("Handle", object)
 """A libsrtp session. It lives as long as the pylibsrtp.Session it was taken from."""
@@ -78,8 +79,8 @@ class RtpBatch:
 class MediaArena(ReceiveArena):
     """An arena in which SRTP is opened where it was received."""
 
-    def __init__(self, capacity: int) -> None:
-        super().__init__(capacity, VIDEO_STRIDE)
+    def __init__(self, capacity: int, hosts: SixHosts | None = None) -> None:
+        super().__init__(capacity, VIDEO_STRIDE, hosts)
         self._lengths = np.zeros(capacity, np.int32)
         self._slots = slots_at(self.data.ctypes.data, VIDEO_STRIDE, capacity)
         self._pointers = lengths_at(self._lengths.ctypes.data, 4, capacity)

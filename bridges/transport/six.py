@@ -52,6 +52,10 @@ class SixHosts:
         self._drop_over(self._strangers, _MOST_STRANGERS)
         return number << 16 | port
 
+    def heard_from(self, host: str, port: int) -> int:
+        """The same as `heard`, of an address as Python's sockets have it. Raises OSError for one that is of a link only."""
+        return self.heard(_sockaddr(socket.inet_pton(socket.AF_INET6, host), port))
+
     def address(self, key: int) -> tuple[str, int] | None:
         """The address of a key; None for one that is IPv4's, or was forgotten."""
         packed = self._hosts.get(key >> 16)
@@ -93,6 +97,11 @@ class SixHosts:
 
 def _wrapped(number: int) -> int:
     return number % (_NUMBERS - 1) + 1
+
+
+def sockaddr(host: str, port: int) -> bytes:
+    """`struct sockaddr_in6` of an address. Raises OSError for what is no IPv6 literal."""
+    return _sockaddr(socket.inet_pton(socket.AF_INET6, host), port)
 
 
 def _sockaddr(packed: bytes, port: int) -> bytes:

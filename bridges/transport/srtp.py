@@ -21,6 +21,7 @@ import pylibsrtp
 from pylibsrtp import Policy
 from pylibsrtp._binding import ffi, lib  # type: ignore[import-not-found]  # compiled, without stubs
 
+from bridges.transport.sealing import Handle
 from commhub.domain.errors import InvalidError
 from commhub.ports.media import SrtpKeys
 
@@ -34,13 +35,14 @@ REFUSED = 0
 class _Suite:
     profile: int
     key_and_salt: int
+    tag: int
 
 
 _SUITES = {
-    "AES_CM_128_HMAC_SHA1_80": _Suite(Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 30),
-    "AES_CM_128_HMAC_SHA1_32": _Suite(Policy.SRTP_PROFILE_AES128_CM_SHA1_32, 30),
-    "AEAD_AES_128_GCM": _Suite(Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 28),
-    "AEAD_AES_256_GCM": _Suite(Policy.SRTP_PROFILE_AEAD_AES_256_GCM, 44),
+    "AES_CM_128_HMAC_SHA1_80": _Suite(Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 30, 10),
+    "AES_CM_128_HMAC_SHA1_32": _Suite(Policy.SRTP_PROFILE_AES128_CM_SHA1_32, 30, 4),
+    "AEAD_AES_128_GCM": _Suite(Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 28, 16),
+    "AEAD_AES_256_GCM": _Suite(Policy.SRTP_PROFILE_AEAD_AES_256_GCM, 44, 16),
 }
 _ROLLOVERS = 200
 """How many are tried: three days of packets of 20 ms."""
@@ -55,11 +57,16 @@ class _Streams:
     """A libsrtp session of one master key. Its streams are known by SSRC, each with its own rollover counter and
     replay window, so a new SSRC under the same key begins anew without repeating a keystream (§9.1)."""
 
-    def __init__(self, suite: str, key: str, ssrc: int) -> None:
+    def __init__(self, suite: str, key: str, ssrc: int, *, repeats: bool = False) -> None:
         policy = Policy(_master(suite, key), ssrc, 0, _SUITES[suite].profile)
+        policy.allow_repeat_tx = repeats
         self._session = pylibsrtp.Session(policy)
         self._handle = self._session._srtp[0]  # noqa: SLF001 - see the module's docstring
         self._size = ffi.new("int *")
+
+    @property
+    def handle(self) -> Handle:
+        return Handle(self._handle)
 
     def apply(self, function: Any, address: int, size: int) -> int:
         self._size[0] = size
@@ -68,11 +75,22 @@ class _Streams:
 
 
 class Outward:
-    """What we send. The bytes at the address must have room for TRAILER more."""
+    """What we send. The bytes at the address must have room for TRAILER more. With `repeats` a packet may be protected again,
+    to be sent again as it was: another one of the same number would give both away."""
 
-    def __init__(self, suite: str, key: str) -> None:
+    def __init__(self, suite: str, key: str, *, repeats: bool = False) -> None:
         self.suite, self.key = suite, key
-        self._streams = _Streams(suite, key, Policy.SSRC_ANY_OUTBOUND)
+        self._streams = _Streams(suite, key, Policy.SSRC_ANY_OUTBOUND, repeats=repeats)
+
+    @property
+    def handle(self) -> Handle:
+        """For `bridges.transport.sealing`; it lives as long as this does."""
+        return self._streams.handle
+
+    @property
+    def tag(self) -> int:
+        """By how many bytes RTP grows."""
+        return _SUITES[self.suite].tag
 
     def protect(self, address: int, size: int) -> int:
         """Protect an RTP packet where it stands; its new size. REFUSED: it may still stand there in the clear."""
@@ -134,10 +152,11 @@ class Inward:
 
 
 class SrtpLeg:
-    """Both directions of a leg. Raises InvalidError for keys no suite has."""
+    """Both directions of a leg; `repeats` as of `Outward`. Raises InvalidError for keys no suite has."""
 
-    def __init__(self, keys: SrtpKeys) -> None:
-        self.outward = Outward(keys.suite, keys.local_key)
+    def __init__(self, keys: SrtpKeys, *, repeats: bool = False) -> None:
+        self._repeats = repeats
+        self.outward = Outward(keys.suite, keys.local_key, repeats=repeats)
         self.inward = Inward(keys.suite, keys.remote_key)
 
     def rekey(self, keys: SrtpKeys) -> None:
@@ -145,7 +164,7 @@ class SrtpLeg:
         index under an old key would give the voice away. Raises InvalidError and changes nothing."""
         outward, inward = self.outward, self.inward
         if (outward.suite, outward.key) != (keys.suite, keys.local_key):
-            outward = Outward(keys.suite, keys.local_key)
+            outward = Outward(keys.suite, keys.local_key, repeats=self._repeats)
         if (inward.suite, inward.key) != (keys.suite, keys.remote_key):
             inward = Inward(keys.suite, keys.remote_key)
         self.outward, self.inward = outward, inward

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridges.transport.batch import (
-    ADDRESS_SIZE,
     IOV,
     LONGEST_MESSAGE,
     MESSAGE,
@@ -32,7 +31,7 @@ from bridges.transport.sealing import RTP_HEADER, Handle, lengths_at, seal_rtp, 
 from bridges.video.cache import EXTENSION_WORD, HEADER
 from bridges.video.codecs.numbers import Numbers
 from bridges.video.counts import VideoCounts
-from bridges.video.table import ViewTable
+from bridges.video.table import NAME_SIZE, ViewTable
 
 ROWS = 192
 """Packets of a chunk: 288 KiB, which a core's second-level cache holds."""
@@ -126,7 +125,7 @@ class Fanout:
         self._extended = _Layout(self._slab, 0)
         self._bare = _Layout(self._slab, HEADER - RTP_HEADER)
         self._messages = np.zeros(ROWS, MESSAGE)
-        self._messages["name_size"] = ADDRESS_SIZE
+        self._messages["name_size"] = NAME_SIZE
         self._messages_at = int(self._messages.ctypes.data)
         self._names = self._messages["name"]
         self._control = np.zeros((ROWS, SEGMENT_CONTROL_SIZE), np.uint8)
@@ -319,7 +318,7 @@ class Fanout:
         owners = cohort.rows[views][sealed // count]
         messages = np.zeros(len(sealed), MESSAGE)
         messages["name"] = self._table.names[owners]
-        messages["name_size"] = ADDRESS_SIZE
+        messages["name_size"] = NAME_SIZE
         messages["iov"] = layout.address + sealed * IOV.itemsize
         messages["iov_count"] = 1
         self._send_on(cohort.fd, messages, 0, owners)

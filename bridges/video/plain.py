@@ -1,5 +1,5 @@
-"""The plain RTP of a SIP far end: a port pair of its own, whose source is learnt and then locked as the audio engine does it
-(RTP Bleed, CVE-2017-14099).
+"""The RTP of a SIP far end, plain or with keys of its signalling (`keyring`): a port pair of its own, whose source is learnt and
+then locked as the audio engine does it (RTP Bleed, CVE-2017-14099).
 
 Packets are handed on where they were received; one arena serves all lines, because a batch is forwarded before the next is
 read. RTP of up to 1500 bytes is taken: SIP far ends do not know of 1200.
@@ -17,7 +17,9 @@ from bridges.transport.pairs import UdpPair
 from bridges.transport.peer import Outlet
 from bridges.transport.probation import NEW_SOURCE, NEW_SSRC, Probation
 from bridges.transport.sealing import RTP_HEADER, MediaArena, RtpBatch, is_rtcp
+from bridges.transport.six import SixHosts
 from bridges.transport.stun import Address
+from bridges.video.keyring import Keyring
 from commhub.domain.errors import InvalidError
 from commhub.kit.clock import Clock
 from commhub.ports.video import PlainRemote
@@ -33,12 +35,13 @@ _NOWHERE = -1
 
 @dataclass(slots=True)
 class PlainCounts:
-    """All since the start of the worker: packets taken, of a source nobody agreed, of no known form, and those that could not
-    be sent."""
+    """All since the start of the worker: packets taken, of a source nobody agreed, of no known form, with keys that are not
+    theirs, and those that could not be sent."""
 
     received: int = 0
     strangers: int = 0
     shapeless: int = 0
+    forged: int = 0
     unsent: int = 0
 
     def as_dict(self) -> dict[str, int]:
@@ -61,12 +64,15 @@ class PlainLine:
         self,
         pair: UdpPair,
         arena: MediaArena,
+        hosts: SixHosts,
         clock: Clock,
         counts: PlainCounts,
         takers: Takers,
     ) -> None:
         self._pair = pair
         self._arena = arena
+        self._hosts = hosts
+        self._keyring = Keyring()
         self._clock = clock
         self._counts = counts
         self._takers = takers
@@ -89,17 +95,26 @@ class PlainLine:
         return self._remote
 
     def connect(self, remote: PlainRemote) -> None:
-        """What is agreed from now on. Raises InvalidError for an address that is no IPv4 one."""
+        """What is agreed from now on. Raises InvalidError for an address that is not of the pair's IP version, or for keys that
+        are none, and changes nothing."""
         try:
-            expected = source_key(remote.address.host, remote.address.port)
+            expected = self._key(remote.address.host, remote.address.port)
         except OSError as error:
-            raise InvalidError("pictures go to IPv4 addresses only") from error
+            raise InvalidError("this picture's ports are of the other IP version") from error
+        self._keyring.agree(remote.srtp)
         if expected != self._expected:
             # Another address is another device, or none: whoever was learnt is not it.
             self._expected, self._source, self._ssrc = expected, _NOWHERE, None
             self._report_goal = _NOWHERE
             self._probation.forget(0)
-        self._remote = remote
+        self._remote, self._outlet = remote, None
+
+    def _key(self, host: str, port: int) -> int:
+        """An address that was named, as a source key. Raises OSError."""
+        return self._hosts.named(host, port) if self._pair.is_six else source_key(host, port)
+
+    def _address(self, key: int) -> Address | None:
+        return self._hosts.address(key) if self._pair.is_six else source_address(key)
 
     def close(self) -> None:
         self._loop.remove_reader(self._pair.rtp.fileno())
@@ -114,7 +129,7 @@ class PlainLine:
         remote = self._remote
         if remote is None or not remote.receives or not remote.address.port:
             return None
-        return source_address(self._expected if self._source == _NOWHERE else self._source)
+        return self._address(self._expected if self._source == _NOWHERE else self._source)
 
     @property
     def outlet(self) -> Outlet | None:
@@ -123,19 +138,22 @@ class PlainLine:
         if goal is None:
             self._outlet = None
         elif self._outlet is None or self._outlet.address != goal:
-            self._outlet = Outlet(self._pair.rtp.fileno(), goal, None)
+            self._outlet = Outlet(
+                self._pair.rtp.fileno(), goal, self._keyring.handle, self._keyring.tag
+            )
         return self._outlet
 
     def send(self, packet: bytes, *, is_rtcp: bool = False) -> None:
         """See `FarEnd`. Reports go on while the far end holds us."""
         goal = self._goal_of_reports() if is_rtcp else self.goal
-        if goal is None:
+        sealed = None if goal is None else self._keyring.close(packet, is_rtcp=is_rtcp)
+        if goal is None or sealed is None:
             self._counts.unsent += 1
             return
         muxed = self._remote is not None and self._remote.rtcp_mux
         sock = self._pair.rtcp if is_rtcp and not muxed else self._pair.rtp
         try:
-            sock.sendto(packet, goal)
+            sock.sendto(sealed, goal)
         except OSError:
             # A full buffer, or a host nobody reaches: the next one may.
             self._counts.unsent += 1
@@ -145,9 +163,9 @@ class PlainLine:
         if remote is None or not remote.address.port:
             return None
         if self._report_goal != _NOWHERE:
-            return source_address(self._report_goal)
-        at = source_address(self._expected if self._source == _NOWHERE else self._source)
-        if remote.rtcp_mux:
+            return self._address(self._report_goal)
+        at = self._address(self._expected if self._source == _NOWHERE else self._source)
+        if at is None or remote.rtcp_mux:
             return at
         if remote.rtcp is not None:
             return remote.rtcp.host, remote.rtcp.port
@@ -168,6 +186,7 @@ class PlainLine:
         sizes = arena.sizes(count)
         cut = arena.truncated(count)
         taken: list[int] = []
+        base, stride = arena.data.ctypes.data, arena.data.strides[0]
         for row, key in enumerate(arena.keys(count).tolist()):
             head = arena.data[row]
             size = int(sizes[row])
@@ -175,7 +194,10 @@ class PlainLine:
                 self._counts.shapeless += 1
             elif is_rtcp(int(head[1])):
                 self._take_report(head[:size].tobytes(), key)
+            elif not (opened := self._keyring.open_at(base + row * stride, size)):
+                self._counts.forged += 1
             elif self._may_speak(key, int(arena.words[row, 2]), int(arena.halves[row, 1])):
+                sizes[row] = opened
                 taken.append(row)
             else:
                 self._counts.strangers += 1
@@ -198,6 +220,7 @@ class PlainLine:
             if key != self._source:
                 self._report_goal = _NOWHERE
             self._source, self._ssrc = key, ssrc
+            self._hosts.keep(key)
         self._heard_at = now
         return True
 
@@ -218,7 +241,9 @@ class PlainLine:
     def _reports_readable(self) -> None:
         for _ in range(_REPORTS_AT_ONCE):
             try:
-                packet, source = self._pair.rtcp.recvfrom(_LONGEST_REPORT)
+                packet, (host, port, *_) = self._pair.rtcp.recvfrom(_LONGEST_REPORT)
+                six = self._pair.is_six
+                key = self._hosts.heard_from(host, port) if six else source_key(host, port)
             except BlockingIOError:
                 return
             except OSError:
@@ -228,7 +253,7 @@ class PlainLine:
                 self._counts.shapeless += 1
                 continue
             try:
-                self._take_report(packet, source_key(*source))
+                self._take_report(packet, key)
             except Exception:  # one far end's report must not end the reading
                 log.exception("plain_report_failed")
 
@@ -238,5 +263,9 @@ class PlainLine:
         if key >> 16 != at >> 16:
             self._counts.strangers += 1
             return
+        clear = self._keyring.open_report(packet)
+        if clear is None:
+            self._counts.forged += 1
+            return
         self._report_goal = key
-        self._takers.rtcp(packet)
+        self._takers.rtcp(clear)

@@ -6,10 +6,13 @@ A row belongs to one view from `take` to `give_back`.
 import numpy as np
 from numpy.typing import NDArray
 
-from bridges.transport.batch import ADDRESS_SIZE, source_key, write_addresses
+from bridges.transport import six
+from bridges.transport.batch import source_key, write_addresses
 from bridges.transport.stun import Address
 from commhub.domain.errors import ConflictError
 
+NAME_SIZE = six.ADDRESS_SIZE
+"""Bytes of an address: IPv6's, and the kernel does not mind more behind one of IPv4."""
 VIEWS_LIMIT = 1024
 HISTORY = 1024
 """Transport-wide numbers of a view whose sending is remembered: more than two seconds of 1080p."""
@@ -23,9 +26,9 @@ class ViewTable:
         self.packets = np.zeros(capacity, np.int64)
         self.octets = np.zeros(capacity, np.int64)
         self.unsent = np.zeros(capacity, np.int64)
-        self._addresses = np.zeros((capacity, ADDRESS_SIZE), np.uint8)
+        self._addresses = np.zeros((capacity, NAME_SIZE), np.uint8)
         self.names = self._addresses.ctypes.data + np.arange(capacity, dtype=np.uint64) * np.uint64(
-            ADDRESS_SIZE
+            NAME_SIZE
         )
         self._free = list(range(capacity - 1, -1, -1))
         self._next_transport = np.zeros(capacity, np.uint32)
@@ -50,6 +53,9 @@ class ViewTable:
 
     def aim(self, row: int, address: Address) -> None:
         """Where the row's packets go from now on."""
+        if ":" in address[0]:
+            self._addresses[row] = np.frombuffer(six.sockaddr(*address), np.uint8)
+            return
         key = np.array([source_key(*address)], np.int64)
         write_addresses(self._addresses[row : row + 1], key)
 

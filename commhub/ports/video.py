@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Protocol
 
-from commhub.ports.media import AudioFormat, RtpAddress
+from commhub.ports.media import AudioFormat, RtpAddress, SrtpKeys
 
 
 class Layer(IntEnum):
@@ -120,19 +120,21 @@ class VideoFormat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlainOrder:
-    """A SIP video stream: what it sends is `source_id` in the room, what it gets is `shows` (a source, or SPEAKER)."""
+    """A SIP video stream: what it sends is `source_id` in the room, what it gets is `shows` (a source, or SPEAKER). `ipv6`: its
+    far end is reached by IPv6."""
 
     session_id: str
     room_id: str
     source_id: str
     shows: str = SPEAKER
+    ipv6: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlainRemote:
     """Where the far end of a SIP video stream wants its picture, and in what. `sends`/`receives` are its direction
     (RFC 3264): hold is receives=False. `rtcp` is where it wants reports (None: port + 1), unless `rtcp_mux` has them
-    on the stream's own port (RFC 5761)."""
+    on the stream's own port (RFC 5761). With `srtp` nothing crosses in the clear."""
 
     address: RtpAddress
     video: VideoFormat
@@ -140,6 +142,7 @@ class PlainRemote:
     receives: bool = True
     rtcp: RtpAddress | None = None
     rtcp_mux: bool = False
+    srtp: SrtpKeys | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,6 +72,8 @@ def video_config(settings: Settings, name: str) -> VideoWorkerConfig:
         plain=PlainConfig(
             bind_host=media.host,
             advertise_host=media.advertised_host or media.host,
+            ipv6_bind_host=media.ipv6_host,
+            ipv6_advertise_host=media.ipv6_advertised_host,
             port_min=first_port,
             port_max=last_port,
         ),

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from fakes.clock import ScriptedClock
 from fakes.pictures import rtp_stream
+from fakes.terminals import Terminal
 from fakes.waiting import eventually
 
 from bridges.video import feedback
@@ -29,54 +30,6 @@ H264 = VideoFormat(
 )
 SILENT = replace(H264, nack=False, pli=False)
 WHOLE = replace(H264, packetization_mode=0)
-
-
-class Terminal:
-    """A SIP room system's sockets: RTP, and RTCP on the port above."""
-
-    def __init__(self):
-        while True:
-            self.rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self.rtp.bind(("127.0.0.1", 0))
-            self.port = self.rtp.getsockname()[1]
-            self.rtcp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            try:
-                self.rtcp.bind(("127.0.0.1", self.port + 1))
-                break
-            except OSError:
-                self.rtp.close()
-                self.rtcp.close()
-        for sock in (self.rtp, self.rtcp):
-            sock.setblocking(False)
-        self.got, self.told = [], []
-        self.sequence = 0
-
-    @property
-    def address(self):
-        return RtpAddress("127.0.0.1", self.port)
-
-    def send(self, place, packets, ssrc=7, by=None):
-        for packet in packets:
-            head = bytes((0x80, 97 | (0x80 if packet.marker else 0)))
-            head += packet.sequence.to_bytes(2, "big") + packet.timestamp.to_bytes(4, "big")
-            data = head + ssrc.to_bytes(4, "big") + packet.payload
-            (by or self.rtp).sendto(data, (place.host, place.port))
-
-    def read(self):
-        for sock, into in ((self.rtp, self.got), (self.rtcp, self.told)):
-            while True:
-                try:
-                    into.append(sock.recv(70_000))
-                except BlockingIOError:
-                    break
-        return self.got
-
-    def report(self, place, packet):
-        self.rtcp.sendto(packet, (place.host, place.port + 1))
-
-    def close(self):
-        self.rtp.close()
-        self.rtcp.close()
 
 
 @pytest.fixture
@@ -287,7 +240,7 @@ async def test_what_is_wrong_is_refused_and_nothing_stays_behind(sessions, termi
     place = join(sessions, "a", terminals[0])
     with pytest.raises(NotFoundError):
         sessions.connect("nobody", PlainRemote(address=terminals[0].address, video=H264))
-    with pytest.raises(InvalidError, match="IPv4"):
+    with pytest.raises(InvalidError, match="other IP version"):
         sessions.connect("a", PlainRemote(address=RtpAddress("::1", 9), video=H264))
     terminals[0].rtp.sendto(b"garbage", (place.host, place.port))
     terminals[0].rtcp.sendto(b"\x80\xc9", (place.host, place.port + 1))
