@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 
+import type { RoomView } from '../src/api/rooms.ts'
 import type {
   CallView,
   DeviceCommandView,
@@ -26,6 +27,7 @@ interface Tables {
   fleet: Record<string, DeviceView>
   phones: Record<string, PhoneView>
   services: Record<string, ServiceView>
+  rooms: Record<string, RoomView>
 }
 
 export interface FloorEvent {
@@ -56,6 +58,7 @@ export class FakeHub {
     duty: {},
     fleet: keyed(DEVICES, (device) => device.id),
     phones: keyed(PHONES, (phone) => phone.name),
+    rooms: {},
     services: {
       sip: { name: 'sip', state: 'up', detail: null },
       mqtt: { name: 'mqtt', state: 'up', detail: null },
@@ -64,6 +67,7 @@ export class FakeHub {
     },
   }
   readonly ended: Record<string, IncidentView> = {}
+  readonly pastRooms: Record<string, RoomView> = {}
   readonly pastCalls: Record<string, CallView> = {}
   readonly reports: Record<string, ReportView[]> = {}
   readonly tasks: Record<string, TaskView[]> = {}
@@ -111,6 +115,11 @@ export class FakeHub {
     const entry = { seq: this.entries, incident_id, at, actor, kind, data, hub: '' }
     this.timeline.push(entry)
     this.push({ event: 'timeline', value: entry })
+  }
+
+  /** Something that passes by. */
+  tell(event: string, value: unknown): void {
+    this.push({ event, value })
   }
 
   floor(event: FloorEvent): void {

@@ -1,7 +1,5 @@
 /** The fake hub's HTTP: the routes of docs/protocols/http.md that the console uses. */
 
-import { Buffer } from 'node:buffer'
-
 import type {
   ActionBody,
   DryRunBody,
@@ -13,6 +11,7 @@ import type {
 } from '../src/api/bodies.ts'
 import type { DeliveryView, PrincipalView, Role } from '../src/api/types.ts'
 
+import { gone, made, ok, page, type Answer, type Asked, type Route } from './answers.ts'
 import type { FakeCalls } from './calls.ts'
 import { decide, rank } from './decide.ts'
 import type { FakeDuty } from './duty.ts'
@@ -20,24 +19,12 @@ import type { FakeHub } from './hub.ts'
 import { isoNow, newId } from './hub.ts'
 import { act, submit } from './incidents.ts'
 import { Refusal } from './refusal.ts'
+import { FakeRoomRoutes } from './room-routes.ts'
+import type { FakeRooms } from './rooms.ts'
 import { RULES_YAML } from './rules.ts'
 import { MOVES, RESPONDERS, UNITS } from './town.ts'
 import { tone } from './tone.ts'
-
-export interface Asked {
-  method: string
-  path: string
-  query: URLSearchParams
-  body: unknown
-  session: string | undefined
-}
-
-export interface Answer {
-  status: number
-  body?: unknown
-  binary?: Buffer
-  cookie?: string
-}
+import { FakeWires } from './wire.ts'
 
 const USERS: Record<string, { password: string; display: string; roles: Role[] }> = {
   chen: { password: 'demo', display: '陈晨', roles: ['dispatcher', 'duty_leader'] },
@@ -45,13 +32,6 @@ const USERS: Record<string, { password: string; display: string; roles: Role[] }
 }
 const TRIES = 5
 const LOCK_S = 300
-
-type Route = (asked: Asked, ...captured: string[]) => Answer
-
-const ok = (body: unknown): Answer => ({ status: 200, body })
-const made = (body: unknown): Answer => ({ status: 201, body })
-const gone: Answer = { status: 204 }
-const page = (items: unknown[]): Answer => ok({ items, next: null })
 
 export class FakeRoutes {
   private failures = 0
@@ -62,21 +42,42 @@ export class FakeRoutes {
   private readonly calls: FakeCalls
   private readonly duty: FakeDuty
 
-  constructor(hub: FakeHub, calls: FakeCalls, duty: FakeDuty) {
+  private readonly roomRoutes: FakeRoomRoutes
+
+  constructor(hub: FakeHub, calls: FakeCalls, duty: FakeDuty, rooms: FakeRooms) {
     this.hub = hub
     this.calls = calls
     this.duty = duty
-    this.routes = this.table()
+    this.roomRoutes = new FakeRoomRoutes(hub, rooms, new FakeWires(), (asked) =>
+      this.sessions.get(asked.session ?? ''),
+    )
+    this.routes = [...this.table(), ...this.roomRoutes.table()]
   }
 
   knows(session: string | undefined): boolean {
     return session !== undefined && this.sessions.has(session)
   }
 
+  /** WHIP and WHEP. */
+  async wire(asked: Asked, offer: string): Promise<Answer> {
+    try {
+      this.require(asked, asked.bearer !== undefined)
+      return await this.roomRoutes.wire(asked, offer)
+    } catch (error) {
+      return this.refused(error)
+    }
+  }
+
+  private require(asked: Asked, isGuest: boolean): void {
+    if (!isGuest && !this.knows(asked.session)) {
+      throw new Refusal(401, 'unauthenticated', 'sign in, or send a valid key')
+    }
+  }
+
   answer(asked: Asked): Answer {
     try {
-      if (asked.path !== '/accounts/session' && !this.knows(asked.session)) {
-        throw new Refusal(401, 'unauthenticated', 'sign in, or send a valid key')
+      if (asked.path !== '/accounts/session') {
+        this.require(asked, asked.bearer !== undefined && FakeRoomRoutes.isForGuests(asked.path))
       }
       for (const [method, pattern, route] of this.routes) {
         const match = asked.method === method ? pattern.exec(asked.path) : null
@@ -84,23 +85,25 @@ export class FakeRoutes {
       }
       throw new Refusal(404, 'not-found', `there is no ${asked.path}`)
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error
-      const { status, code, message } = error
-      const more =
-        code === 'locked'
-          ? { retry_after_s: Math.ceil((this.lockedUntil - Date.now()) / 1000) }
-          : {}
-      return {
+      return this.refused(error)
+    }
+  }
+
+  private refused(error: unknown): Answer {
+    if (!(error instanceof Refusal)) throw error
+    const { status, code, message } = error
+    const more =
+      code === 'locked' ? { retry_after_s: Math.ceil((this.lockedUntil - Date.now()) / 1000) } : {}
+    return {
+      status,
+      body: {
+        type: `urn:commhub:problem:${code}`,
+        title: code,
         status,
-        body: {
-          type: `urn:commhub:problem:${code}`,
-          title: code,
-          status,
-          detail: message,
-          code,
-          ...more,
-        },
-      }
+        detail: message,
+        code,
+        ...more,
+      },
     }
   }
 

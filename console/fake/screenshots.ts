@@ -85,7 +85,94 @@ async function duty(page: Page): Promise<void> {
   await page.waitForTimeout(1200)
 }
 
+/** All pictures that are asked for on this page move. */
+async function pictures(page: Page, count: number): Promise<void> {
+  await page
+    .locator('.picture[data-phase=live]')
+    .nth(count - 1)
+    .waitFor()
+}
+
+async function rooms(page: Page): Promise<void> {
+  await signIn(page)
+  await page.goto(`${HUB}/rooms`)
+  await page.locator('.room').first().waitFor()
+}
+
+async function join(page: Page): Promise<void> {
+  await rooms(page)
+  await page.locator('.room').first().click()
+  await page.locator('.join .enter:not([disabled])').waitFor()
+}
+
+async function meeting(page: Page): Promise<void> {
+  await join(page)
+  await page.locator('.join .enter').click()
+  await pictures(page, 4)
+}
+
+/** Whoever speaks is large: a telephone without a picture. */
+async function speaker(page: Page): Promise<void> {
+  await meeting(page)
+  await page.keyboard.press('v')
+  await page.locator('.stage.large .big', { hasText: '王强' }).waitFor({ timeout: 40_000 })
+}
+
+/** Somebody is in a meeting and looks at the desk. */
+async function strip(page: Page): Promise<void> {
+  await meeting(page)
+  await page.locator('nav a[href="/desk"]').click()
+  await page.locator('.row').first().waitFor()
+  await page.waitForTimeout(800)
+}
+
+async function wall(page: Page): Promise<void> {
+  await signIn(page)
+  await page.goto(`${HUB}/wall`)
+  await page.locator('.layouts').click()
+  await page.locator('.el-select-dropdown__item:visible').first().click()
+  await pictures(page, 8)
+  await page.locator('[data-tile]').nth(1).hover()
+  await page.locator('[data-tile] .listen').nth(1).click()
+}
+
+async function mapPane(page: Page): Promise<void> {
+  await signIn(page)
+  await page.locator('.map .cameras').click()
+  await page.locator('.el-dropdown-menu__item:visible', { hasText: '执法记录仪 7' }).click()
+  await pictures(page, 1)
+  await page.waitForTimeout(500)
+}
+
+async function guest(page: Page): Promise<void> {
+  await signIn(page)
+  const answer = await page.request.get(`${HUB}/api/v1/rooms`)
+  const { items } = (await answer.json()) as { items: { id: string; mode: string }[] }
+  const room = items.find((one) => one.mode === 'meeting')?.id ?? ''
+  const invited = await page.request.post(`${HUB}/api/v1/rooms/${room}/invitations`, {
+    data: { name: '来宾' },
+  })
+  await page.goto(((await invited.json()) as { link: string }).link)
+  await page.locator('.join .enter:not([disabled])').waitFor()
+}
+
+/** In Chinese on a large screen, in English on a small one. */
+function both(name: string, scene: Shot['scene']): Shot[] {
+  return [
+    { name, size: [1920, 1080], scene },
+    { name: `${name}-en`, size: [1366, 768], theme: 'light', locale: 'en', scene },
+  ]
+}
+
 const SHOTS: Shot[] = [
+  ...both('rooms', rooms),
+  ...both('join', join),
+  ...both('meeting', meeting),
+  ...both('speaker', speaker),
+  ...both('meeting-strip', strip),
+  ...both('wall', wall),
+  ...both('map-pane', mapPane),
+  ...both('guest', guest),
   {
     name: 'login',
     size: [1920, 1080],
@@ -229,6 +316,8 @@ const browser = await chromium.launch({
     '--disable-background-networking',
     '--disable-component-update',
     '--disable-sync',
+    '--use-fake-device-for-media-stream',
+    '--use-fake-ui-for-media-stream',
   ],
 })
 try {

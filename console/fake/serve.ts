@@ -8,20 +8,24 @@ import { WebSocketServer, type WebSocket } from 'ws'
 import { FakeCalls } from './calls.ts'
 import { FakeDuty } from './duty.ts'
 import { FakeHub } from './hub.ts'
-import { FakeRoutes, type Answer } from './routes.ts'
+import type { Answer, Asked } from './answers.ts'
+import { meet } from './meetings.ts'
+import { FakeRooms } from './rooms.ts'
+import { FakeRoutes } from './routes.ts'
 import { begin, goOn, raiseSos } from './story.ts'
 
 const API = '/api/v1'
+const BEARER = /^Bearer (.+)$/
 const COOKIE = /(?:^|;\s*)commhub_session=([^;]+)/
 
 function sessionOf(request: IncomingMessage): string | undefined {
   return COOKIE.exec(request.headers.cookie ?? '')?.[1]
 }
 
-async function bodyOf(request: IncomingMessage): Promise<unknown> {
+async function textOf(request: IncomingMessage): Promise<string> {
   let text = ''
   for await (const piece of request) text += String(piece)
-  return text === '' ? undefined : JSON.parse(text)
+  return text
 }
 
 /** What of a server the live socket needs; Vite's own server is one too. */
@@ -36,11 +40,13 @@ export class FakeServer {
   private readonly hub = new FakeHub()
   private readonly calls = new FakeCalls(this.hub)
   private readonly duty = new FakeDuty(this.hub, this.calls)
-  private readonly routes = new FakeRoutes(this.hub, this.calls, this.duty)
+  private readonly rooms = new FakeRooms(this.hub)
+  private readonly routes = new FakeRoutes(this.hub, this.calls, this.duty, this.rooms)
   private readonly sockets = new WebSocketServer({ noServer: true })
 
   constructor() {
     begin(this.hub)
+    meet(this.hub, this.rooms)
     goOn(this.hub, this.calls, this.duty)
   }
 
@@ -60,15 +66,19 @@ export class FakeServer {
       response.writeHead(204).end()
       return true
     }
-    if (!url.pathname.startsWith(API)) return false
-    const answer = this.routes.answer({
+    const isWire = /^\/wh[ie]p\//.test(url.pathname)
+    if (!isWire && !url.pathname.startsWith(API)) return false
+    const text = await textOf(request)
+    const asked: Asked = {
       method: request.method ?? 'GET',
-      path: url.pathname.slice(API.length),
+      path: isWire ? url.pathname : url.pathname.slice(API.length),
       query: url.searchParams,
-      body: await bodyOf(request),
+      body: isWire || text === '' ? undefined : JSON.parse(text),
       session: sessionOf(request),
-    })
-    reply(response, answer)
+      bearer: BEARER.exec(request.headers.authorization ?? '')?.[1],
+      origin: `http://${request.headers.host ?? ''}`,
+    }
+    reply(response, isWire ? await this.routes.wire(asked, text) : this.routes.answer(asked))
     return true
   }
 
@@ -104,7 +114,9 @@ function reply(response: ServerResponse, answer: Answer): void {
       `commhub_session=${answer.cookie}; Path=/; HttpOnly; SameSite=Strict`,
     )
   }
-  if (answer.binary) {
+  for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value)
+  if (answer.text !== undefined) response.end(answer.text)
+  else if (answer.binary) {
     response.setHeader('Content-Type', 'audio/wav')
     response.end(answer.binary)
   } else if (answer.body === undefined) response.end()
