@@ -96,3 +96,35 @@ async def test_a_worker_that_was_killed_takes_up_both(hub, desk, phones):
     await hear_each_other(six, four)
     await asyncio.to_thread(desk.delete, f"/calls/{call['id']}")
     await six.until("CALL_CLOSED")
+
+
+@pytest.mark.parametrize("picked_up", ["by IPv6", "by IPv4"])
+async def test_of_two_phones_of_one_account_the_one_that_answers_is_heard(hub, desk, picked_up):
+    """Each refuses a description of the other version, so both ring only when each is offered its own."""
+    passwords = {}
+    for number in TONES:
+        body = {"name": number, "display_name": f"phone {number}"}
+        made = await asyncio.to_thread(desk.post, "/fleet/phones", body)
+        passwords[number] = made["password"]
+
+    def phone(number, place, answer):
+        port, tone = hub.port("sip"), TONES[number]
+        return baresip(number, passwords[number], port, tone=tone, place=place, answer=answer)
+
+    async with (
+        phone("5001", SIX, "manual") as six,
+        phone("5001", FOUR, "manual") as four,
+        phone("5002", FOUR, "auto") as caller,
+    ):
+        for one in (six, four, caller):
+            await one.until_registered()
+        await caller.command("dial", f"sip:5001@127.0.0.1:{hub.port('sip')}")
+        for one in (six, four):
+            await one.until("CALL_INCOMING", within_s=30)
+        answers, other = (six, four) if picked_up == "by IPv6" else (four, six)
+        await answers.command("accept")
+        await caller.until("CALL_ESTABLISHED", within_s=30)
+        await other.until("CALL_CLOSED", within_s=30)
+        await eventually(lambda: hears(answers, "5002") and hears(caller, "5001"), within_s=30)
+        await caller.command("hangup")
+        await answers.until("CALL_CLOSED", within_s=30)
