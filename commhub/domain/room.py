@@ -209,7 +209,7 @@ class Source:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pull:
     """One layer of a camera that the picture engine fetches by RTSP; its id is that of the session it makes. `url` may hold a password,
-    so it is in no repr, and is forgotten with the source."""
+    so it is kept sealed (`kit.sealing`), in no repr, and forgotten with the source."""
 
     id: str
     room_id: str

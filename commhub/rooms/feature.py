@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from commhub.domain.facts import Fact
 from commhub.kit.bus import Bus
 from commhub.kit.clock import Clock
+from commhub.kit.sealing import Seal
 from commhub.kit.supervise import run_forever
 from commhub.ports.inside import DeviceOrders, Notices, RoomSound
 from commhub.ports.media import MediaEngine
@@ -45,6 +46,8 @@ class RoomPorts:
     sound: RoomSound
     devices: DeviceOrders
     tokens: RoomTokens
+    seal: Seal
+    """Keeps the addresses of cameras, which have passwords in them."""
     notices: Notices
     wants_keyframe: Callable[[str], Awaitable[None]]
     """Asks the far end of a phone's picture, by its leg, for a whole one."""
@@ -55,7 +58,9 @@ class RoomFeature:
 
     def __init__(self, ports: RoomPorts, config: RoomConfig, zone: ZoneInfo) -> None:
         store, clock = ports.store, ports.clock
-        orderly = Orderly(ports.video, ports.sound, ports.devices, ports.tokens, clock, config)
+        orderly = Orderly(
+            ports.video, ports.sound, ports.devices, ports.tokens, clock, config, ports.seal
+        )
         self.store = store
         self.clock = clock
         self.tokens = ports.tokens

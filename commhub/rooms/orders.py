@@ -13,6 +13,7 @@ from commhub.domain.account import Principal
 from commhub.domain.errors import DomainError
 from commhub.domain.room import Pull, Source
 from commhub.kit.clock import Clock
+from commhub.kit.sealing import Seal, SealError
 from commhub.ports.inside import DeviceOrders, RoomSound
 from commhub.ports.rooms import RoomRight, RoomToken, RoomTokens
 from commhub.ports.video import IngestOrder, Layer, VideoEngine
@@ -56,9 +57,11 @@ class Orderly:
         tokens: RoomTokens,
         clock: Clock,
         config: RoomConfig,
+        seal: Seal,
     ) -> None:
         self.video = video
         self.sound = sound
+        self.seal = seal
         self._devices = devices
         self._tokens = tokens
         self._clock = clock
@@ -87,13 +90,22 @@ class Orderly:
         for session_id in orders.release:
             await _attempt("release", session_id, self.video.release(session_id))
         for pull in orders.pull:
-            await _attempt("pull", pull.id, self.video.ingest(_ingest_of(pull)))
+            await self._fetch(pull)
         for source_id, muted in orders.mute:
             await _attempt("mute", source_id, self.video.mute(source_id, muted))
         for room_id, shown in orders.spotlight:
             await _attempt("spotlight", room_id, self.video.spotlight(room_id, shown))
         for source_id, on in orders.record:
             await _attempt("record", source_id, self.video.record(source_id, on))
+
+    async def _fetch(self, pull: Pull) -> None:
+        try:
+            url = self.seal.open(pull.url)
+        except SealError as error:
+            # The hub's secrets are not those of this database: whoever put it in has to again.
+            log.warning("camera_address_unreadable", pull=pull.id, reason=str(error))
+            return
+        await _attempt("pull", pull.id, self.video.ingest(_ingest_of(pull, url)))
 
     async def _camera(self, source: Source, op: str, by: Principal) -> None:
         """Ask a body camera to send, or to stop sending, this source."""
@@ -121,12 +133,12 @@ class Orderly:
         )
 
 
-def _ingest_of(pull: Pull) -> IngestOrder:
+def _ingest_of(pull: Pull, url: str) -> IngestOrder:
     return IngestOrder(
         session_id=pull.id,
         room_id=pull.room_id,
         source_id=pull.source_id,
-        url=pull.url,
+        url=url,
         layer=Layer(pull.layer),
     )
 

@@ -5,7 +5,7 @@ tries again by itself; a picture that was lost is idle meanwhile.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from commhub.domain.account import Principal
@@ -23,6 +23,7 @@ from commhub.domain.room import (
 )
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
+from commhub.kit.sealing import Seal
 from commhub.ports.store import Store, UnitOfWork
 from commhub.ports.video import Layer
 from commhub.rooms import moves
@@ -86,7 +87,7 @@ class Pulling:
                     id=new_id(),
                     room_id=room.id,
                     source_id=source.id,
-                    url=url,
+                    url=self._orderly.seal.close(url),
                     layer=int(layer),
                 )
             )
@@ -145,6 +146,20 @@ async def carry_pulls(
     if not pulls:
         raise NotFoundError("this camera was taken out of the room")
     await moves.settle(uow, room, at, orders)
+
+
+async def sealed_pulls(uow: UnitOfWork, room_id: str, seal: Seal) -> Sequence[Pull]:
+    """What is fetched for the room. An address that stands there in the clear, from before addresses were sealed, does so no
+    longer."""
+    pulls: list[Pull] = []
+    for pull in await uow.rooms.pulls_of(room_id):
+        if seal.is_closed(pull.url):
+            pulls.append(pull)
+            continue
+        pulls.append(replace(pull, url=seal.close(pull.url)))
+        await uow.rooms.delete_pull(pull.id)
+        await uow.rooms.add_pull(pulls[-1])
+    return pulls
 
 
 def _is_address(url: str) -> bool:

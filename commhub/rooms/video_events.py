@@ -31,7 +31,7 @@ from commhub.ports.video import (
 from commhub.rooms import moves
 from commhub.rooms.metrics import RECORDINGS_FAILED
 from commhub.rooms.orders import Orderly, Orders
-from commhub.rooms.pulling import carry_pulls
+from commhub.rooms.pulling import carry_pulls, sealed_pulls
 
 log = structlog.get_logger(__name__)
 
@@ -195,7 +195,7 @@ class VideoEvents:
                 elif source.id not in published:
                     after = SourceState.IDLE if source.comes_back else SourceState.ENDED
                     await moves.shift(uow, room, source, after, now, "system", "lost")
-            pulls = await uow.rooms.pulls_of(room_id)
+            pulls = await sealed_pulls(uow, room_id, self._orderly.seal)
             orders.pull += [pull for pull in pulls if pull.id not in there]
             await moves.settle(uow, room, now, orders)
         await self._orderly.carry_out(orders)

@@ -15,6 +15,7 @@ from commhub.domain.recording import Retention
 from commhub.fleet.service import FleetService
 from commhub.kit.bus import Bus
 from commhub.kit.clock import Clock
+from commhub.kit.sealing import Seal
 from commhub.messages.service import MessageService
 from commhub.ports.media import MediaEngine
 from commhub.ports.store import Store
@@ -100,6 +101,7 @@ def room_part(settings: Settings, near: RoomNeighbours) -> RoomPart:
         sound=near.calls.rooms,
         devices=near.fleet,
         tokens=tokens,
+        seal=Seal(own_secret(settings.data_dir, "camera-addresses"), "camera-addresses"),
         notices=near.messages,
         wants_keyframe=near.sip.ask_keyframe,
     )

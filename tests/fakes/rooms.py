@@ -16,6 +16,7 @@ from commhub.calls.service import CallService
 from commhub.domain.device import DeviceKind
 from commhub.domain.people import Endpoint, Responder, Role, Scheme, Unit
 from commhub.fleet.service import FleetService, NewDevice
+from commhub.kit.sealing import Seal
 from commhub.ports.inward import IncomingCall
 from commhub.ports.media import EngineStatus, LegMeter
 from commhub.ports.rooms import Asking, RoomRight, RoomSession
@@ -114,6 +115,7 @@ class RoomTown:
             sound=self.calls.rooms,
             devices=self.fleet,
             tokens=self.tokens,
+            seal=Seal("secret", "camera-addresses"),
             notices=self.town.messages,
             wants_keyframe=self._ask_keyframe,
         )

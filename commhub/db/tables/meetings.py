@@ -112,7 +112,7 @@ sessions = table(
     Index(None, "tenant", "leg_id"),
 )
 
-# `url` may hold a camera's password; the row goes with the source's end.
+# `url` may hold a camera's password, so it comes sealed; the row goes with the source's end.
 pulls = table(
     "room_pulls",
     text("id"),

@@ -1,10 +1,13 @@
 """Cameras fetched by RTSP: in a room as long as they are wanted, whatever engine and camera do, and their passwords nowhere."""
 
+from dataclasses import replace
+
 import pytest
 from fakes.rooms import LI, desk
 
 from commhub.domain.errors import ConflictError, InvalidError
 from commhub.domain.room import RoomMode, SourceState
+from commhub.kit.sealing import Seal
 from commhub.ports.video import Layer, VideoCodec
 from commhub.rooms.inviting import NewInvitation
 from commhub.rooms.pulling import NewPull
@@ -155,3 +158,52 @@ async def test_the_password_is_in_no_answer_audit_timeline_or_text_of_an_object(
     shown.append(str(await town.file(room)))
     assert "pass-4711" not in " ".join(shown)
     assert [row.detail for row in audit if row.action == "room.add_source"] == [source.id]
+
+
+async def rows_of(town, room):
+    async with town.store.read() as uow:
+        return list(await uow.rooms.pulls_of(room.id))
+
+
+async def test_addresses_are_sealed_in_the_store(town):
+    room = await town.open(mode=RoomMode.WALL)
+    await put(town, room)
+    rows = await rows_of(town, room)
+    assert len(rows) == 2
+    assert not any("pass-4711" in row.url or "10.0.0.9" in row.url for row in rows)
+    town.video.sessions.clear()
+    town.video.orders.clear()
+    await town.feature.events.engine_came("2")
+    assert [one.url for one in fetched(town)] == [MAIN, SUB]
+    assert await rows_of(town, room) == rows
+
+
+async def test_an_address_from_before_they_were_sealed_is_sealed_when_the_engine_comes(town):
+    room = await town.open(mode=RoomMode.WALL)
+    await put(town, room, sub_url=None)
+    (row,) = await rows_of(town, room)
+    async with town.store.begin() as uow:
+        await uow.rooms.delete_pull(row.id)
+        await uow.rooms.add_pull(replace(row, url=MAIN))
+    town.video.sessions.clear()
+    town.video.orders.clear()
+    await town.feature.events.engine_came("2")
+    assert [(one.session_id, one.url) for one in fetched(town)] == [(row.id, MAIN)]
+    (after,) = await rows_of(town, room)
+    assert after.id == row.id
+    assert "pass-4711" not in after.url
+
+
+async def test_an_address_sealed_under_another_secret_disturbs_no_other_camera(town):
+    room = await town.open(mode=RoomMode.WALL)
+    await put(town, room, sub_url=None)
+    (row,) = await rows_of(town, room)
+    async with town.store.begin() as uow:
+        await uow.rooms.delete_pull(row.id)
+        foreign = Seal("another", "camera-addresses").close(MAIN)
+        await uow.rooms.add_pull(replace(row, url=foreign))
+    second = await put(town, room, label="西门", sub_url=None)
+    town.video.sessions.clear()
+    town.video.orders.clear()
+    await town.feature.events.engine_came("2")
+    assert [one.source_id for one in fetched(town)] == [second.id]
