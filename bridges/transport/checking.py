@@ -28,6 +28,7 @@ _ASKED_LIMIT = 64
 _PRIORITY = 110 << 24 | 65535 << 8 | 255
 """Of a peer-reflexive candidate (RFC 8445 §7.1.1): type preference 110, the only address, component 1."""
 _ROLE_CONFLICT = 487
+_ANSWERS = (stun.Class.RESPONSE, stun.Class.ERROR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ class Checking:
         self._paths = {address: _Path(now) for address in candidates}
         self._nominating: Address | None = None
         self._nominate_at = self._chosen_at = self._consent_at = 0.0
-        self._paced_at = now - _PACE_S
+        self._paced_until = now
         self._asked: dict[bytes, _Asked] = {}
 
     # Out -----------------------------------------------------------------------------------------------------
@@ -85,13 +86,14 @@ class Checking:
         if self._nominating is not None and now >= self._nominate_at:
             self._nominate_at = now + _FIRST_PAUSE_S
             checks.append(self._check(self._nominating, nominates=True))
-        if self.path is not None and now >= self._consent_at:
-            self._consent_at = now + _CONSENT_AGAIN_S
-            checks.append(self._check(self.path, nominates=True))
-        if self._is_looking(now) and now - self._paced_at >= _PACE_S:
+        if not self._is_looking(now):
+            if self.path is not None and now >= self._consent_at:
+                self._consent_at = now + _CONSENT_AGAIN_S
+                checks.append(self._check(self.path, nominates=True))
+        elif now >= self._paced_until:
             due = [one for one, path in self._paths.items() if now >= path.next_at]
             if due:
-                self._paced_at = now
+                self._paced_until = now + _PACE_S
                 path = self._paths[due[0]]
                 path.next_at = now + path.pause_s
                 path.pause_s = min(2 * path.pause_s, _LONGEST_PAUSE_S)
@@ -135,7 +137,7 @@ class Checking:
         message = read_message(data)
         if asked is None or message is None or not message.check_message_integrity(self._key):
             return False
-        if source != asked.goal:
+        if source != asked.goal or message.message_class not in _ANSWERS:
             return False
         del self._asked[data[8:20]]
         if message.message_class is stun.Class.RESPONSE:
@@ -155,7 +157,8 @@ class Checking:
             for path in self._paths.values():
                 path.pause_s, path.next_at = _FIRST_PAUSE_S, now
         elif self._is_looking(now) and (
-            self._nominating is None or now - self._chosen_at > _NOMINATION_S
+            self._nominating is None
+            or (asked.goal != self._nominating and now - self._chosen_at > _NOMINATION_S)
         ):
             self._nominating = asked.goal
             self._nominate_at = self._chosen_at = now

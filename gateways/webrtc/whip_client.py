@@ -36,6 +36,7 @@ _OVER = frozenset({200, 202, 204, 404, 410})
 """The session is not there any more."""
 _TOLD_LIMIT = 200
 _URL_LIMIT = 2048
+_HIGHEST_PORT = 65535
 _LONGEST_RETRY_S = 3600.0
 
 _WORDS: dict[int, tuple[type[DomainError], str]] = {
@@ -152,7 +153,8 @@ class WhipClient:
             url = httpx.URL(text) if base is None else base.join(text)
         except (httpx.InvalidURL, ValueError, TypeError) as error:
             raise InvalidError("the address is no URL") from error
-        if url.scheme not in {"http", "https"} or not url.host or url.userinfo:
+        is_http = url.scheme in {"http", "https"} and bool(url.host)
+        if not is_http or url.userinfo or not 0 < (url.port or 80) <= _HIGHEST_PORT:
             raise InvalidError("an address of WHIP is http(s)://host/…, without a password")
         if base is not None and base.scheme == "https" and url.scheme != "https":
             raise NotAllowedError("the far end leads from https to http")
