@@ -238,7 +238,7 @@ class Offered:
         agreement: sdp.Agreement | None = None
         try:
             address = await core.media.reserve(order)
-            picture = await self._place_of_picture()
+            picture = await self._place_of_picture(address)
             if request.body:
                 agreement = sdp.answer(
                     request.body, self._leg.terms, address, local, picture=picture
@@ -274,14 +274,14 @@ class Offered:
         if self._replaced is not None:
             self._replaced.post(HangUp(Cause.TRANSFERRED))
 
-    async def _place_of_picture(self) -> RtpAddress | None:
+    async def _place_of_picture(self, voice: RtpAddress) -> RtpAddress | None:
         """Where the caller's picture is received, if they offer one, or leave the offer to us."""
         pictures, body = self._leg.core.pictures, self._transaction.request.body
         if self._leg.line is not None:
             return None
         if not body:
-            return await pictures.place(self._leg.id)
-        return await pictures.place_for(self._leg.id, body, self._leg.terms)
+            return await pictures.place(self._leg.id, voice)
+        return await pictures.place_for(self._leg.id, body, self._leg.terms, voice)
 
     async def _put_on_record(self, talk: Talk, agreement: sdp.Agreement | None) -> bool:
         """The row before the 200. With their description the core is told at once, else when the ACK brings it."""

@@ -45,6 +45,10 @@ class Wire:
     _branch: int = 0
 
     @property
+    def media(self):
+        return self.gateway._core.media
+
+    @property
     def more(self):
         return Inward(
             transfers=self.transfers,

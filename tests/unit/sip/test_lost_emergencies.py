@@ -65,6 +65,15 @@ async def test_a_caller_who_is_not_joined_to_the_help_that_answered_is_an_alarm(
     assert "no worker is there" in text
 
 
+async def test_who_dials_for_help_is_given_a_place_however_busy_the_workers_are(wire):
+    pending = asyncio.ensure_future(dials(wire, "110"))
+    await eventually(lambda: wire.calls.offers)
+    leg = wire.calls.offers[0].leg_id
+    await wire.gateway.answer(leg)
+    assert (await pending).status == 200
+    assert wire.media.reserved[leg].urgent
+
+
 async def test_without_a_media_worker_it_is_an_alarm_before_any_line_is_asked(wire, far, alarm):
     wire.gateway._core.media.unavailable = True
     leg = await dial(wire, "119", ("first",), emergency=True)
