@@ -57,6 +57,14 @@ class Peerings(Protocol):
     async def find_message(self, message_id: str) -> TierMessage | None: ...
     async def how_many_wait(self, peer: str) -> int: ...
 
+    async def epoch(self) -> str:
+        """The name of this database's outbox, made when it is first asked for: sequences count within it."""
+        ...
+
+    async def before(self, peer: str, seq: int) -> int:
+        """The `seq` of the peer's message before that one, settled or not; 0 for the first."""
+        ...
+
     # --- the inbox -----------------------------------------------------------------------------------
 
     async def applied(self, peer: str) -> tuple[str, int]:

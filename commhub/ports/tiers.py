@@ -7,7 +7,7 @@ Three ways to say something to a peer:
 - a **tell**: a state that the next one replaces (who is online, who speaks); lost with the link, said anew when it comes back.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -72,12 +72,40 @@ Answers = Callable[[Peering, Body], Awaitable[Body]]
 Hears = Callable[[Peering, Body], Awaitable[None]]
 
 
+class TierOutbox(Protocol):
+    """What is to be said to peers, for the links to read (commhub/tiers implements it)."""
+
+    async def epoch(self) -> str:
+        """The name of our outbox's sequence; another one after a database was put back."""
+        ...
+
+    async def waiting(self, peer: str, after: int, limit: int) -> Sequence[tuple[int, TierMessage]]:
+        """Messages that are not settled, in their order, each with the `seq` of the one before it to that peer."""
+        ...
+
+    async def how_many_wait(self, peer: str) -> int: ...
+
+    async def peerings(self) -> Sequence[Peering]:
+        """All neighbours, revoked ones too."""
+        ...
+
+    async def peering(self, peer: str) -> Peering | None: ...
+
+    async def keys_told(self, peer: str, keys: tuple[str, ...]) -> None:
+        """The peer proved itself and named the keys it is known by from now on."""
+        ...
+
+
 class TierIn(Protocol):
     """What a link hands inward. Features register for kinds (`incident.…`, `room.…`, `call.…`); an unknown kind is refused."""
 
     async def arrived(self, peer: str, epoch: str, message: TierMessage) -> TierMessage:
         """Take a message: the same with its state (APPLIED, or REFUSED with code and reason). Committed when it returns;
         the same again is answered alike and changes nothing."""
+        ...
+
+    async def reached(self, peer: str) -> tuple[str, int]:
+        """The epoch of the peer's outbox and how far it was taken here; ("", 0) before the first message."""
         ...
 
     async def settled(

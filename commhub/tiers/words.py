@@ -4,7 +4,7 @@ Features register here what they understand (`ports.tiers.TierWords`); the links
 What a link delivers again because our answer was lost is answered alike and changes nothing.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -25,7 +25,7 @@ BROKEN = "broken-message"
 
 
 class Words:
-    """Implements `ports.tiers.TierWords` and `ports.tiers.TierIn`."""
+    """Implements `ports.tiers.TierWords`, `TierIn` and `TierOutbox`."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -71,6 +71,11 @@ class Words:
             return await self._refuse(peer, epoch, message, broken)
         TAKEN.labels(message.kind).inc()
         return replace(message, state=MessageState.APPLIED)
+
+    async def reached(self, peer: str) -> tuple[str, int]:
+        """See `ports.tiers.TierIn`."""
+        async with self._store.read() as uow:
+            return await uow.peerings.applied(peer)
 
     async def settled(
         self, peer: str, message_id: str, code: str | None, reason: str | None
@@ -118,10 +123,8 @@ class Words:
         async with self._store.begin() as uow:
             peering = await uow.peerings.get(peer)
             now = self._clock.now()
-            if up:
-                peering = replace(peering, came_up_at=now)
-            else:
-                peering = replace(peering, went_down_at=now)
+            came, went = (now, peering.went_down_at) if up else (peering.came_up_at, now)
+            peering = replace(peering, came_up_at=came, went_down_at=went)
             await uow.peerings.put(peering)
             uow.record(LinkMoved(at=now, peer=peer, up=up, reason=reason))
         for moved in self._links:
@@ -131,6 +134,47 @@ class Words:
                 Exception
             ):  # one feature that stumbles must not keep the others from hearing of it
                 log.exception("tier_link_not_followed", peer=peer, up=up)
+
+    # --- ports.tiers.TierOutbox --------------------------------------------------------------------------
+
+    async def epoch(self) -> str:
+        """See `ports.tiers.TierOutbox`."""
+        async with self._store.begin() as uow:
+            return await uow.peerings.epoch()
+
+    async def waiting(self, peer: str, after: int, limit: int) -> Sequence[tuple[int, TierMessage]]:
+        """See `ports.tiers.TierOutbox`."""
+        async with self._store.read() as uow:
+            messages = await uow.peerings.waiting(peer, after, limit)
+            if not messages:
+                return []
+            # Between two that wait there may be settled ones.
+            prev = [await uow.peerings.before(peer, message.seq) for message in messages]
+        return list(zip(prev, messages, strict=True))
+
+    async def how_many_wait(self, peer: str) -> int:
+        """See `ports.tiers.TierOutbox`."""
+        async with self._store.read() as uow:
+            return await uow.peerings.how_many_wait(peer)
+
+    async def peerings(self) -> Sequence[Peering]:
+        """See `ports.tiers.TierOutbox`."""
+        async with self._store.read() as uow:
+            return await uow.peerings.list()
+
+    async def peering(self, peer: str) -> Peering | None:
+        """See `ports.tiers.TierOutbox`."""
+        async with self._store.read() as uow:
+            return await uow.peerings.find(peer)
+
+    async def keys_told(self, peer: str, keys: tuple[str, ...]) -> None:
+        """See `ports.tiers.TierOutbox`."""
+        async with self._store.begin() as uow:
+            peering = await uow.peerings.get(peer)
+            if keys and peering.keys != keys:
+                now = self._clock.now()
+                await uow.peerings.put(replace(peering, keys=keys))
+                await uow.audit.append(now, f"hub:{peer}", "tier.keys", peer, "ok")
 
     # --- inside ------------------------------------------------------------------------------------------
 

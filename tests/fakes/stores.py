@@ -39,12 +39,15 @@ def sqlite_url(path: Path) -> str:
 def fresh_database(directory: Path) -> str:
     """The URL of a new, migrated, empty database in `directory`."""
     path = directory / "commhub.db"
+    path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(migrated_template(), path)
     return sqlite_url(path)
 
 
 @asynccontextmanager
-async def fresh_store(directory: Path, bus: Bus[Fact], clock: Clock) -> AsyncIterator[SqlStore]:
+async def fresh_store(
+    directory: Path, bus: Bus[Fact], clock: Clock, hub: str = "street-a"
+) -> AsyncIterator[SqlStore]:
     """An open store on a fresh database."""
-    async with open_store(fresh_database(directory), bus=bus, clock=clock, hub="street-a") as store:
+    async with open_store(fresh_database(directory), bus=bus, clock=clock, hub=hub) as store:
         yield store

@@ -1,0 +1,88 @@
+"""Where lower hubs connect: the WebSocket `/tiers/link`. It is no route of the API: who asks is proved by the hub's token, not by a
+session or a key, and whoever is refused hears why."""
+
+import structlog
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+
+from commhub.domain.errors import UnavailableError
+from commhub.domain.tier import Relation
+from commhub.http.auth import public
+from gateways.tiers.errors import Code, GoneError, LinkDownError
+from gateways.tiers.frames import encode
+from gateways.tiers.links import PATH, Links
+from gateways.tiers.meeting import Meeting
+from gateways.tiers.metrics import REFUSED
+
+log = structlog.get_logger(__name__)
+
+# 4403: an application's own code (RFC 6455 §7.4.2), the digits of the HTTP status with that meaning.
+_REFUSED = 4403
+
+
+def build_router(meeting: Meeting, links: Links) -> APIRouter:
+    """The one route."""
+    router = APIRouter(tags=["tiers"])
+
+    @router.websocket(PATH)
+    @public("a hub proves itself with a signed token of its own")
+    async def link(websocket: WebSocket) -> None:
+        await websocket.accept()
+        pipe = _Accepted(websocket)
+        try:
+            await _welcome(websocket, pipe, meeting, links)
+        except LinkDownError as why:
+            REFUSED.labels(why.code).inc()
+            log.warning("tier_link_refused", code=why.code, reason=why.reason)
+            await _refuse(pipe, why)
+        except UnavailableError as error:
+            await _refuse(pipe, LinkDownError(Code.FAULT, str(error)))
+        except GoneError:
+            log.info("tier_link_left_early")
+
+    return router
+
+
+async def _welcome(websocket: WebSocket, pipe: "_Accepted", meeting: Meeting, links: Links) -> None:
+    scheme, _, token = websocket.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise LinkDownError(Code.BAD_SIGNATURE, "a hub connects with a token of its own")
+    peering, claims = await meeting.known_by(token.strip())
+    if peering.relation is not Relation.LOWER:
+        raise LinkDownError(
+            Code.UNKNOWN_PEER, f"{peering.peer} is above this hub, and is dialled from here"
+        )
+    await links.carry(await meeting.as_upper(pipe, peering, claims))
+
+
+async def _refuse(pipe: "_Accepted", why: LinkDownError) -> None:
+    try:
+        await pipe.send(encode({"t": "bye", "code": why.code, "reason": why.reason}))
+        await pipe.close(_REFUSED, why.code)
+    except GoneError:
+        log.debug("tier_refusal_not_heard")
+
+
+class _Accepted:
+    """`gateways.tiers.link.Pipe` over a connection made to us."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+
+    async def send(self, text: str) -> None:
+        try:
+            await self._websocket.send_text(text)
+        except (WebSocketDisconnect, RuntimeError, OSError) as error:
+            # Starlette says by RuntimeError that the other side has closed.
+            raise GoneError from error
+
+    async def receive(self) -> str:
+        try:
+            return await self._websocket.receive_text()
+        except (WebSocketDisconnect, RuntimeError, KeyError, OSError) as error:
+            raise GoneError from error
+
+    async def close(self, code: int, reason: str) -> None:
+        try:
+            await self._websocket.close(code, reason[:100])
+        except (WebSocketDisconnect, RuntimeError, OSError) as error:
+            raise GoneError from error
