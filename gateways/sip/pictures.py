@@ -54,8 +54,9 @@ class Pictures:
             self._had.add(leg_id)
         return has_one
 
-    async def place(self, leg_id: str) -> RtpAddress | None:
-        """Where the leg's picture is received; None when it is in no room (what it had there is over), or there is no engine."""
+    async def place(self, leg_id: str, voice: RtpAddress) -> RtpAddress | None:
+        """Where the leg's picture is received, in the IP version of its `voice`; None when it is in no room (what it had there is
+        over), or there is no engine."""
         if self._rooms is None or self._engine is None:
             return None
         asked = await _attempt(leg_id, lambda: self._asked(leg_id))
@@ -66,17 +67,24 @@ class Pictures:
             await self.release(leg_id)
             return None
         engine = self._engine
-        order = PlainOrder(session_id=leg_id, room_id=picture.room_id, source_id=picture.source_id)
+        order = PlainOrder(
+            session_id=leg_id,
+            room_id=picture.room_id,
+            source_id=picture.source_id,
+            ipv6=":" in voice.host,
+        )
         address = await _attempt(leg_id, lambda: engine.reserve_plain(order))
         if address is not None:
             self._had.add(leg_id)
         return address
 
-    async def place_for(self, leg_id: str, body: bytes, terms: Terms) -> RtpAddress | None:
+    async def place_for(
+        self, leg_id: str, body: bytes, terms: Terms, voice: RtpAddress
+    ) -> RtpAddress | None:
         """The same, for an offer that may have a picture."""
         if not sdp.wants_picture(body, terms):
             return None
-        return await self.place(leg_id)
+        return await self.place(leg_id, voice)
 
     async def settle(self, leg_id: str, remote: PlainRemote | None) -> None:
         """This is agreed of the leg's picture; None: there is none (any more)."""
@@ -103,6 +111,7 @@ class Pictures:
             receives=receives,
             rtcp=remote.rtcp,
             rtcp_mux=remote.rtcp_mux,
+            srtp=remote.srtp,
         )
         await engine.connect_plain(leg_id, agreed)
         if not picture.waits:

@@ -1,21 +1,24 @@
 """Offer/answer (RFC 3264) for one picture: the m=video of a description, H.264 by RFC 6184, and our own section.
 
-Nothing here raises: a picture that cannot be agreed on is refused with port 0, and the voice beside it goes on. Only plain RTP
-over IPv4 is agreed on, and never beside a voice that is secured.
+Nothing here raises: a picture that cannot be agreed on is refused with port 0, and the voice beside it goes on. Keys are agreed on
+as for the voice (`sdes`); beside a voice that is secured no picture goes in the clear.
 """
 
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from commhub.ports.media import RtpAddress
+from commhub.ports.media import RtpAddress, SrtpKeys
 from commhub.ports.video import PlainRemote, VideoCodec, VideoFormat
+from gateways.sip import sdes
 from gateways.sip.descriptions import Media, Session
+from gateways.sip.sdes import Crypto, SrtpPolicy
 
 MAX_KBPS = 4_000
 _MOST_KBPS = 20_000
 _FEWEST_KBPS = 64
 _PLAIN = ("RTP/AVP", "RTP/AVPF")
+_SECURE = ("RTP/SAVP", "RTP/SAVPF")
 _FEEDBACK = ("nack", "nack pli", "ccm fir")
 _PROFILES = ("42e0", "4200", "4d", "64")
 """The most wanted first: what browsers send is constrained baseline."""
@@ -28,32 +31,61 @@ _LEAST_WANTED = "slides"
 
 @dataclass(frozen=True, slots=True)
 class PictureLine:
-    """The m-line of their description that we take."""
+    """The m-line of their description that we take; `crypto` is their key line, when it is to be SRTP."""
 
     index: int
     media: Media
     video: VideoFormat
+    crypto: Crypto | None = None
 
 
-def find(session: Session) -> PictureLine | None:
-    """The picture of their offer that we can serve: the main one where there are slides too (RFC 4796)."""
+def find(session: Session, policy: SrtpPolicy, *, secured: bool) -> PictureLine | None:
+    """The picture of their offer that we can serve: the main one where there are slides too (RFC 4796). `secured`: the voice
+    beside it is."""
     lines = [
-        PictureLine(index, media, video)
+        line
         for index, media in enumerate(session.media)
-        if (video := _format_of(media)) is not None
+        if (line := _line(index, media, policy, secured=secured)) is not None
     ]
     return min(lines, key=lambda line: line.media.content == _LEAST_WANTED, default=None)
 
 
-def between(ours: Session, theirs: Session) -> PlainRemote | None:
+def _line(index: int, media: Media, policy: SrtpPolicy, *, secured: bool) -> PictureLine | None:
+    video = _format_of(media)
+    keys = () if policy is SrtpPolicy.OFF else sdes.usable(media.crypto)
+    may_be_plain = media.protocol in _PLAIN and policy is not SrtpPolicy.REQUIRE and not secured
+    if video is None or not (keys or may_be_plain):
+        return None
+    return PictureLine(index, media, video, keys[0] if keys else None)
+
+
+def between(ours: Session, theirs: Session, *, secured: bool) -> PlainRemote | None:
     """What both descriptions agree to: their m-line at the place of ours, by its first usable format that is also in ours;
-    an answer to us may have numbers of its own, and then its first counts."""
+    an answer to us may have numbers of its own, and then its first counts. `secured`: the voice beside it is."""
     index = own_index(ours)
     if index is None or index >= len(theirs.media):
         return None
-    media = theirs.media[index]
-    video = _format_of(media, among=ours.media[index].formats)
-    return None if video is None else remote_of(media, video, muxed=ours.media[index].rtcp_mux)
+    own, media = ours.media[index], theirs.media[index]
+    video = _format_of(media, among=own.formats)
+    keys = _keys_between(own, media)
+    must = secured or own.protocol in _SECURE or media.protocol in _SECURE
+    if video is None or (keys is None and must):
+        return None
+    return remote_of(media, video, muxed=own.rtcp_mux, keys=keys)
+
+
+def _keys_between(ours: Media, theirs: Media) -> SrtpKeys | None:
+    """Whoever answered has one line left, with tag and suite of one that was offered (RFC 4568 §5.1.3)."""
+    own, their = sdes.usable(ours.crypto), sdes.usable(theirs.crypto)
+    return next(
+        (
+            sdes.agreed(one, other)
+            for one in own
+            for other in their
+            if 1 in (len(own), len(their)) and (one.tag, one.suite) == (other.tag, other.suite)
+        ),
+        None,
+    )
 
 
 def own_index(ours: Session) -> int | None:
@@ -69,7 +101,9 @@ def own_address(ours: Session) -> RtpAddress | None:
     return None if index is None else RtpAddress(ours.media[index].host, ours.media[index].port)
 
 
-def remote_of(media: Media, video: VideoFormat, *, muxed: bool) -> PlainRemote:
+def remote_of(
+    media: Media, video: VideoFormat, *, muxed: bool, keys: SrtpKeys | None = None
+) -> PlainRemote:
     """The far end as the picture engine takes it."""
     # RFC 2543's hold: an address of zeros means «send me nothing».
     listens = not ipaddress.ip_address(media.host).is_unspecified
@@ -81,24 +115,48 @@ def remote_of(media: Media, video: VideoFormat, *, muxed: bool) -> PlainRemote:
         receives=listens and media.direction in ("sendrecv", "recvonly"),
         rtcp=None if muxed else _rtcp(media),
         rtcp_mux=muxed,
+        srtp=keys,
     )
 
 
-def answered(line: PictureLine, ours: RtpAddress, direction: str, *, muxed: bool) -> str:
-    """Our m=video in an answer: their payload type, profile and mode (RFC 6184 §8.2.2)."""
+@dataclass(frozen=True, slots=True)
+class Before:
+    """Our last picture: its keys stay (RFC 4568 §7.1.4), and what was nothing but SRTP is so again."""
+
+    keys: tuple[Crypto, ...] = ()
+    is_secure: bool = False
+
+
+def before(session: Session | None) -> Before:
+    """What our last description had."""
+    index = None if session is None else own_index(session)
+    if session is None or index is None:
+        return Before()
+    media = session.media[index]
+    return Before(sdes.usable(media.crypto), media.protocol in _SECURE)
+
+
+def answered(
+    line: PictureLine, ours: RtpAddress, direction: str, own: Crypto | None, *, muxed: bool
+) -> str:
+    """Our m=video in an answer: their payload type, profile and mode (RFC 6184 §8.2.2); `own` is our key line."""
     video = line.video
     fmtp = f"a=fmtp:{video.payload_type} {_mirrored(video)}\r\n"
     wanted = [word for word in _FEEDBACK if _has_feedback(line.media, video.payload_type, word)]
     lines = "".join(f"a=rtcp-fb:{video.payload_type} {word}\r\n" for word in wanted)
-    mux = "a=rtcp-mux\r\n" if muxed and line.media.rtcp_mux else ""
+    more = "a=rtcp-mux\r\n" if muxed and line.media.rtcp_mux else ""
+    more += own.line if own else ""
     return (
         f"m=video {ours.port} {line.media.protocol} {video.payload_type}\r\n{_bandwidth()}"
-        f"a=rtpmap:{video.payload_type} H264/90000\r\n{fmtp}{lines}{mux}a={direction}\r\n"
+        f"a=rtpmap:{video.payload_type} H264/90000\r\n{fmtp}{lines}{more}a={direction}\r\n"
     )
 
 
-def offered(ours: RtpAddress, *, muxed: bool) -> str:
-    """Our m=video in an offer."""
+def offered(
+    ours: RtpAddress, keys: Sequence[Crypto] = (), *, muxed: bool, secure: bool = False
+) -> str:
+    """Our m=video in an offer, with our keys, if any; `secure`: nothing but SRTP."""
+    protocol = (_SECURE if secure else _PLAIN)[0]
     numbers = " ".join(str(number) for number, _ in _OFFERED)
     formats = "".join(
         f"a=rtpmap:{number} H264/90000\r\n"
@@ -106,8 +164,9 @@ def offered(ours: RtpAddress, *, muxed: bool) -> str:
         for number, mode in _OFFERED
     )
     lines = "".join(f"a=rtcp-fb:* {word}\r\n" for word in _FEEDBACK)
-    mux = "a=rtcp-mux\r\n" if muxed else ""
-    return f"m=video {ours.port} RTP/AVP {numbers}\r\n{_bandwidth()}{formats}{lines}{mux}a=sendrecv\r\n"
+    more = "a=rtcp-mux\r\n" if muxed else ""
+    more += "".join(crypto.line for crypto in keys)
+    return f"m=video {ours.port} {protocol} {numbers}\r\n{_bandwidth()}{formats}{lines}{more}a=sendrecv\r\n"
 
 
 def _bandwidth() -> str:
@@ -116,10 +175,10 @@ def _bandwidth() -> str:
 
 def _format_of(media: Media, *, among: Sequence[str] | None = None) -> VideoFormat | None:
     """The H.264 of an m-line that suits best, or the first whose number is `among` those; None when the line is of no use."""
-    if media.kind != "video" or not media.port or media.protocol not in _PLAIN or media.crypto:
+    if media.kind != "video" or not media.port or media.protocol not in _PLAIN + _SECURE:
         return None
     try:
-        ipaddress.IPv4Address(media.host)
+        ipaddress.ip_address(media.host)
     except ValueError:
         return None
     found = [

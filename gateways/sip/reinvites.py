@@ -103,7 +103,9 @@ class Reinvites:
     async def _redescribed(self, transaction: ServerTransaction, talk: Talk) -> None:
         request = transaction.request
         pictures = self._core.pictures
-        picture = await pictures.place_for(self._leg.id, request.body, self._leg.terms)
+        picture = await pictures.place_for(
+            self._leg.id, request.body, self._leg.terms, talk.address
+        )
         try:
             agreement = sdp.answer(
                 request.body,

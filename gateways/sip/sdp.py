@@ -89,7 +89,8 @@ def wants_picture(body: bytes, terms: Terms) -> bool:
     """Whether an offer has a picture that could be agreed on."""
     try:
         session = read(body)
-        return pictures_sdp.find(session) is not None and choose(session, terms).crypto is None
+        secured = choose(session, terms).crypto is not None
+        return pictures_sdp.find(session, terms.srtp, secured=secured) is not None
     except SdpError:
         return False
 
@@ -118,14 +119,44 @@ def answer(
         f"m=audio {ours.port} {line.media.protocol} {numbers}\r\n{attributes}a={direction}\r\n"
     )
     taken = {line.index: section}
-    seen = pictures_sdp.find(session) if picture is not None and keys is None else None
+    seen = pictures_sdp.find(session, terms.srtp, secured=keys is not None)
     shown = None
-    if seen is not None and picture is not None:
-        shown = pictures_sdp.remote_of(seen.media, seen.video, muxed=terms.rtcp_mux)
-        ours_now = _MIRROR[(shown.sends, shown.receives)]
-        taken[seen.index] = pictures_sdp.answered(seen, picture, ours_now, muxed=terms.rtcp_mux)
+    if seen is not None and picture is not None and _is_reached_as(seen.media, picture):
+        shown, section = _shown(seen, terms, picture, before)
+        taken[seen.index] = _at(picture, ours, section)
     body = local.write(ours, _in_place(session.media, taken))
     return Agreement(remote=remote, index=line.index, picture=shown, body=body)
+
+
+def _shown(
+    seen: pictures_sdp.PictureLine, terms: Terms, ours: RtpAddress, before: bytes
+) -> tuple[PlainRemote, str]:
+    """Their picture as it is taken, and our m=video."""
+    own = keys = None
+    if seen.crypto is not None:
+        own = sdes.answered(seen.crypto, _pictured(before).keys)
+        keys = sdes.agreed(own, seen.crypto)
+    muxed = terms.rtcp_mux
+    shown = pictures_sdp.remote_of(seen.media, seen.video, muxed=muxed, keys=keys)
+    direction = _MIRROR[(shown.sends, shown.receives)]
+    return shown, pictures_sdp.answered(seen, ours, direction, own, muxed=muxed)
+
+
+def _pictured(before: bytes) -> pictures_sdp.Before:
+    return pictures_sdp.before(read(before) if before else None)
+
+
+def _at(picture: RtpAddress, voice: RtpAddress, section: str) -> str:
+    """An m=video with its address, where it is not the voice's: they may be on different machines."""
+    if picture.host == voice.host:
+        return section
+    line, _, rest = section.partition("\r\n")
+    return f"{line}\r\n{_connection(picture)}{rest}"
+
+
+def _is_reached_as(media: Media, ours: RtpAddress) -> bool:
+    """Whether their address is of the IP version of ours."""
+    return (":" in media.host) == (":" in ours.host)
 
 
 def accept(body: bytes, terms: Terms, offered: bytes) -> Agreement:
@@ -144,8 +175,10 @@ def accept(body: bytes, terms: Terms, offered: bytes) -> Agreement:
     audio = formats.choose(media, codecs, comfort_noise=terms.comfort_noise)
     if audio is None:
         raise SdpError("no common audio format")
-    remote = _remote(media, audio, terms, _keys_of_answer(ours, media))
-    return Agreement(remote=remote, index=index, picture=pictures_sdp.between(described, session))
+    keys = _keys_of_answer(ours, media)
+    picture = pictures_sdp.between(described, session, secured=keys is not None)
+    remote = _remote(media, audio, terms, keys)
+    return Agreement(remote=remote, index=index, picture=picture)
 
 
 def _keys_of_answer(ours: Media, theirs: Media) -> SrtpKeys | None:
@@ -166,8 +199,8 @@ def offer(
     picture: RtpAddress | None = None,
 ) -> bytes:
     """Our offer: every codec of ours in our order, telephone-event, and keys where the policy or the running
-    session (`before`, our last description) has them; a picture when it is received at `picture` and nothing is secured.
-    Its other m-lines stay refused (RFC 3264 §8)."""
+    session (`before`, our last description) has them; a picture when it is received at `picture`, with keys of its own where the
+    voice has any. Its other m-lines stay refused (RFC 3264 §8)."""
     media = read(before).media if before else ()
     index, last = _live(read(before)) if before else (0, None)
     secure = terms.srtp is SrtpPolicy.REQUIRE or (last is not None and last.protocol in _SECURE)
@@ -180,10 +213,15 @@ def offer(
     taken = {
         index: f"m=audio {ours.port} {protocol} {numbers}\r\n{attributes}a=sendrecv\r\n",
     }
-    if picture is not None and not secure and not has_keys:
+    if picture is not None:
         seen = (n for n, one in enumerate(media) if one.kind == "video")
         place = next(seen, max(len(media), 1))
-        taken[place] = pictures_sdp.offered(picture, muxed=terms.rtcp_mux)
+        last_one = _pictured(before)
+        keys = sdes.offered(last_one.keys) if has_keys or last_one.keys else ()
+        shown = pictures_sdp.offered(
+            picture, keys, muxed=terms.rtcp_mux, secure=secure or last_one.is_secure
+        )
+        taken[place] = _at(picture, ours, shown)
     return local.write(ours, _in_place(media, taken))
 
 
@@ -201,7 +239,11 @@ def picture_address(local_sdp: bytes) -> RtpAddress | None:
 def agreed_picture(local_sdp: bytes, remote_sdp: bytes) -> PlainRemote | None:
     """What the last descriptions of both sides say of the picture."""
     try:
-        return pictures_sdp.between(read(local_sdp), read(remote_sdp))
+        ours, theirs = read(local_sdp), read(remote_sdp)
+        index, own = _live(ours)
+        # With keys on both sides the voice is secured: they were offered, and taken.
+        secured = bool(own.crypto) and index < len(theirs.media) and theirs.media[index].crypto
+        return pictures_sdp.between(ours, theirs, secured=bool(secured))
     except SdpError:
         return None
 
@@ -289,11 +331,16 @@ class Local:
         return replace(self, version=self.version + 1)
 
     def write(self, ours: RtpAddress, sections: str) -> bytes:
-        family = "IP6" if ":" in ours.host else "IP4"
+        connection = _connection(ours)
         return (
-            f"v=0\r\no=commhub {self.session_id} {self.version} IN {family} {ours.host}\r\n"
-            f"s=commhub\r\nc=IN {family} {ours.host}\r\nt=0 0\r\n{sections}"
+            f"v=0\r\no=commhub {self.session_id} {self.version} {connection[2:]}"
+            f"s=commhub\r\n{connection}t=0 0\r\n{sections}"
         ).encode()
+
+
+def _connection(address: RtpAddress) -> str:
+    """The c-line."""
+    return f"c=IN {'IP6' if ':' in address.host else 'IP4'} {address.host}\r\n"
 
 
 def connection_host(body: bytes) -> str:

@@ -335,7 +335,7 @@ class Talking:
             return
         if shown is None and not sdp.wants_picture(talk.remote_sdp, self._leg.terms):
             return
-        place = await pictures.place(self._leg.id)
+        place = await pictures.place(self._leg.id, talk.address)
         if place == shown:
             await pictures.settle(self._leg.id, sdp.agreed_picture(talk.local_sdp, talk.remote_sdp))
         if place is None or place == shown:

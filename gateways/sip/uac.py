@@ -97,7 +97,7 @@ class Placing:
         redirects = Redirects(self._core, self._registrar, self._order.endpoint.name)
         # Into a room a picture is offered; a phone that has none refuses that line alone.
         pictures = self._core.pictures
-        picture = await pictures.place(self._leg.id) if self._order.in_room else None
+        picture = await pictures.place(self._leg.id, address) if self._order.in_room else None
         ringing = Ringing(self._leg, self._order, address, bindings, redirects, picture=picture)
         await self._leg.become(ringing)
 

@@ -56,11 +56,9 @@ def test_who_splits_no_nal_units_gets_them_whole():
         PICTURE.replace("packetization-mode=0", "packetization-mode=2").replace(
             "packetization-mode=1", "packetization-mode=many"
         ),
-        PICTURE.replace("b=TIAS", "c=IN IP6 2001:db8::1\r\nb=TIAS"),
         PICTURE.replace("b=TIAS", "c=IN IP4 room.example\r\nb=TIAS"),
         "m=video 4002 RTP/AVP x\r\na=rtpmap:x H264/90000\r\n",
         "m=video 4002 RTP/AVP 200\r\na=rtpmap:200 H264/90000\r\n",
-        PICTURE + "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40 + "\r\n",
     ],
 )
 def test_a_picture_of_no_use_is_refused_and_the_voice_is_not(spoilt):
@@ -71,15 +69,156 @@ def test_a_picture_of_no_use_is_refused_and_the_voice_is_not(spoilt):
     assert b"m=audio 20000 RTP/AVP 8" in agreed.body
 
 
-def test_beside_a_voice_that_is_secured_no_picture_goes_in_the_clear():
-    crypto = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40 + "\r\n"
-    terms = Terms(codecs=("PCMA",), srtp=SrtpPolicy.ACCEPT)
-    agreed = answer(VOICE + crypto + PICTURE, terms)
-    assert agreed.remote.srtp is not None
-    assert agreed.picture is None
-    assert not sdp.wants_picture((VOICE + crypto + PICTURE).encode(), terms)
-    required = Terms(codecs=("PCMA",), srtp=SrtpPolicy.REQUIRE)
-    assert b"video" not in sdp.offer(required, OURS, Local(1), picture=SHOWN)
+# --- keys (SDES) ----------------------------------------------------------------------------------------------
+
+CRYPTO = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40 + "\r\n"
+OTHER = "a=crypto:3 AEAD_AES_128_GCM inline:" + "B" * 38 + "\r\n"
+SECURED = PICTURE.replace("RTP/AVP", "RTP/SAVP") + CRYPTO
+
+
+def under(policy):
+    return Terms(codecs=("PCMA",), srtp=policy)
+
+
+def picture_lines(body):
+    return body.decode().partition("m=video")[2].split("\r\n")
+
+
+@pytest.mark.parametrize(
+    ("voice", "picture", "policy", "secured"),
+    [
+        ("", "", SrtpPolicy.OFF, False),
+        ("", "", SrtpPolicy.OFFER, False),
+        ("", CRYPTO, SrtpPolicy.OFF, False),
+        ("", CRYPTO, SrtpPolicy.ACCEPT, True),
+        ("", "SAVP", SrtpPolicy.ACCEPT, True),
+        (CRYPTO, "SAVP", SrtpPolicy.ACCEPT, True),
+        (CRYPTO, "SAVP", SrtpPolicy.REQUIRE, True),
+        (CRYPTO, CRYPTO, SrtpPolicy.REQUIRE, True),
+        ("", "SAVP", SrtpPolicy.OFF, None),
+        (CRYPTO, "", SrtpPolicy.ACCEPT, None),
+        (CRYPTO, "", SrtpPolicy.REQUIRE, None),
+    ],
+)
+def test_a_picture_is_secured_as_the_voice_or_more(voice, picture, policy, secured):
+    """`secured` None: refused, because it would go in the clear beside a voice that does not, or against the policy."""
+    shown = SECURED if picture == "SAVP" else PICTURE + picture
+    body = VOICE + voice + shown
+    assert sdp.wants_picture(body.encode(), under(policy)) == (secured is not None)
+    agreed = answer(body, under(policy))
+    if secured is None:
+        assert agreed.picture is None
+        assert b"m=video 0 " in agreed.body
+        return
+    assert (agreed.picture.srtp is not None) == secured
+    assert any(line.startswith("a=crypto:1 ") for line in picture_lines(agreed.body)) == secured
+    kind = "RTP/SAVP" if picture == "SAVP" else "RTP/AVP"
+    assert f"m=video 30000 {kind} 97\r\n".encode() in agreed.body
+    if secured:
+        assert agreed.picture.srtp.remote_key == "A" * 40
+        assert agreed.picture.srtp.local_key.encode() in agreed.body
+        if voice:
+            assert agreed.picture.srtp.local_key != agreed.remote.srtp.local_key
+    assert sdp.agreed_picture(agreed.body, body.encode()) == agreed.picture
+
+
+def test_of_two_pictures_the_one_that_may_go_is_taken():
+    agreed = answer(VOICE + CRYPTO + PICTURE + SECURED, under(SrtpPolicy.ACCEPT))
+    assert agreed.body.index(b"m=video 0 RTP/AVP") < agreed.body.index(b"m=video 30000 RTP/SAVP")
+
+
+def test_a_key_line_nobody_can_use_is_refused_with_savp_and_plain_without():
+    broken = CRYPTO.replace("_80", "_99")
+    assert answer(VOICE + SECURED.replace(CRYPTO, broken), under(SrtpPolicy.ACCEPT)).picture is None
+    plain = answer(VOICE + PICTURE + broken, under(SrtpPolicy.ACCEPT)).picture
+    assert plain.srtp is None
+
+
+def test_our_keys_stay_from_answer_to_answer():
+    terms = under(SrtpPolicy.ACCEPT)
+    first = answer(VOICE + CRYPTO + SECURED, terms)
+    again = sdp.answer(
+        (VOICE + CRYPTO + SECURED).encode(), terms, OURS, Local(1), first.body, picture=SHOWN
+    )
+    assert again.picture.srtp == first.picture.srtp
+    offered = sdp.offer(terms, OURS, Local(1, 2), again.body, picture=SHOWN)
+    assert first.picture.srtp.local_key in offered.decode()
+    assert b"m=video 30000 RTP/SAVP 97 98" in offered
+
+
+def test_a_secured_picture_beside_a_plain_voice_stays_secured_in_our_offers():
+    terms = under(SrtpPolicy.ACCEPT)
+    first = answer(VOICE + SECURED, terms)
+    offered = sdp.offer(terms, OURS, Local(1, 2), first.body, picture=SHOWN)
+    assert b"m=audio 20000 RTP/AVP" in offered
+    assert first.picture.srtp.local_key in offered.decode().partition("m=video")[2]
+
+
+@pytest.mark.parametrize(
+    ("policy", "kind"), [(SrtpPolicy.OFFER, "RTP/AVP"), (SrtpPolicy.REQUIRE, "RTP/SAVP")]
+)
+def test_what_is_offered_with_keys_and_what_comes_of_it(policy, kind):
+    terms = under(policy)
+    offered = sdp.offer(terms, OURS, Local(1), picture=SHOWN)
+    assert f"m=video 30000 {kind} 97 98".encode() in offered
+    lines = [line for line in picture_lines(offered) if line.startswith("a=crypto:")]
+    assert [line.split()[1] for line in lines] == ["AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"]
+    voices = [
+        line for line in offered.decode().split("m=video")[0].split("\r\n") if "inline" in line
+    ]
+    assert not {line.split()[2] for line in lines} & {line.split()[2] for line in voices}
+    taken = CRYPTO.replace("crypto:1", "crypto:2")
+    voice = VOICE.replace("RTP/AVP", kind) + taken
+    shown = f"m=video 4002 {kind} 97\r\na=rtpmap:97 H264/90000\r\n"
+    agreed = sdp.accept((voice + shown + taken).encode(), terms, offered)
+    assert agreed.picture.srtp.suite == "AES_CM_128_HMAC_SHA1_80"
+    assert agreed.picture.srtp.remote_key == "A" * 40
+    assert agreed.picture.srtp.local_key == lines[1].split("inline:")[1]
+    assert sdp.accept((voice + shown).encode(), terms, offered).picture is None
+    assert sdp.accept((voice + shown + OTHER).encode(), terms, offered).picture is None
+
+
+def test_keys_that_were_offered_beside_avp_need_not_be_taken():
+    terms = under(SrtpPolicy.OFFER)
+    offered = sdp.offer(terms, OURS, Local(1), picture=SHOWN)
+    theirs = VOICE + "m=video 4002 RTP/AVP 97\r\na=rtpmap:97 H264/90000\r\n"
+    agreed = sdp.accept(theirs.encode(), terms, offered)
+    assert (agreed.remote.srtp, agreed.picture.srtp) == (None, None)
+
+
+# --- addresses ------------------------------------------------------------------------------------------------
+
+SIX_VOICE = VOICE.replace("IP4 192.0.2.9", "IP6 2001:db8::9")
+OURS_SIX, SHOWN_SIX = RtpAddress("2001:db8::1", 20_000), RtpAddress("2001:db8::1", 30_000)
+
+
+def test_a_picture_on_ipv6_is_agreed_on_in_that_version_only():
+    agreed = sdp.answer(
+        (SIX_VOICE + PICTURE).encode(), TERMS, OURS_SIX, Local(1), picture=SHOWN_SIX
+    )
+    assert agreed.picture.address == RtpAddress("2001:db8::9", 4002)
+    assert sdp.picture_address(agreed.body) == SHOWN_SIX
+    mixed = VOICE + PICTURE.replace("b=TIAS", "c=IN IP6 2001:db8::1\r\nb=TIAS")
+    assert answer(mixed).picture is None
+    held = sdp.answer(
+        (SIX_VOICE + PICTURE + "c=IN IP6 ::\r\n").encode(),
+        TERMS,
+        OURS_SIX,
+        Local(1),
+        picture=SHOWN_SIX,
+    )
+    assert not held.picture.receives
+
+
+def test_a_picture_received_on_another_machine_than_the_voice_says_so():
+    elsewhere = RtpAddress("192.0.2.77", 30_000)
+    for body in (
+        answer(VOICE + PICTURE, picture=elsewhere).body,
+        sdp.offer(TERMS, OURS, Local(1), picture=elsewhere),
+    ):
+        assert b"RTP/AVP 97" in body
+        assert sdp.picture_address(body) == elsewhere
+        assert sdp.voice_address(body) == OURS
 
 
 def test_slides_are_taken_only_where_there_is_nothing_else():
