@@ -305,7 +305,7 @@ class Forwarder:
             self._showing.ask(source, view.track.layer, now)
 
     def mute(self, source_id: str, muted: bool) -> None:
-        """Forward nothing of the source, or go on from a key frame."""
+        """Forward and record nothing of the source, or go on from a key frame: what came meanwhile is never shown."""
         source = self._sources.get(source_id)
         if source is None or source.is_muted == muted:
             return
@@ -313,12 +313,12 @@ class Forwarder:
         source.is_muted = muted
         now = self._clock.monotonic()
         for layer, audience in source.audiences.items():
-            views = list(audience)
-            for view in views:
+            for view in list(audience):
                 audience.leave(view)
-                view.cursor = None
+                view.track = view.cursor = None
                 audience.wait(view)
-            if views and not muted:
+            if not muted:
+                audience.track.key_at = None
                 self._showing.ask(source, layer, now)
 
     def spotlight(self, room_id: str, source_id: str | None) -> None:

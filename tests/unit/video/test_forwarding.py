@@ -353,6 +353,23 @@ def test_a_muted_source_is_a_freeze_until_its_next_key_frame(stage):
     assert_unbroken([*before, *viewer.take()])
 
 
+def test_what_a_muted_source_sent_is_shown_to_no_newcomer_either(stage):
+    camera, viewer = stage.camera(), stage.viewer()
+    stage.give(camera, camera.picture(key=True))
+    stage.forwarder.mute("door", True)
+    stage.give(camera, camera.picture(7, key=True))
+    stage.run(camera, 3)
+    stage.forwarder.mute("door", False)
+    late = stage.viewer(ssrc=77)
+    stage.pass_time(0.5)
+    assert late.take() == []
+    viewer.take()
+    shown = camera.picture(5, key=True)
+    stage.give(camera, shown)
+    for one in (late, viewer):
+        assert [packet.payload for packet in one.take()] == [packet[12:] for packet in shown]
+
+
 def test_speaker_is_whoever_speaks(stage):
     door, gate = stage.camera("door"), stage.camera("gate", ssrc=0xA1, sequence=5, timestamp=7)
     for camera in (door, gate):
