@@ -130,7 +130,8 @@ def doctor(
     ] = False,
 ) -> None:
     """Look for what this machine and these settings lack, and say what to do about it."""
-    from commhub.wiring.doctor import Verdict, examine
+    from commhub.wiring.doctor import examine
+    from commhub.wiring.findings import Verdict
 
     findings = asyncio.run(examine(_settings()))
     if as_json:

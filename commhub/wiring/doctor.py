@@ -6,8 +6,6 @@ import shutil
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from itertools import product
 from pathlib import Path
 
@@ -20,27 +18,13 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from bridges.protocol import ControlAddress
 from commhub.settings import Settings, SettingsError
+from commhub.wiring.doctor_lines import ipv6_voice, lines
+from commhub.wiring.findings import Finding, Verdict
 from commhub.wiring.reachable import is_loopback, turn_answers, udp_comes_back
 from commhub.wiring.shared import video_worker_names, worker_names, worker_ports, worker_socket
 from commhub.wiring.sip import sip_tls
 
 WANTED_SOCKET_BUFFER = 4 << 20
-
-
-class Verdict(StrEnum):
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check: what was found, and what to do when it is not well."""
-
-    check: str
-    verdict: Verdict
-    found: str
-    hint: str = ""
 
 
 async def examine(settings: Settings) -> list[Finding]:
@@ -54,12 +38,14 @@ async def examine(settings: Settings) -> list[Finding]:
         _hub,
         _sip_port,
         _media,
+        ipv6_voice,
         _pictures,
         _turn,
         _socket_buffer,
         _console,
     ]
-    return list(await asyncio.gather(*(check(settings) for check in checks)))
+    single = asyncio.gather(*(check(settings) for check in checks))
+    return [*await single, *await lines(settings)]
 
 
 async def _python(settings: Settings) -> Finding:

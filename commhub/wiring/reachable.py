@@ -18,17 +18,23 @@ _TURN_PORT = {"turn": 3478, "stun": 3478, "turns": 5349, "stuns": 5349}
 
 async def udp_comes_back(media: MediaSettings, port: int) -> bool:
     """Whether a datagram to the advertised address arrives at the address media are bound to. `port` 0, or one in use: any."""
+    return await comes_back(media.host, media.advertised_host or media.host, port)
+
+
+async def comes_back(bound: str, told: str, port: int) -> bool:
+    """Whether a datagram to the address `told` arrives at `bound`, which is of this machine and of the same IP version."""
+    family = socket.AF_INET6 if ":" in bound else socket.AF_INET
     with (
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as near,
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far,
+        socket.socket(family, socket.SOCK_DGRAM) as near,
+        socket.socket(family, socket.SOCK_DGRAM) as far,
     ):
         try:
-            near.bind((media.host, port))
+            near.bind((bound, port))
         except OSError:
-            near.bind((media.host, 0))
+            near.bind((bound, 0))
         near.setblocking(False)
         token = secrets.token_bytes(16)
-        goal = (media.advertised_host or media.host, near.getsockname()[1])
+        goal = (told, near.getsockname()[1])
         try:
             far.sendto(token, goal)
             async with asyncio.timeout(_PATIENCE_S):

@@ -7,7 +7,8 @@ from commhub.domain.errors import UnavailableError
 from commhub.kit.bus import Bus
 from commhub.kit.clock import SystemClock
 from commhub.settings import MediaSettings, RemoteWorker, Settings, SettingsError
-from commhub.wiring.doctor import Verdict, examine
+from commhub.wiring.doctor import examine
+from commhub.wiring.findings import Verdict
 from commhub.wiring.health import Health
 from commhub.wiring.media import worker_addresses
 from commhub.wiring.shared import worker_names, worker_ports

@@ -8,7 +8,7 @@ from aioice import stun
 
 from commhub.settings import MediaSettings, Settings, SettingsError, TurnSettings, load_settings
 from commhub.wiring import doctor
-from commhub.wiring.doctor import Verdict
+from commhub.wiring.findings import Verdict
 from commhub.wiring.reachable import turn_answers, udp_comes_back
 
 
