@@ -44,6 +44,12 @@ class OurSignalling:
     _client: VideoClient | None = None
     _stack: AsyncExitStack | None = None
 
+    @property
+    def engine(self) -> VideoClient:
+        """While entered."""
+        assert self._client is not None
+        return self._client
+
     async def __aenter__(self) -> Self:
         client = VideoClient(
             ClientConfig(address=self.control, request_timeout_s=20.0), SystemClock()

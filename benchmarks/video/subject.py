@@ -81,7 +81,7 @@ class Subject(PinnedWorker):
         return self._process.pid
 
     @property
-    def signalling(self) -> Signalling:
+    def signalling(self) -> OurSignalling:
         return OurSignalling(self._control)
 
     def counts(self) -> dict[str, int]:
