@@ -12,6 +12,7 @@ import structlog
 from commhub.domain.errors import DomainError, InvalidError, NotAllowedError, UnavailableError
 from commhub.domain.tier import SCHEMA, MessageState, Peering, TierMessage
 from commhub.domain.tier_facts import LinkMoved, TierRefused
+from commhub.http.bodies import refuse_unstorable
 from commhub.kit.clock import Clock
 from commhub.ports.store import Store, UnitOfWork
 from commhub.ports.tiers import Answers, Applied, Body, Hears
@@ -58,6 +59,7 @@ class Words:
                 if not await self._take(uow, peer, epoch, message):
                     return await self._answer_again(uow, peer, message)
                 peering = await _active(uow, peer)
+                refuse_unstorable(message.body)
                 await self._reader_of(message)(uow, peering, message)
         except UnavailableError:
             raise
@@ -99,6 +101,7 @@ class Words:
             raise _unknown(kind)
         ASKED.labels(kind).inc()
         try:
+            refuse_unstorable(body)
             return await answer(peering, body)
         except (KeyError, TypeError, ValueError) as error:
             log.warning("tier_ask_broken", peer=peer, kind=kind, exc_info=True)
@@ -114,6 +117,7 @@ class Words:
             peering = await _active(uow, peer)
         TOLD.labels(kind).inc()
         try:
+            refuse_unstorable(body)
             await hear(peering, body)
         except (DomainError, KeyError, TypeError, ValueError):
             log.warning("tier_tell_dropped", peer=peer, kind=kind, exc_info=True)

@@ -262,12 +262,20 @@ class Link:
                         log.debug("tier_frame_unknown", peer=self.peer, kind=kind[:32])
 
     async def _take(self, frame: Frame) -> None:
-        message = message_of(frame, self.peer)
+        message_id, seq = text_of(frame, "id"), number_of(frame, "seq")
         if number_of(frame, "prev") > self._reached:
             raise LinkDownError(
                 Code.OUT_OF_ORDER,
-                f"message {message.seq} came, and what was before it never did: send from {self._reached}",
+                f"message {seq} came, and what was before it never did: send from {self._reached}",
             )
+        try:
+            message = message_of(frame, self.peer)
+        except LinkDownError as error:
+            # It would come again for ever; what is behind it is not to wait for it.
+            self._reached = max(self._reached, seq)
+            refusal = {"code": error.code, "reason": error.reason}
+            self._queue({"t": "refused", "id": message_id, **refusal})
+            return
         taken = await self._patiently(lambda: self._inward.arrived(self.peer, self._epoch, message))
         self._reached = max(self._reached, message.seq)
         if taken.state is MessageState.APPLIED:

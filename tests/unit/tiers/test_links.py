@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from fakes.tiers import TierHub, a_hub, a_pipe, join, pair
+from fakes.tiers import MemoryPipe, TierHub, a_hub, a_pipe, join, pair
 from fakes.waiting import eventually
 
 from commhub.domain.errors import InvalidError, UnavailableError
@@ -23,6 +23,7 @@ from commhub.domain.tier import (
 from commhub.kit.ids import new_id
 from commhub.ports.store import UnitOfWork
 from commhub.ports.tiers import Body, TierRefusedError
+from gateways.tiers.config import TierConfig
 from gateways.tiers.frames import decode, encode
 from gateways.tiers.link import hello
 
@@ -278,25 +279,32 @@ async def test_a_new_key_gets_round_while_the_old_one_signs(
         assert (await uow.peerings.get("street-a")).keys == street.keys.public
 
 
+BYE = '{"t": "bye", "code": "stopping", "reason": "done"}'
+
+
+async def meet(street: TierHub, district: TierHub, near: MemoryPipe, far: MemoryPipe) -> None:
+    """The district's side of a connection that the street makes."""
+    peering, claims = await district.meeting.known_by(street.meeting.token_for("district-1"))
+    await district.links.carry(await district.meeting.as_upper(far, peering, claims))
+
+
+async def hear_and_say_hello(street: TierHub, near: MemoryPipe) -> None:
+    theirs = decode(await near.receive())
+    config = TierConfig(us=street.name, name=street.name, tier=street.tier)
+    await near.send(encode(hello(config, "e", ("", 0), str(theirs["token"]))))
+
+
 async def speaking_as_street(street: TierHub, district: TierHub, *frames: str) -> tuple[str, str]:
     """Say hello as the street and then these texts; code and reason of the district's goodbye."""
     near, far = a_pipe()
-    token = street.meeting.token_for("district-1")
-    peering, claims = await district.meeting.known_by(token)
-
-    async def above() -> None:
-        await district.links.carry(await district.meeting.as_upper(far, peering, claims))
-
-    carried = asyncio.create_task(above())
-    await near.receive()
-    config = street.meeting._config
-    await near.send(encode(hello(config, "e", ("", 0), token)))
+    link = asyncio.create_task(meet(street, district, near, far))
+    await hear_and_say_hello(street, near)
     for text in frames:
         await near.send(text)
     async with asyncio.timeout(20):
         while (frame := decode(await near.receive()))["t"] != "bye":
             pass
-    await carried
+    await link
     return str(frame["code"]), str(frame["reason"])
 
 
@@ -307,7 +315,6 @@ async def speaking_as_street(street: TierHub, district: TierHub, *frames: str) -
         "[]",
         '{"t": 7}',
         '{"t": "msg"}',
-        '{"t": "msg", "id": "x", "kind": "note", "v": 1, "seq": 1, "prev": 0, "at": "noon"}',
         '{"t": "msg", "id": "x", "kind": "note", "v": 1, "seq": -1, "prev": 0, "at": "2026-01-01T00:00:00Z"}',
         '{"t": "tell", "kind": "speaks", "body": [1]}',
         '{"t": "ask", "id": 7}',
@@ -321,6 +328,34 @@ async def test_frames_that_are_none_end_the_link_with_a_reason(
     code, reason = await speaking_as_street(street, district, text)
     assert code == "broken-frame"
     assert reason
+
+
+async def test_a_message_that_cannot_be_read_is_refused_and_the_next_is_taken(
+    street: TierHub, district: TierHub
+) -> None:
+    await pair(street, district)
+    heard = listen(district)
+    begin = '{"t": "msg", "kind": "note", "v": 1, '
+    near, far = a_pipe()
+    link = asyncio.create_task(meet(street, district, near, far))
+    await hear_and_say_hello(street, near)
+    for text in (
+        begin + '"id": "x", "seq": 1, "prev": 0, "at": "noon", "body": {"n": 1}}',
+        begin + '"id": "y", "seq": 2, "prev": 1, "at": "2026-01-01T00:00:00Z", "body": {"n": 2}}',
+        begin + '"id": "z", "seq": 3, "prev": 2, "at": "2026-01-01T00:00:00Z", '
+        '"body": {"n": "\\u0000"}}',
+        BYE,
+    ):
+        await near.send(text)
+    await link
+    answers = {}
+    while (frame := decode(await near.receive()))["t"] in {"done", "refused", "beat"}:
+        answers[frame.get("id")] = frame.get("code", frame["t"])
+        if "z" in answers:
+            break
+    assert answers.keys() >= {"x", "y", "z"}
+    assert (answers["x"], answers["y"], answers["z"]) == ("broken-frame", "done", "broken-message")
+    assert heard == [2]
 
 
 async def test_a_message_whose_forerunner_never_came_ends_the_link(
@@ -350,22 +385,10 @@ async def test_a_message_played_back_out_of_its_order_changes_nothing(
             f' "at": "2026-01-01T00:00:00Z", "body": {{"n": {seq}}}}}'
         )
 
-    bye = '{"t": "bye", "code": "stopping", "reason": "done"}'
     near, far = a_pipe()
-    token = street.meeting.token_for("district-1")
-    peering, claims = await district.meeting.known_by(token)
-    link = asyncio.create_task(
-        district.links.carry(await _upper(street, district, near, far, peering, claims, token))
-    )
-    for text in (message("a", 1, 0), message("b", 2, 1), message("a", 1, 0), bye):
+    link = asyncio.create_task(meet(street, district, near, far))
+    await hear_and_say_hello(street, near)
+    for text in (message("a", 1, 0), message("b", 2, 1), message("a", 1, 0), BYE):
         await near.send(text)
-    ended = await link
-    assert ended.theirs
+    await link
     assert heard == [1, 2]
-
-
-async def _upper(street, district, near, far, peering, claims, token):  # type: ignore[no-untyped-def] - a helper of one test
-    meet = asyncio.create_task(district.meeting.as_upper(far, peering, claims))
-    await near.receive()
-    await near.send(encode(hello(street.meeting._config, "e", ("", 0), token)))
-    return await meet
