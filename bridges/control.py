@@ -8,8 +8,7 @@ import asyncio
 import hmac
 import json
 import socket
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self
@@ -17,7 +16,8 @@ from typing import Any, Generic, Self
 import structlog
 
 from bridges import metrics, wire
-from bridges.errors import ProtocolError, RefusedError
+from bridges.errors import RefusedError
+from bridges.lines import LineConnection
 from bridges.wire import ArgsT, ControlAddress, Dialect, Message
 from commhub.domain.errors import DomainError, InvalidError
 
@@ -28,11 +28,36 @@ _BACKLOG_LIMIT = 8 << 20
 """Bytes a control may leave unread before it is cut off; it comes back and asks for the status."""
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
+Begin = Callable[[ArgsT, "Reply"], None]
+"""Begins a request in its turn, and gives the reply its outcome now or later. Raises DomainError for one that cannot even
+be begun."""
+
+
+class Reply:
+    """Where the outcome of one request goes; to nobody, when its control is gone by then."""
+
+    __slots__ = ("_connection", "_number")
+
+    def __init__(self, connection: LineConnection, number: object) -> None:
+        self._connection = connection
+        self._number = number
+
+    def done(self, result: object) -> None:
+        """It was carried out; `result` is JSON-ready."""
+        self._connection.send(wire.answer_line(self._number, result))
+
+    def failed(self, error: BaseException) -> None:
+        """It was refused, or failed by a fault that is for the log: control must not wait for an answer that never comes."""
+        if not isinstance(error, DomainError):
+            log.error("request_failed", id=self._number, exc_info=error)
+            error = DomainError("the media worker failed at this; see its log")
+        metrics.REFUSED.labels(error.code).inc()
+        self._connection.send(wire.line(wire.refusal(self._number, error)))
+
 
 class ControlServer(Generic[ArgsT]):
-    """Listens at `address` for who speaks `words`. `begin` starts a request and returns its result's awaitable, in the order of
-    arrival; `acknowledged` is told which durable event a control has on record; `untold` are those it still
-    has to hear of when it comes."""
+    """Listens at `address` for who speaks `words`. `begin` begins their requests, in the order of arrival; `acknowledged`
+    is told which durable event a control has on record; `untold` are those it still has to hear of when it comes."""
 
     def __init__(
         self,
@@ -41,32 +66,30 @@ class ControlServer(Generic[ArgsT]):
         hello: Message,
         words: Dialect[ArgsT, Any],
         *,
-        begin: Callable[[ArgsT], Awaitable[object]],
+        begin: Begin[ArgsT],
         acknowledged: Callable[[str], None],
         untold: Callable[[], Iterable[Message]],
     ) -> None:
         if address.path is None and address.host not in _LOOPBACK and not secret:
             raise InvalidError("a worker that listens beyond this machine needs a secret")
         self._address = address
-        self._secret = secret
-        self._hello = {"protocol": words.version, **hello}
-        self._words = words
-        self._begin = begin
-        self._acknowledged = acknowledged
+        self.secret = secret
+        self.hello = {"protocol": words.version, **hello}
+        self.words = words
+        self.begin = begin
+        self.acknowledged = acknowledged
         self._untold = untold
-        self._controls: list[asyncio.StreamWriter] = []
-        self._answers: set[asyncio.Task[None]] = set()
+        self._controls: list[_Control[ArgsT]] = []
+        self._connected: set[_Control[ArgsT]] = set()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
-        address, limit = self._address, wire.LINE_LIMIT
+        address, loop = self._address, asyncio.get_running_loop()
         if address.path is not None:
             listening = _listen(Path(address.path))
-            self._server = await asyncio.start_unix_server(self._serve, sock=listening, limit=limit)
+            self._server = await loop.create_unix_server(self._meet, sock=listening)
         else:
-            self._server = await asyncio.start_server(
-                self._serve, address.host, address.port, limit=limit
-            )
+            self._server = await loop.create_server(self._meet, address.host, address.port)
         return self
 
     async def __aexit__(
@@ -77,10 +100,8 @@ class ControlServer(Generic[ArgsT]):
     ) -> None:
         if self._server is not None:
             self._server.close()
-        for writer in list(self._controls):
-            writer.transport.abort()
-        for task in list(self._answers):
-            task.cancel()
+        for control in list(self._connected):
+            control.abort()
 
     @property
     def address(self) -> ControlAddress:
@@ -95,97 +116,108 @@ class ControlServer(Generic[ArgsT]):
         if not self._controls:
             metrics.EVENTS_DROPPED.inc()
             return
-        self._write(self._controls[-1], message)
+        self._controls[-1].tell(message)
 
-    def _write(self, writer: asyncio.StreamWriter, message: Message) -> None:
-        if writer.is_closing():
-            return
-        writer.write(wire.line(message))
-        if writer.transport.get_write_buffer_size() > _BACKLOG_LIMIT:
-            log.warning("control_too_slow")
-            writer.transport.abort()
+    # The connections ---------------------------------------------------------------------------------------------
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            self._write(writer, {"hello": self._hello})
-            await self._greet(reader)
-            await self._attend(reader, writer)
-        except RefusedError as error:
-            log.warning("control_refused", reason=str(error))
-            self._write(writer, {"refused": {"reason": str(error)}})
-        except (ProtocolError, ValueError) as error:
-            log.warning("control_protocol_error", reason=str(error))
-        except OSError as error:
-            log.info("control_lost", reason=str(error))
-        finally:
-            with suppress(OSError):
-                writer.close()
+    def _meet(self) -> "_Control[ArgsT]":
+        control = _Control(self)
+        self._connected.add(control)
+        return control
 
-    async def _greet(self, reader: asyncio.StreamReader) -> None:
-        """Read the other side's hello. Raises RefusedError."""
-        try:
-            async with asyncio.timeout(_HELLO_TIMEOUT_S):
-                hello = wire.parse(await reader.readline()).get("hello")
-        except TimeoutError as error:
-            raise RefusedError("no hello came") from error
-        if not isinstance(hello, dict):
-            raise RefusedError("the first line must be a hello")
-        if hello.get("protocol") != self._words.version:
-            theirs = json.dumps(hello.get("protocol"))[:20]
-            raise RefusedError(
-                f"control speaks worker protocol {theirs}, this worker {self._words.version}"
-            )
-        secret = str(hello.get("secret") or "")
-        if self._secret and not hmac.compare_digest(secret.encode(), self._secret.encode()):
-            raise RefusedError("wrong secret")
-
-    async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve a control until it goes."""
-        self._controls.append(writer)
+    def welcome(self, control: "_Control[ArgsT]") -> None:
+        """It has said hello, and is the newest from now on."""
+        self._controls.append(control)
         metrics.CONTROLS.set(len(self._controls))
-        self._write(writer, {"welcome": {}})
+        control.tell({"welcome": {}})
         log.info("control_connected", controls=len(self._controls))
-        try:
-            for message in self._untold():
-                self._write(writer, message)
-            while text := await reader.readline():
-                self._take(wire.parse(text), writer)
-        finally:
-            self._controls.remove(writer)
+        for message in self._untold():
+            control.tell(message)
+
+    def forget(self, control: "_Control[ArgsT]") -> None:
+        """Its connection is over."""
+        self._connected.discard(control)
+        if control in self._controls:
+            self._controls.remove(control)
             metrics.CONTROLS.set(len(self._controls))
             log.info("control_gone", controls=len(self._controls))
 
-    def _take(self, message: Message, writer: asyncio.StreamWriter) -> None:
-        if "ack" in message:
-            self._acknowledged(str(message["ack"]))
-            return
-        number = message.get("id")
-        try:
-            work = self._begin(self._words.read_args(message))
-        except DomainError as error:
-            self._refuse(writer, number, error)
-            return
-        task = asyncio.ensure_future(self._answer(writer, number, work))
-        self._answers.add(task)
-        task.add_done_callback(self._answers.discard)
 
-    async def _answer(
-        self, writer: asyncio.StreamWriter, number: object, work: Awaitable[object]
-    ) -> None:
-        try:
-            self._write(writer, wire.answer(number, await work))
-        except DomainError as error:
-            self._refuse(writer, number, error)
-        except Exception:
-            # The supervisor of requests: control must not wait for an answer that never comes.
-            log.exception("request_failed", id=number)
-            self._refuse(
-                writer, number, DomainError("the media worker failed at this; see its log")
-            )
+class _Control(LineConnection, Generic[ArgsT]):
+    """One control, from its connection on. Until it has said the right hello it is attended to no further."""
 
-    def _refuse(self, writer: asyncio.StreamWriter, number: object, error: DomainError) -> None:
-        metrics.REFUSED.labels(error.code).inc()
-        self._write(writer, wire.refusal(number, error))
+    def __init__(self, server: ControlServer[ArgsT]) -> None:
+        super().__init__()
+        self._server = server
+        self._is_welcome = False
+        self._patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.tell({"hello": self._server.hello})
+        late = RefusedError("no hello came")
+        self._patience = self._loop.call_later(_HELLO_TIMEOUT_S, self._refuse, late)
+
+    def tell(self, message: Message) -> None:
+        self.send(wire.line(message))
+
+    def send(self, line: bytes) -> None:
+        super().send(line)
+        if self.unread > _BACKLOG_LIMIT:
+            log.warning("control_too_slow")
+            self.abort()
+
+    def _take(self, message: Message) -> None:
+        if not self._is_welcome:
+            self._greet(message)
+        elif "ack" in message:
+            self._server.acknowledged(str(message["ack"]))
+        else:
+            self._begin(message)
+
+    def _greet(self, message: Message) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        try:
+            _check_hello(message, self._server.words.version, self._server.secret)
+        except RefusedError as error:
+            self._refuse(error)
+        else:
+            self._is_welcome = True
+            self._server.welcome(self)
+
+    def _refuse(self, error: RefusedError) -> None:
+        log.warning("control_refused", reason=str(error))
+        self.tell({"refused": {"reason": str(error)}})
+        self.close()
+
+    def _begin(self, message: Message) -> None:
+        reply = Reply(self, message.get("id"))
+        try:
+            self._server.begin(self._server.words.read_args(message), reply)
+        except Exception as error:  # noqa: BLE001 - the supervisor of requests; it is answered, and logged there
+            reply.failed(error)
+
+    def _ended(self, error: Exception | None) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        if isinstance(error, OSError):
+            log.info("control_lost", reason=str(error))
+        elif error is not None:
+            log.warning("control_protocol_error", reason=str(error))
+        self._server.forget(self)
+
+
+def _check_hello(message: Message, version: int, secret: str | None) -> None:
+    """Raises RefusedError for a hello that opens nothing."""
+    hello = message.get("hello")
+    if not isinstance(hello, dict):
+        raise RefusedError("the first line must be a hello")
+    if hello.get("protocol") != version:
+        theirs = json.dumps(hello.get("protocol"))[:20]
+        raise RefusedError(f"control speaks worker protocol {theirs}, this worker {version}")
+    if secret and not hmac.compare_digest(str(hello.get("secret") or "").encode(), secret.encode()):
+        raise RefusedError("wrong secret")
 
 
 def _listen(path: Path) -> socket.socket:

@@ -7,7 +7,7 @@ read it.
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -64,11 +64,19 @@ class JournalFile:
 
     def keep(self, args: Args, result: object = None) -> None:
         """An order was carried out."""
-        kept = self._journal.keep(args, result)
-        if kept is None:
+        self.keep_all([(args, result)])
+
+    def keep_all(self, done: Iterable[tuple[Args, object]]) -> None:
+        """Orders were carried out, each with its result."""
+        lines = [
+            _line(kept)
+            for args, result in done
+            if (kept := self._journal.keep(args, result)) is not None
+        ]
+        if not lines:
             return
-        self._append(_line(kept))
-        self._tail += 1
+        self._append(b"".join(lines))
+        self._tail += len(lines)
         if self._tail > _LONGEST_TAIL:
             self._rewrite()
 
@@ -129,4 +137,4 @@ class JournalFile:
 
 
 def _line(args: Args) -> bytes:
-    return protocol.line(protocol.request(0, args))
+    return protocol.WORDS.request_line(0, args)

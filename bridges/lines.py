@@ -23,6 +23,7 @@ class LineConnection(asyncio.Protocol, ABC):
         self._rest = b""
         self._unsent: list[bytes] = []
         self._is_over = False
+        self._is_closing = False
 
     @abstractmethod
     def _take(self, message: Message) -> None:
@@ -46,13 +47,15 @@ class LineConnection(asyncio.Protocol, ABC):
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     def close(self) -> None:
-        """End it when everything is sent."""
+        """End it when everything is sent. What still comes is not looked at."""
+        self._is_closing = True
         self._flush()
         if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
         """End it now."""
+        self._is_closing = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -72,6 +75,8 @@ class LineConnection(asyncio.Protocol, ABC):
         self._rest = lines.pop()
         try:
             for text in lines:
+                if self._is_closing:
+                    return
                 self._take(wire.parse(text))
         except (ProtocolError, DomainError, ValueError, TypeError) as error:
             self._break_off(error)

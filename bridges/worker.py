@@ -7,16 +7,16 @@ passes through this process's event loop, to the radios by the voice link and to
 import asyncio
 import gc
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 import structlog
 
-from bridges import protocol
+from bridges import protocol, wire
 from bridges.audio.config import AudioConfig
 from bridges.audio.counts import Counts
 from bridges.audio.engine import AudioEngine
@@ -30,8 +30,9 @@ from bridges.audio.events import (
 )
 from bridges.audio.inbox import PacketInbox, RadioInbox
 from bridges.audio.recorder import Recorder
-from bridges.audio.thread import EngineThread
-from bridges.control import ControlServer
+from bridges.audio.thread import EngineThread, Order
+from bridges.control import ControlServer, Reply
+from bridges.engine_orders import ControlsOrder, OwnOrder, carry_out
 from bridges.journal import KeptArgs
 from bridges.journal_file import JournalFile
 from bridges.protocol import ControlAddress
@@ -42,7 +43,7 @@ from bridges.webrtc import BrowserLegs, BrowserStream
 from commhub.domain.errors import UnavailableError
 from commhub.kit.clock import Clock, SystemClock
 from commhub.kit.ids import new_id
-from commhub.ports.media import EngineStatus, MediaOrder, Playback, RecordedFile, WebRtcOrder
+from commhub.ports.media import EngineStatus, MediaOrder, RecordedFile, WebRtcOrder
 from commhub.ports.voice import VoiceLink, VoiceSink
 
 log = structlog.get_logger(__name__)
@@ -85,11 +86,11 @@ class MediaWorker:
         self._browsers = BrowserLegs(
             self._packets,
             self._plug,
-            lambda leg_id: self._begin(protocol.ReleaseArgs(leg_id)),
+            self._release,
             lambda event: self._distribute([event]),
         )
         self._port: WebRtcPort | None = None
-        self._parting: set[asyncio.Task[None]] = set()
+        self._beside: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
         self._journal = JournalFile(config.journal, self._clock) if config.journal else None
         self._busy = 0.0
@@ -178,22 +179,31 @@ class MediaWorker:
 
     # Requests ------------------------------------------------------------------------------------------------
 
-    def _begin(self, args: protocol.Args) -> Awaitable[object]:
-        """Hand a request over now, in its turn; the awaitable is its JSON-ready result."""
+    def _begin(self, args: protocol.Args, reply: Reply) -> None:
+        """Hand a request over now, in its turn."""
         match args:
             case protocol.StatusArgs():
-                return self._status()
+                self._answer_later(self._status(), reply)
             case protocol.LoadArgs():
-                return self._load()
+                reply.done(self._load())
             case protocol.JournalArgs():
-                return self._orders_kept()
+                reply.done(self._orders_kept())
             case protocol.AnswerArgs(order, offer):
-                return self._kept(args, self._browsers.answer(order, offer))
+                self._answer_later(self._kept(args, self._browsers.answer(order, offer)), reply)
             case protocol.ReleaseArgs(leg_id):
                 self._browsers.release(leg_id)
-                return self._kept(args, self._order(lambda engine: engine.release(leg_id)))
+                self._give(ControlsOrder(args, reply))
             case _:
-                return self._kept(args, self._order(lambda engine: carry_out(engine, args)))
+                self._give(ControlsOrder(args, reply))
+
+    def _answer_later(self, work: Awaitable[object], reply: Reply) -> None:
+        async def answer() -> None:
+            try:
+                reply.done(await work)
+            except Exception as error:  # noqa: BLE001 - the supervisor of requests; it is answered, and logged there
+                reply.failed(error)
+
+        self._run_beside(answer())
 
     async def _kept(self, args: KeptArgs, work: Awaitable[object]) -> object:
         """The result of an order that is in the journal before anybody hears of it."""
@@ -202,10 +212,25 @@ class MediaWorker:
             self._journal.keep(args, result)
         return result
 
-    def _order(self, work: Callable[[AudioEngine], T]) -> "asyncio.Future[T]":
+    def _give(self, order: Order) -> None:
         if self._thread is None:
             raise UnavailableError("this worker is not running")
-        return asyncio.wrap_future(self._thread.order(work))
+        self._thread.order(order)
+
+    def _release(self, leg_id: str) -> Awaitable[object]:
+        """Let go of a leg whose browser is gone."""
+        order = self._order(lambda engine: engine.release(leg_id))
+        return self._kept(protocol.ReleaseArgs(leg_id), order)
+
+    def _order(self, work: Callable[[AudioEngine], T]) -> "asyncio.Future[T]":
+        order = OwnOrder(work)
+        self._give(order)
+        return order.outcome
+
+    def _run_beside(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
     def _plug(self, order: WebRtcOrder, stream: BrowserStream) -> "asyncio.Future[None]":
         place = MediaOrder(call_id=order.call_id, leg_id=order.leg_id, shape=order.shape)
@@ -216,19 +241,17 @@ class MediaWorker:
         )
 
     def _browser_gone(self, peer: Peer) -> None:
-        task = asyncio.ensure_future(self._browsers.vanished(peer))
-        self._parting.add(task)
-        task.add_done_callback(self._parting.discard)
+        self._run_beside(self._browsers.vanished(peer))
 
     async def _status(self) -> object:
         snapshot = await self._order(lambda engine: engine.snapshot())
         status = EngineStatus(
             worker=self._config.name, boot_id=self.boot_id, legs=snapshot.meters()
         )
-        return asdict(status)
+        return wire.plain(status)
 
-    async def _load(self) -> object:
-        return asdict(
+    def _load(self) -> object:
+        return wire.plain(
             protocol.WorkerLoad(
                 boot_id=self.boot_id,
                 legs=self._engine.leg_count if self._engine else 0,
@@ -242,7 +265,7 @@ class MediaWorker:
         counts = self._port.counts.as_dict() if self._port else {}
         return {f"webrtc_{kind}": value for kind, value in counts.items()}
 
-    async def _orders_kept(self) -> object:
+    def _orders_kept(self) -> object:
         if self._journal is None:
             return None
         return [protocol.request(0, args) for args in self._journal.journal.orders()]
@@ -270,16 +293,29 @@ class MediaWorker:
 
     # What the engine tells -----------------------------------------------------------------------------------
 
-    def _leave_thread(self, outputs: list[Output]) -> None:
+    def _leave_thread(self, orders: Sequence[Order], outputs: Sequence[Output]) -> None:
         """Called in the engine's thread."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._distribute, outputs)
+            self._loop.call_soon_threadsafe(self._take_delivery, orders, outputs)
+
+    def _take_delivery(self, orders: Sequence[Order], outputs: Sequence[Output]) -> None:
+        if self._journal is not None:
+            # In the journal before anybody hears of it.
+            self._journal.keep_all(
+                (order.args, order.result)
+                for order in orders
+                if isinstance(order, ControlsOrder) and order.error is None
+            )
+        for order in orders:
+            if isinstance(order, ControlsOrder | OwnOrder):
+                order.settle()
+        self._distribute(outputs)
 
     def _recorder_tells(self, event: RecordedFile | RecordingFailed) -> None:
         """Called in the recorder's threads, or before the event loop serves anybody."""
-        self._leave_thread([event])
+        self._leave_thread((), [event])
 
-    def _distribute(self, outputs: list[Output]) -> None:
+    def _distribute(self, outputs: Sequence[Output]) -> None:
         for output in outputs:
             match output:
                 case FrameOut() | FloorAnswer() | FloorState():
@@ -296,41 +332,6 @@ class MediaWorker:
     def _untold(self) -> Iterator[protocol.Message]:
         if self._recorder is not None:
             yield from map(protocol.event, self._recorder.untold())
-
-
-def carry_out(engine: AudioEngine, args: protocol.EngineArgs) -> object:  # noqa: C901, PLR0912 - a flat list
-    """One order of control, between two ticks; its JSON-ready result. A new order is one more case."""
-    result: object = None
-    match args:
-        case MediaOrder():
-            result = asdict(engine.reserve(args))
-        case protocol.ConnectArgs(leg_id, remote):
-            engine.connect(leg_id, remote)
-        case protocol.JoinGroupArgs(call_id, leg_id, group):
-            engine.join_group(call_id, leg_id, group)
-        case protocol.ShapeArgs(leg_id, shape):
-            engine.shape(leg_id, shape)
-        case protocol.WatchArgs(leg_id, on):
-            engine.watch(leg_id, on)
-        case protocol.MoveArgs(leg_id, call_id):
-            engine.move(leg_id, call_id)
-        case protocol.CommandFloorArgs(group, action, participant):
-            engine.command_floor(group, action, participant)
-        case protocol.EnrollArgs(radios, whole):
-            engine.enroll(radios, whole)
-        case protocol.KeyGroupArgs(call_id, group, down):
-            engine.key_group(call_id, group, down)
-        case protocol.RecordArgs(call_id, on, per_leg):
-            engine.record(call_id, on, per_leg)
-        case Playback():
-            engine.play(args)
-        case protocol.StopPlayingArgs(playback_id):
-            engine.stop_playing(playback_id)
-        case protocol.SendDigitsArgs(leg_id, digits):
-            engine.send_digits(leg_id, digits)
-        case protocol.ReleaseArgs(leg_id):
-            engine.release(leg_id)
-    return result
 
 
 def _to_radios(voice: VoiceLink, output: FrameOut | FloorAnswer | FloorState) -> None:

@@ -2,50 +2,56 @@
 
 A tick that is due while the last one still runs is done at once after it, so that far ends get every packet;
 when more than `CATCH_UP` are due (the machine stood still), they are counted as missed and time is skipped.
+
+What came of the orders leaves with what the tick tells, once a tick: to wake somebody in another thread for each of
+them costs more than most orders do.
 """
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Generic, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import structlog
 
 from bridges.audio.engine import TICK_S, AudioEngine
 from bridges.audio.events import Output
+from commhub.domain.errors import UnavailableError
 
 log = structlog.get_logger(__name__)
 
 CATCH_UP = 5
 
-T = TypeVar("T")
 
+@dataclass(slots=True)
+class Order:
+    """Something to do with the engine. When it is delivered, `error` says why it was not done, or is None and `result`
+    is what came of it."""
 
-class _Order(Generic[T]):
-    """Something to do with the engine, and who waits for it."""
-
-    def __init__(self, work: Callable[[AudioEngine], T]) -> None:
-        self.future: Future[T] = Future()
-        self._work = work
+    work: Callable[[AudioEngine], object]
+    result: object = None
+    error: Exception | None = None
 
     def carry_out(self, engine: AudioEngine) -> None:
-        if not self.future.set_running_or_notify_cancel():
-            return
         try:
-            self.future.set_result(self._work(engine))
-        except Exception as error:  # noqa: BLE001 - every failure belongs to whoever waits for the order
-            self.future.set_exception(error)
+            self.result = self.work(engine)
+        except Exception as error:  # noqa: BLE001 - every failure belongs to whoever gave the order
+            self.error = error
+
+
+Deliver = Callable[[Sequence[Order], Sequence[Output]], None]
 
 
 class EngineThread:
-    """Runs an engine from `start` to `stop`. `deliver` gets each tick's outputs, in the engine's thread."""
+    """Runs an engine from `start` to `stop`. `deliver` gets the orders that were carried out since the last time, oldest
+    first, and what the tick tells; in the engine's thread."""
 
-    def __init__(self, engine: AudioEngine, deliver: Callable[[list[Output]], None]) -> None:
+    def __init__(self, engine: AudioEngine, deliver: Deliver) -> None:
         self._engine = engine
         self._deliver = deliver
-        self._orders: deque[_Order[object]] = deque()
+        self._orders: deque[Order] = deque()
+        self._settled: list[Order] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="audio-engine", daemon=True)
 
@@ -53,17 +59,19 @@ class EngineThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the current tick end; orders still waiting are cancelled."""
+        """Let the current tick end; orders still waiting are delivered as not done."""
         self._stopping.set()
         self._thread.join()
-        while self._orders:
-            self._orders.popleft().future.cancel()
+        left = [*self._orders]
+        self._orders.clear()
+        for order in left:
+            order.error = UnavailableError("this worker is stopping")
+        if left:
+            self._deliver(left, ())
 
-    def order(self, work: Callable[[AudioEngine], T]) -> Future[T]:
-        """Have `work` done before the next tick."""
-        order = _Order(work)
-        self._orders.append(order)  # type: ignore[arg-type]  # a deque of orders of any result
-        return order.future
+    def order(self, order: Order) -> None:
+        """Have it carried out before the next tick. Safe from any thread."""
+        self._orders.append(order)
 
     def _run(self) -> None:
         due = time.monotonic()
@@ -83,15 +91,19 @@ class EngineThread:
     def _step(self) -> None:
         engine = self._engine
         began = time.monotonic()
+        outputs: Sequence[Output] = ()
         try:
             for _ in range(len(self._orders)):
-                self._orders.popleft().carry_out(engine)
+                order = self._orders.popleft()
+                order.carry_out(engine)
+                self._settled.append(order)
             outputs = engine.tick(began)
-            if outputs:
-                self._deliver(outputs)
         except Exception:
             # The supervisor of the tick: one that fails must not silence every call of the worker.
             engine.counts.failed_ticks += 1
             if engine.counts.failed_ticks % 50 == 1:
                 log.exception("tick_failed", failures=engine.counts.failed_ticks)
+        settled, self._settled = self._settled, []
+        if settled or outputs:
+            self._deliver(settled, outputs)
         engine.counts.busy_us += round((time.monotonic() - began) * 1e6)

@@ -7,7 +7,6 @@ keys are in nobody's hands but its own, and browsers and cameras offer again by 
 
 import asyncio
 import gc
-from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Self
 
 import structlog
 
-from bridges.control import ControlServer
+from bridges.control import ControlServer, Reply
 from bridges.transport.port import PortConfig, WebRtcPort
 from bridges.video import protocol
 from bridges.video.counts import VideoCounts
@@ -102,6 +101,7 @@ class VideoWorker:
             self._taping, forwarder.tap = taping, taping.take
             port = await stack.enter_async_context(self._port)
             port.drained = lambda may_wait: forwarder.flush(may_wait=may_wait)
+            port.is_patient = lambda: forwarder.is_crowded
             self._sessions.use(port)
             self._pushes.use(port)
             stack.callback(self._sessions.close)
@@ -135,9 +135,9 @@ class VideoWorker:
 
     # Requests ------------------------------------------------------------------------------------------------
 
-    def _begin(self, args: protocol.Args) -> Awaitable[object]:
-        """Carry a request out now, in its turn; the awaitable is its JSON-ready result."""
-        return _at_once(self._carry_out(args))
+    def _begin(self, args: protocol.Args, reply: Reply) -> None:
+        """Carry a request out now, in its turn."""
+        reply.done(self._carry_out(args))
 
     def _carry_out(self, args: protocol.Args) -> object:  # noqa: C901, PLR0912 - a flat list
         """One order of control. A new order is one more case."""
@@ -258,10 +258,6 @@ class VideoWorker:
         if self._control is not None:
             message: Message = protocol.WORDS.event(event)
             self._control.tell(message)
-
-
-async def _at_once(result: object) -> object:
-    return result
 
 
 async def run_video_worker(config: VideoWorkerConfig) -> None:

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from bridges.audio.counts import Counts
-from bridges.audio.thread import CATCH_UP, EngineThread
-from commhub.domain.errors import NotFoundError
+from bridges.audio.thread import CATCH_UP, EngineThread, Order
+from commhub.domain.errors import NotFoundError, UnavailableError
 
 TICK_S = 0.02
 
@@ -41,56 +41,105 @@ def engine():
     return ScriptedEngine()
 
 
+class Delivered:
+    """Remembers what leaves the engine's thread, delivery by delivery."""
+
+    def __init__(self):
+        self.batches = []
+        self.news = threading.Condition()
+
+    def __call__(self, orders, outputs):
+        with self.news:
+            self.batches.append((list(orders), list(outputs)))
+            self.news.notify_all()
+
+    @property
+    def orders(self):
+        return [order for orders, _ in self.batches for order in orders]
+
+    @property
+    def outputs(self):
+        return [outputs for _, outputs in self.batches if outputs]
+
+    def wait_for(self, *orders):
+        with self.news:
+            assert self.news.wait_for(lambda: set(map(id, orders)) <= set(map(id, self.orders)), 30)
+
+
 @pytest.fixture
 def delivered():
-    return []
+    return Delivered()
 
 
 @pytest.fixture
 def thread(engine, delivered):
-    made = EngineThread(engine, delivered.append)
+    made = EngineThread(engine, delivered)
     made.start()
     yield made
     made.stop()
 
 
-def test_an_order_is_carried_out_in_the_engines_thread_and_answered(thread):
-    name = thread.order(lambda engine: threading.current_thread().name)
-    assert name.result(5) == "audio-engine"
+def test_an_order_is_carried_out_in_the_engines_thread_and_answered(thread, delivered):
+    order = Order(lambda _: threading.current_thread().name)
+    thread.order(order)
+    delivered.wait_for(order)
+    assert (order.result, order.error) == ("audio-engine", None)
 
 
-def test_orders_are_carried_out_in_their_order(thread):
+def test_orders_are_carried_out_and_delivered_in_their_order(thread, delivered):
     done = []
-    orders = [thread.order(lambda _, n=n: done.append(n)) for n in range(50)]
-    orders[-1].result(5)
+    orders = [Order(lambda _, n=n: done.append(n)) for n in range(50)]
+    for order in orders:
+        thread.order(order)
+    delivered.wait_for(*orders)
     assert done == list(range(50))
+    assert delivered.orders == orders
 
 
-def test_the_failure_of_an_order_belongs_to_whoever_gave_it(thread, engine):
+def test_the_orders_of_a_tick_are_delivered_at_once_and_with_what_it_tells(engine, delivered):
+    thread = EngineThread(engine, delivered)
+    orders = [Order(lambda _: None) for _ in range(20)]
+    for order in orders:
+        thread.order(order)
+    engine.work = lambda: ["something"] if not delivered.batches else []
+    thread.start()
+    delivered.wait_for(*orders)
+    thread.stop()
+    assert delivered.batches == [(orders, ["something"])]
+
+
+def test_the_failure_of_an_order_belongs_to_whoever_gave_it(thread, engine, delivered):
     def refuse(_):
         raise NotFoundError("no such leg")
 
-    with pytest.raises(NotFoundError):
-        thread.order(refuse).result(5)
+    order = Order(refuse)
+    thread.order(order)
+    delivered.wait_for(order)
+    assert isinstance(order.error, NotFoundError)
     assert engine.counts.failed_ticks == 0
 
 
-def test_an_order_given_up_is_not_carried_out(thread):
-    done = []
-    release = threading.Event()
-    blocking = thread.order(lambda _: release.wait(5))
-    given_up = thread.order(lambda _: done.append(1))
-    assert given_up.cancel()
-    release.set()
-    blocking.result(5)
-    thread.order(lambda _: None).result(5)
-    assert done == []
+def test_orders_are_delivered_though_their_tick_fails(thread, engine, delivered):
+    def fail():
+        raise ZeroDivisionError
+
+    engine.work = fail
+    order = Order(lambda _: "done")
+    thread.order(order)
+    delivered.wait_for(order)
+    assert order.result == "done"
+
+
+def test_a_quiet_tick_delivers_nothing(thread, engine, delivered):
+    at = engine.ticks
+    engine.wait_for(lambda: engine.ticks >= at + 5)
+    assert delivered.batches == []
 
 
 def test_what_a_tick_tells_is_delivered(thread, engine, delivered):
-    engine.work = lambda: ["something"] if not delivered else []
-    engine.wait_for(lambda: delivered)
-    assert delivered == [["something"]]
+    engine.work = lambda: ["something"] if not delivered.batches else []
+    engine.wait_for(lambda: delivered.batches)
+    assert delivered.outputs == [["something"]]
 
 
 def test_a_tick_that_fails_is_counted_and_the_next_one_comes(thread, engine):
@@ -122,12 +171,12 @@ def test_after_a_standstill_time_is_skipped_and_counted(thread, engine):
     assert engine.skipped >= CATCH_UP
 
 
-def test_orders_left_at_the_end_are_cancelled(engine, delivered):
-    thread = EngineThread(engine, delivered.append)
-    order = thread.order(lambda _: None)
+def test_orders_left_at_the_end_are_delivered_as_not_done(engine, delivered):
+    thread = EngineThread(engine, delivered)
     thread.start()
     thread.stop()
-    later = thread.order(lambda _: None)
+    order = Order(lambda _: "done")
+    thread.order(order)
     thread.stop()
-    assert order.cancelled() or order.done()
-    assert later.cancelled()
+    assert delivered.orders == [order]
+    assert isinstance(order.error, UnavailableError)
