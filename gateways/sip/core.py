@@ -1,7 +1,6 @@
 """What all legs share: configuration, ports, the way to send, and which dialog belongs to which leg."""
 
 import asyncio
-import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
@@ -30,7 +29,7 @@ from gateways.sip.transactions import (
     TransactionLayer,
     new_branch,
 )
-from gateways.sip.transport import Hop
+from gateways.sip.transport import Hop, is_literal
 from gateways.sip.trunks.toll import Alarm, Alarms, unheard
 from gateways.sip.urgency import IsUrgent
 from gateways.sip.wires import Wires, is_secure
@@ -159,11 +158,7 @@ class Core:
 
     async def resolve(self, hop: Hop) -> Hop:
         """The hop with an address literal. Raises TransactionError for a name nobody knows."""
-        try:
-            ipaddress.ip_address(hop.host)
-        except ValueError:
-            return await self._look_up(hop)
-        return hop
+        return hop if is_literal(hop.host) else await self._look_up(hop)
 
     async def _look_up(self, hop: Hop) -> Hop:
         loop = asyncio.get_running_loop()
@@ -187,7 +182,9 @@ class Core:
         if not hop.reliable and not request.get("Route"):
             account = user_of(request.recipient.uri)
             hop = self.wires.mappings.current(hop, account, request.uri)
-        return await self.wires.choose(len(bytes(request)) + _VIA_BYTES, hop)
+        if hop.reliable:
+            return hop
+        return await self.wires.choose(request.size + _VIA_BYTES, hop)
 
     async def _registered(self, hop: Hop, account: str) -> Hop:
         """A connection that is gone, with where its phone said it listens when it registered by it: some phones name

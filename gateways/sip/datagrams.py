@@ -10,12 +10,11 @@ import socket
 import struct
 import time
 from functools import lru_cache
-from ipaddress import ip_address
 from types import TracebackType
 
 import structlog
 
-from gateways.sip.transport import Hop, Receiver
+from gateways.sip.transport import Hop, Receiver, is_literal
 
 log = structlog.get_logger(__name__)
 
@@ -93,10 +92,14 @@ class UdpTransport:
     def send(self, data: bytes, hop: Hop) -> None:
         if self._socket is None:
             return
+        if not is_literal(hop.host):
+            # The socket would look the name up, and all would wait.
+            log.info("sip_send_failed", error="a host that is no address")
+            return
         try:
-            self._socket.sendto(data, (_literal(hop.host), hop.port))
+            self._socket.sendto(data, (hop.host, hop.port))
         except (OSError, ValueError, OverflowError) as error:
-            # An unreachable network, a full one, or a host that is no address: the transaction's timers tell its user.
+            # An unreachable network, or a full one: the transaction's timers tell its user.
             log.info("sip_send_failed", error=str(error))
 
     def _read(self) -> None:
@@ -133,10 +136,3 @@ def _time_of(told: list[tuple[int, int, bytes]]) -> float | None:
 @lru_cache(maxsize=_REMEMBERED)
 def _hop(host: str, port: int) -> Hop:
     return Hop(host.partition("%")[0], port)
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _literal(host: str) -> str:
-    """An address as it is. Raises ValueError for a name: the socket would look it up and all would wait."""
-    ip_address(host)
-    return host

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 
 from gateways.sip.errors import MalformedError
 from gateways.sip.grammar import NameAddr, quote_string, read_uri
@@ -9,6 +10,8 @@ from gateways.sip.message import Request, Response
 from gateways.sip.transport import Hop, default_port, plain_address
 
 DialogKey = tuple[str, str, str]
+
+_LONGEST_REMEMBERED = 200
 
 AHEAD = 100
 """More requests than anybody has to number before an answer: how far whoever does not know the last number goes on
@@ -173,6 +176,10 @@ def checked_target(uri: str) -> str:
 def hop_of(uri: str, transport: str) -> Hop:
     """Where a sip or sips URI is reached (RFC 3263 §4.1 without its DNS records): by TLS for sips, else by what it
     names, else by the `transport` its owner speaks. Raises ValueError."""
+    return (_known_hop if len(uri) <= _LONGEST_REMEMBERED else _hop_of)(uri, transport)
+
+
+def _hop_of(uri: str, transport: str) -> Hop:
     parsed = read_uri(uri)
     named = (parsed.parameters.get("transport") or "").upper()
     if parsed.scheme == "sips":
@@ -182,6 +189,10 @@ def hop_of(uri: str, transport: str) -> Hop:
             raise ValueError(f"«{named[:16]}» is no transport this hub speaks")
         transport = named
     return Hop(plain_address(parsed.host), parsed.port or default_port(transport), transport)
+
+
+# A dialog asks for its hop with every request, and its phone's is the same in all of them.
+_known_hop = lru_cache(maxsize=4096)(_hop_of)
 
 
 def nearest_hop(learned: Hop, target: Hop) -> Hop:

@@ -1,10 +1,12 @@
 """Reading the parts of SIP header fields, tolerantly and in linear time.
 
-`sipmessage` gives the value types (URI, Via, CSeq) and the header store. Its own readers are not used on what
+`sipmessage` gives the value types URI and CSeq. Its own readers are not used on what
 comes from the network: version 0.7 merges `"A" <sip:a@x>, "B" <sip:b@y>` into one address, percent-encodes
 quoted parameters when it writes them back, refuses `SIP:` in capitals and host names with digits at the end,
 and its credentials pattern backtracks for seconds on a crafted header. The scanners here split outside quotes
-and angle brackets in one pass and raise ValueError for what has no meaning.
+and angle brackets in one pass and raise ValueError for what has no meaning. What nearly everybody writes (a Via, a tagged
+address, credentials, all without blanks where none are needed) is known by one expression first; whatever that does not
+fit is scanned.
 """
 
 import re
@@ -12,10 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, wraps
 from types import MappingProxyType
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import unquote
 
-from sipmessage import URI, CSeq, Parameters, Via
+from sipmessage import URI, CSeq, Parameters
 
 TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9_\-.]*[A-Za-z0-9_.])?")
@@ -31,6 +33,12 @@ _PIECE = {
     mark: re.compile(rf'"(?:[^"\\]|\\.)*"|<[^>]*>|{mark}|[^"<{mark}]+', re.DOTALL) for mark in ",;"
 }
 _SPACE = re.compile(r"\s+")
+_T = r"[A-Za-z0-9\-.!%*_+`'~]+"
+_USUAL_VIA = re.compile(
+    rf"SIP/2\.0/(UDP|TCP|TLS) ([A-Za-z0-9](?:[A-Za-z0-9\-.]*[A-Za-z0-9])?)(?::([1-9][0-9]{{0,4}}))?((?:;{_T}(?:={_T})?)*)"
+)
+_USUAL_ADDRESS = re.compile(rf'(?:"([\w @.+\-]*)" ?)?<(sips?:[^\s<>"]+)>(?:;tag=({_T}))?')
+_USUAL_CREDENTIAL = re.compile(r'([A-Za-z]+)=(?:"([^"\\]*)"|([^\s",=<>\\]+)) *(?:, *|\Z)')
 
 MAX_CSEQ = 2**31 - 1
 NO_PARAMETERS: Mapping[str, str | None] = MappingProxyType({})
@@ -204,6 +212,9 @@ class NameAddr:
 
 @remembered
 def _read_address(text: str) -> NameAddr:
+    if usual := _USUAL_ADDRESS.fullmatch(text):
+        name, uri, tag = usual.groups()
+        return NameAddr(uri, name or "", {"tag": tag} if tag else NO_PARAMETERS)
     text = text.strip()
     pieces = split_outside(text, ";")
     head = pieces[0]
@@ -226,9 +237,36 @@ def _read_address(text: str) -> NameAddr:
     return NameAddr(uri, unquote_string(name), read_parameters(pieces[1:]))
 
 
-@remembered
+class Via(NamedTuple):
+    """One Via value (RFC 3261 §20.42): the transport in capitals, the host in lower case, an IPv6 reference in brackets."""
+
+    transport: str
+    host: str
+    port: int | None = None
+    parameters: Mapping[str, str | None] = NO_PARAMETERS
+
+
 def read_via(text: str) -> Via:
-    """One Via value (RFC 3261 §20.42). Raises ValueError."""
+    """One Via value. Raises ValueError."""
+    if usual := _USUAL_VIA.fullmatch(text):
+        transport, host, digits, rest = usual.groups()
+        port = int(digits) if digits else None
+        if port is None or port < 65536:
+            return Via(transport, host.lower(), port, _usual_parameters(rest))
+    return _read_unusual_via(text)
+
+
+def _usual_parameters(text: str) -> dict[str, str | None]:
+    """Parameters that are tokens; the first of a name counts."""
+    found: dict[str, str | None] = {}
+    for piece in text.split(";")[1:]:
+        name, equals, value = piece.partition("=")
+        found.setdefault(name.lower(), value if equals else None)
+    return found
+
+
+@remembered
+def _read_unusual_via(text: str) -> Via:
     head, *pieces = split_outside(" ".join(text.split()), ";")
     match = _SENT_PROTOCOL.fullmatch(head)
     if match is None:
@@ -238,10 +276,11 @@ def read_via(text: str) -> Via:
         transport=match.group("transport").upper(),
         host=host,
         port=port,
-        parameters=parameters_of(read_parameters(pieces)),
+        parameters=read_parameters(pieces),
     )
 
 
+@remembered
 def read_cseq(text: str) -> CSeq:
     """A CSeq value (RFC 3261 §20.16). Raises ValueError, also for a number of 2³¹ or more (§8.1.1.5)."""
     number, _, method = " ".join(text.split()).partition(" ")
@@ -256,7 +295,7 @@ def read_cseq(text: str) -> CSeq:
 def read_number(text: str, at_most: int = 2**32 - 1) -> int:
     """A decimal field such as Expires or Max-Forwards. Raises ValueError."""
     text = text.strip()
-    if not text.isascii() or not text.isdigit() or len(text.lstrip("0")) > 10:
+    if not text.isascii() or not text.isdigit() or (len(text) > 10 and len(text.lstrip("0")) > 10):
         raise ValueError(f"«{text[:32]}» is no number")
     value = int(text)
     if value > at_most:
@@ -269,7 +308,10 @@ def read_auth(text: str) -> tuple[str, dict[str, str]]:
     scheme, _, rest = text.strip().partition(" ")
     if not TOKEN.fullmatch(scheme):
         raise ValueError("credentials without a scheme")
-    found: dict[str, str] = {}
+    found = _usual_credentials(rest)
+    if found is not None:
+        return scheme.lower(), found
+    found = {}
     for part in split_outside(rest, ","):
         name, equals, value = part.partition("=")
         name = name.strip().lower()
@@ -281,3 +323,20 @@ def read_auth(text: str) -> tuple[str, dict[str, str]]:
             raise ValueError(f"«{name}» twice in the credentials")
         found[name] = unquote_string(value.strip())
     return scheme.lower(), found
+
+
+def _usual_credentials(text: str) -> dict[str, str] | None:
+    """name=value pairs without escapes and each name once; None for any others."""
+    found: dict[str, str] = {}
+    position = 0
+    while position < len(text):
+        match = _USUAL_CREDENTIAL.match(text, position)
+        if match is None:
+            return None
+        name, quoted, plain = match.groups()
+        found_under = name.lower()
+        if found_under in found:
+            return None
+        found[found_under] = quoted if plain is None else plain
+        position = match.end()
+    return found

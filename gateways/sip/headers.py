@@ -7,7 +7,8 @@ lower case; the spelling that came first and the order of the names are kept, be
 
 class Headers:
     """Names to values, each name with all its values in their order. Names are compared without regard to case
-    (§7.3.1); compact forms are the reader's business."""
+    (§7.3.1); compact forms are the reader's business. A list of values is never changed once it is here, so that a
+    response shares those of its request."""
 
     __slots__ = ("_fields",)
 
@@ -16,12 +17,19 @@ class Headers:
 
     def add(self, name: str, value: str) -> None:
         """One more value, behind those the name has."""
-        key = name.lower()
+        self.add_known(name.lower(), name, value)
+
+    def add_known(self, key: str, name: str, value: str) -> None:
+        """The same for whoever knows the name in lower case."""
         found = self._fields.get(key)
-        if found is None:
-            self._fields[key] = (name, [value])
-        else:
-            found[1].append(value)
+        self._fields[key] = (name, [value]) if found is None else (found[0], [*found[1], value])
+
+    def take(self, others: "Headers", keys: tuple[str, ...]) -> None:
+        """The fields of these names (in lower case) as others have them, in the place of ours."""
+        theirs = others._fields
+        for key in keys:
+            if (found := theirs.get(key)) is not None:
+                self._fields[key] = found
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """The first value, or `default`."""
@@ -45,20 +53,22 @@ class Headers:
         """Without the name, which need not be there."""
         self._fields.pop(name.lower(), None)
 
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self._fields
+
+    def __len__(self) -> int:
+        """How many names there are."""
+        return len(self._fields)
+
     def keys(self) -> list[str]:
         """The names as they were first written."""
         return [name for name, _ in self._fields.values()]
 
-    def more_than_once(self, names: tuple[str, ...]) -> str | None:
-        """The first of `names` (in lower case) that has several values."""
-        for name in names:
-            found = self._fields.get(name)
-            if found is not None and len(found[1]) > 1:
-                return found[0]
-        return None
+    def more_than_once(self, keys: tuple[str, ...]) -> list[str]:
+        """Which of these names (in lower case) have several values."""
+        found = (self._fields.get(key) for key in keys)
+        return [one[0] for one in found if one is not None and len(one[1]) > 1]
 
     def __str__(self) -> str:
-        lines = [
-            f"{name}: {value}\r\n" for name, values in self._fields.values() for value in values
-        ]
-        return "".join(lines) + "\r\n"
+        lines = [f"{name}: {value}" for name, values in self._fields.values() for value in values]
+        return "\r\n".join([*lines, "", ""])

@@ -1,6 +1,6 @@
 """SIP messages: bytes to a Request or Response and back.
 
-Compact forms and value types are `sipmessage`'s. The framing is ours, because the edge must be able to answer a
+Compact forms and some value types are `sipmessage`'s. The framing is ours, because the edge must be able to answer a
 message it cannot fully read: unfolding, lone line feeds, a start line whose URI is unknown, and texts that are echoed
 exactly as they came (a Via or a tag rewritten by a parser breaks the peer's matching). Values are read when somebody
 asks for them, and kept.
@@ -9,23 +9,25 @@ asks for them, and kept.
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import TypeVar
 
-from sipmessage import CSeq, Via
+from sipmessage import CSeq
 from sipmessage.message import COMPACT_FORMS
 
 from gateways.sip.errors import MalformedError
 from gateways.sip.grammar import (
     TOKEN,
     NameAddr,
-    parameters_of,
+    Via,
     read_cseq,
     read_number,
     read_via,
     split_outside,
 )
 from gateways.sip.headers import Headers
+from gateways.sip.once import once
+from gateways.sip.reasons import REASONS
 
 T = TypeVar("T")
 
@@ -34,44 +36,10 @@ _ONCE = ("call-id", "cseq", "from", "to", "max-forwards", "content-length", "exp
 _WITH_CONTACT = ("INVITE", "REGISTER", "SUBSCRIBE", "REFER")
 _MAX_HEADERS = 256
 _LONGEST_NAME = 256
-# A line that goes on with the next one, or is empty.
-_FOLDED = re.compile(r"\n[ \t\r\n]")
+_ECHOED = ("via", "from", "to", "call-id", "cseq")
+_LONGEST_START = 512
 _NOT_IN_REQUEST_URI = re.compile(r'[\s<>"]')
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: (.*))?")
-
-REASONS = {
-    100: "Trying",
-    180: "Ringing",
-    183: "Session Progress",
-    200: "OK",
-    202: "Accepted",
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    406: "Not Acceptable",
-    407: "Proxy Authentication Required",
-    408: "Request Timeout",
-    415: "Unsupported Media Type",
-    416: "Unsupported URI Scheme",
-    420: "Bad Extension",
-    422: "Session Interval Too Small",
-    423: "Interval Too Brief",
-    439: "First Hop Lacks Outbound Support",
-    480: "Temporarily Unavailable",
-    481: "Call/Transaction Does Not Exist",
-    486: "Busy Here",
-    487: "Request Terminated",
-    488: "Not Acceptable Here",
-    489: "Bad Event",
-    491: "Request Pending",
-    500: "Server Internal Error",
-    501: "Not Implemented",
-    503: "Service Unavailable",
-    505: "Version Not Supported",
-    603: "Decline",
-}
 
 
 class Message(ABC):
@@ -85,6 +53,13 @@ class Message(ABC):
     @abstractmethod
     def start_line(self) -> str:
         """The first line, without its end."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has, give or take those of its Content-Length."""
+        text = f"{self.start_line}\r\n{self.headers}"
+        head = len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))
+        return head + len(self.body)
 
     def __bytes__(self) -> bytes:
         self.headers.set("Content-Length", str(len(self.body)))
@@ -104,31 +79,32 @@ class Message(ABC):
             if token.strip()
         ]
 
-    @cached_property
+    @once
     def call_id(self) -> str:
         return self._required("Call-ID")
 
-    @cached_property
+    @once
     def cseq(self) -> CSeq:
         return self._read("CSeq", read_cseq)
 
-    @cached_property
+    @once
     def sender(self) -> NameAddr:
         """The From header."""
         return self._read("From", NameAddr.read)
 
-    @cached_property
+    @once
     def recipient(self) -> NameAddr:
         """The To header."""
         return self._read("To", NameAddr.read)
 
-    @cached_property
+    @once
     def top_via(self) -> Via:
         values = self.headers.getlist("Via")
         if not values:
             raise MalformedError("no Via")
         try:
-            return read_via(split_outside(values[0], ",")[0])
+            first = values[0]
+            return read_via(split_outside(first, ",")[0] if "," in first else first)
         except ValueError as error:
             raise MalformedError(f"Via: {error}") from error
 
@@ -188,20 +164,17 @@ class Request(Message):
         for (RFC 3261 §18.2.1, RFC 3581 §4). The rest of the Via stays as it came. Raises MalformedError."""
         via = self.top_via
         values = self.headers.getlist("Via")
-        first, *others = split_outside(values[0], ",")
-        head, *pieces = split_outside(first, ";")
+        first, *others = split_outside(values[0], ",") if "," in values[0] else values[:1]
+        head, *pieces = first.split(";") if '"' not in first else split_outside(first, ";")
         kept = [
             p for p in pieces if p.partition("=")[0].strip().lower() not in ("received", "rport")
         ]
-        ours = {"received": host} | ({"rport": str(port)} if "rport" in via.parameters else {})
+        ours = {"received": host}
+        if "rport" in via.parameters:
+            ours["rport"] = str(port)
         stamped = ";".join([head, *kept, *(f"{name}={value}" for name, value in ours.items())])
         self.headers.setlist("Via", [", ".join([stamped, *others]), *values[1:]])
-        self.top_via = Via(
-            transport=via.transport,
-            host=via.host,
-            port=via.port,
-            parameters=parameters_of({**via.parameters, **ours}),
-        )
+        self.top_via = via._replace(parameters={**via.parameters, **ours})
 
     def response(
         self,
@@ -215,10 +188,10 @@ class Request(Message):
         """The response to this request: Via, From, To, Call-ID and CSeq as they came (RFC 3261 §8.2.6.2).
         `to_tag` is added unless the To had a tag."""
         answer = Response(status, reason or REASONS.get(status, "Unknown"), body=body)
-        for name in ("Via", "From", "To", "Call-ID", "CSeq"):
-            values = self.headers.getlist(name)
-            if values:
-                answer.headers.setlist(name, list(values if name == "Via" else values[:1]))
+        answer.headers.take(self.headers, _ECHOED)
+        for name in answer.headers.more_than_once(_ECHOED[1:]):
+            # A message with two of them cannot be read, and is told so with the first.
+            answer.headers.set(name, self.get(name))
         if to_tag and status > 100:
             try:
                 tagged = bool(self.recipient.tag)
@@ -256,8 +229,8 @@ def parse(data: bytes, max_bytes: int = 65_535) -> Request | Response:
     if len(data) > max_bytes:
         raise MalformedError(f"{len(data)} bytes are too many", 413)
     head, body = _split(data)
-    first, *lines = _unfold(head)
-    message, flaw = _start(first)
+    lines = _unfold(head)
+    message, flaw = _start(lines[0])
     flaw = _read_headers(message, lines) or flaw
     if flaw is None:
         flaw = _frame_body(message, body)
@@ -296,10 +269,13 @@ def _split(data: bytes) -> tuple[str, bytes]:
 
 def _unfold(head: str) -> list[str]:
     """Logical header lines (RFC 3261 §7.3.1); stray carriage returns become blanks."""
-    if head.count("\r\n") == head.count("\n") == head.count("\r") and not _FOLDED.search(head):
+    lines = head.split("\r\n")
+    if len(lines) - 1 == head.count("\n") == head.count("\r") and not (
+        "\n " in head or "\n\t" in head or "\n\r" in head
+    ):
         # As nearly everybody writes it.
-        return head.split("\r\n")
-    lines: list[str] = []
+        return lines
+    lines = []
     for line in head.split("\n"):
         text = line.removesuffix("\r").replace("\r", " ")
         if text[:1] in (" ", "\t") and lines:
@@ -310,6 +286,30 @@ def _unfold(head: str) -> list[str]:
 
 
 def _start(line: str) -> tuple[Request | Response, MalformedError | None]:
+    if len(line) > _LONGEST_START:
+        return _read_start(line)
+    kind, text, status = _known_start(line)
+    if status:
+        return Response(status, text), None
+    return (Request(kind, text), None) if kind else _read_start(line)
+
+
+@lru_cache(maxsize=4096)
+def _known_start(line: str) -> tuple[str, str, int]:
+    """The method and the Request-URI of a request, or the status of a response and its reason; neither when there is
+    something wrong with the line. Those of a phone's messages are always the same ones."""
+    try:
+        message, flaw = _read_start(line)
+    except MalformedError:
+        return "", "", 0
+    if flaw is not None:
+        return "", "", 0
+    if isinstance(message, Response):
+        return "", message.reason, message.status
+    return message.method, message.uri, 0
+
+
+def _read_start(line: str) -> tuple[Request | Response, MalformedError | None]:
     if match := _STATUS_LINE.fullmatch(line):
         return Response(int(match.group(1)), match.group(2) or ""), None
     if line.startswith("SIP/"):
@@ -331,27 +331,36 @@ def _start(line: str) -> tuple[Request | Response, MalformedError | None]:
 
 
 def _read_headers(message: Message, lines: list[str]) -> MalformedError | None:
-    """Fill the message's headers; the first thing wrong with them, if any."""
+    """Fill the message's headers from all lines but the first; the first thing wrong with them, if any."""
     flaw: MalformedError | None = None
-    if len(lines) > _MAX_HEADERS:
+    if len(lines) - 1 > _MAX_HEADERS:
         flaw = MalformedError(f"more than {_MAX_HEADERS} header lines")
-    for line in lines[:_MAX_HEADERS]:
+    headers = message.headers
+    add = headers.add_known
+    for line in lines[1 : _MAX_HEADERS + 1]:
         written, colon, value = line.partition(":")
-        name = _name(written) if len(written) <= _LONGEST_NAME else ""
-        if not colon or not name:
+        key, name = _name(written) if len(written) <= _LONGEST_NAME else _NO_NAME
+        if not colon or not key:
             flaw = flaw or MalformedError(f"«{line[:32]}» is no header line")
             continue
-        message.headers.add(name, value.strip())
-    if flaw is None and (twice := message.headers.more_than_once(_ONCE)):
-        flaw = MalformedError(f"{twice} more than once")
+        add(key, name, value.strip())
+    if flaw is None and len(headers) < len(lines) - 1:
+        for twice in headers.more_than_once(_ONCE):
+            return MalformedError(f"{twice} more than once")
     return flaw
 
 
+_NO_NAME = ("", "")
+
+
 @lru_cache(maxsize=1024)
-def _name(written: str) -> str:
-    """The name of a field in its long form; empty for what is none."""
+def _name(written: str) -> tuple[str, str]:
+    """The name of a field in its long form, in lower case and as it is written; empty for what is none."""
     name = written.rstrip()
-    return COMPACT_FORMS.get(name.lower(), name) if TOKEN.fullmatch(name) else ""
+    if not TOKEN.fullmatch(name):
+        return _NO_NAME
+    name = COMPACT_FORMS.get(name.lower(), name)
+    return name.lower(), name
 
 
 def _frame_body(message: Message, body: bytes) -> MalformedError | None:

@@ -7,11 +7,15 @@ of one gateway.
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import TracebackType
 from typing import Protocol
 
 from gateways.sip.grammar import read_hostport, remembered
 
+_REMEMBERED = 16_384
+# An IPv6 address with a zone.
+_LONGEST_ADDRESS = 64
 DEFAULT_PORT = 5060
 TLS_PORT = 5061
 
@@ -32,6 +36,20 @@ def plain_address(host: str) -> str:
         return text
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return str(mapped or address)
+
+
+def is_literal(host: str) -> bool:
+    """Whether a host is an address, and no name."""
+    return len(host) <= _LONGEST_ADDRESS and _is_literal(host)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +87,13 @@ class Hop:
     @classmethod
     def parse(cls, text: str, transport: str = "UDP") -> "Hop":
         """Read `host:port` as `str(hop)` wrote it. Raises ValueError."""
-        host, port = read_hostport(text)
-        return cls(host.strip("[]"), port or default_port(transport), transport)
+        return _parse(text, transport)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _parse(text: str, transport: str) -> Hop:
+    host, port = read_hostport(text)
+    return Hop(host.strip("[]"), port or default_port(transport), transport)
 
 
 Receiver = Callable[[bytes, Hop], None]
