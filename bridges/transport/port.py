@@ -30,8 +30,8 @@ log = structlog.get_logger(__name__)
 _BUFFER = 8 << 20
 _BATCH = 512
 """Packets taken at once, of all peers."""
-_PAUSE_S = 0.0002
-_PAUSES = 4
+_PAUSE_S = 0.00025
+_PAUSES = 3
 """Pauses for more of what has begun to come, at most; one in which nothing comes is the last."""
 _WATCH_EVERY_S = 1.0
 _CERTIFICATE_DAYS_LEFT = 15
@@ -81,6 +81,8 @@ class WebRtcPort:
         self._arena = MediaArena(batch)
         self._scratch = Scratch()
         self.drained: Drained = lambda _: True
+        self.is_patient: Callable[[], bool] = lambda: False
+        """Whether a first packet is better not read alone."""
         self._watching: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -233,9 +235,10 @@ class WebRtcPort:
     def _readable(self) -> None:
         """Take what waits, and more while it keeps coming and is worth the wait."""
         pauses = 0
+        if self.is_patient():
+            _pause()
         while not self._drain(may_wait=pauses < _PAUSES):
-            # Too short for the event loop's clock, which counts in milliseconds.
-            time.sleep(_PAUSE_S)
+            _pause()
             pauses += 1
 
     def _drain(self, *, may_wait: bool) -> bool:
@@ -328,3 +331,8 @@ class WebRtcPort:
             self.counts.unsent += 1
             return
         self.counts.sent += 1
+
+
+def _pause() -> None:
+    """Too short for the event loop's clock, which counts in milliseconds."""
+    time.sleep(_PAUSE_S)

@@ -194,9 +194,8 @@ class Forwarder:
         was sent, because a picture of many views has begun to come and the rest of it is worth a moment."""
         if not self._touched:
             return True
-        if may_wait and any(
-            audience.size >= _MANY_VIEWS and audience.track.is_midway for audience in self._touched
-        ):
+        is_crowded = may_wait and self.is_crowded
+        if is_crowded and any(audience.track.is_midway for audience in self._touched):
             return False
         now = self._clock.monotonic()
         touched, self._touched = self._touched, {}
@@ -214,6 +213,11 @@ class Forwarder:
                     self._key_came(source, audience, portion.key_at, now)
             audience.catch_up(self._share, now)
         return True
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether there are so many views that it pays to wait for the rest of a picture."""
+        return len(self._views) >= _MANY_VIEWS
 
     def _key_came(self, source: Source, audience: Audience, key_at: int, now: float) -> None:
         publisher = source.publisher_of(audience.track.layer)
