@@ -143,6 +143,23 @@ const steps: Record<string, (page: Page, command: Command) => Promise<unknown>> 
     await page.locator(selector).first().fill(text)
   },
 
+  /** Drag one thing onto another, with a real mouse. */
+  async drag(page, { from, to }) {
+    await page.locator(from).first().dragTo(page.locator(to).first())
+  },
+
+  /** One of the things in an open menu. */
+  async choose(page, { text }) {
+    await page.locator('.el-dropdown-menu__item:visible', { hasText: text }).first().click()
+  },
+
+  /** The values of an attribute, in the order of the page. */
+  async attributes(page, { selector, name }) {
+    return page
+      .locator(selector)
+      .evaluateAll((all, of) => all.map((one) => one.getAttribute(of)), name)
+  },
+
   /** So many of these can be seen, neither more nor fewer. */
   async shows(page, { selector, count }) {
     const nth = Number(count)

@@ -2,7 +2,16 @@
 
 import { Buffer } from 'node:buffer'
 
-import { MediaStreamTrack, RTCPeerConnection, RtpHeader, RtpPacket, useH264, useOPUS } from 'werift'
+import {
+  MediaStreamTrack,
+  RTCPeerConnection,
+  RtpHeader,
+  RtpPacket,
+  useH264,
+  useOPUS,
+  useSdesMid,
+  useSdesRTPStreamId,
+} from 'werift'
 
 import { newId } from './hub.ts'
 import { MovingPicture } from './picture.ts'
@@ -95,6 +104,8 @@ export class FakeWires {
   private peer(): RTCPeerConnection {
     return new RTCPeerConnection({
       codecs: { video: [useH264()], audio: [useOPUS()] },
+      // A browser that sends two layers insists on their names.
+      headerExtensions: { video: [useSdesMid(), useSdesRTPStreamId()], audio: [useSdesMid()] },
       iceServers: [],
       iceUseIpv6: false,
       iceAdditionalHostAddresses: ['127.0.0.1'],

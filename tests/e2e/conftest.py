@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from fakes.browser import browser
 from fakes.microphones import bursts
+from fakes.room_pages import GUEST_TONE
 
 from commhub.wiring.demo.settle import DISPATCHER
 from commhub.wiring.demo.stage import Stage, cast_of
@@ -46,3 +47,19 @@ def desk(stage, cast, microphone):
     with browser(stage.note.url, microphone) as page:
         page.do("signIn", name=DISPATCHER, password=stage.note.password)
         yield page
+
+
+@pytest.fixture
+def guest(stage, cast, tmp_path):
+    """A browser of somebody without an account, with a voice of its own."""
+    assert abs(GUEST_TONE - cast.radio.tone) > 100
+    with browser(stage.note.url, bursts(tmp_path / "guest.wav", GUEST_TONE)) as page:
+        yield page
+
+
+@pytest.fixture
+def room(cast):
+    """A meeting that was opened elsewhere."""
+    room = cast.desk.post("/rooms", {"name": "汛情会商"})
+    yield room
+    cast.desk.delete(f"/rooms/{room['id']}")

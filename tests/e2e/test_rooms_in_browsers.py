@@ -6,64 +6,20 @@ import signal
 
 import httpx
 import pytest
-from fakes.browser import browser
 from fakes.meeting import Picture, far_end
-from fakes.microphones import bursts
+from fakes.room_pages import GUEST_TONE, invite_guest, open_meeting, people_of
 
 from commhub.wiring.demo.story import until
 
 pytestmark = pytest.mark.audio
 
-GUEST_TONE = 600.0
 NAMES = ["北闸", "东桥", "河口", "南站", "西堤", "水厂", "广场", "码头"]
-
-
-@pytest.fixture
-def guest(stage, cast, tmp_path):
-    """A browser of somebody without an account, with a voice of its own."""
-    assert abs(GUEST_TONE - cast.radio.tone) > 100
-    with browser(stage.note.url, bursts(tmp_path / "guest.wav", GUEST_TONE)) as page:
-        yield page
-
-
-@pytest.fixture
-def room(cast):
-    """A meeting that was opened elsewhere."""
-    room = cast.desk.post("/rooms", {"name": "汛情会商"})
-    yield room
-    cast.desk.delete(f"/rooms/{room['id']}")
-
-
-def open_meeting(desk, name):
-    """By the desk's own page, with a waiting room; the room's id."""
-    desk.do("go", path="/rooms")
-    desk.do("fill", selector="input[name=room-name]", text=name)
-    desk.do("click", selector=".new .el-checkbox")
-    desk.do("click", selector=".new .open")
-    desk.do("click", selector=".join .enter:not([disabled])")
-    desk.do("sees", text="连接正常")
-    return desk.do("where").rpartition("/")[2]
-
-
-def invite_guest(desk, name):
-    """By the desk's own dialog; the link's path with its secret, on whatever host the hub runs."""
-    desk.do("click", selector=".invite-key")
-    desk.do("fill", selector=".invite .search input", text=name)
-    desk.do("click", selector=".invite .guest")
-    link = httpx.URL(desk.do("value", selector=".invite .link input"))
-    desk.do("press", key="Escape")
-    return f"{link.path}#{link.fragment}"
-
-
-def people_of(cast, room_id):
-    room = cast.desk.get(f"/rooms/{room_id}")
-    return {one["name"]: one for one in room["participants"]}
 
 
 def test_a_guest_waits_is_let_in_and_both_see_and_hear_each_other(cast, desk, guest, pictures):
     room_id = open_meeting(desk, "防汛会商")
     guest.do("go", path=invite_guest(desk, "李来宾"))
-    guest.do("sees", text="您将以「李来宾」的身份参会")
+    assert guest.do("value", selector="input[name=guest-name]") == "李来宾"
     guest.do("click", selector=".join .enter:not([disabled])")
     guest.do("sees", text="等候主持人准入")
     assert people_of(cast, room_id)["李来宾"]["state"] == "waiting"

@@ -30,6 +30,7 @@ export const ICONS = {
   plus: 'M10 4v12M4 10h12',
   minus: 'M4 10h12',
   close: 'M5 5l10 10M15 5 5 15',
+  trash: 'M3.5 5.5h13M8 5.5V3h4v2.5M5 5.5l.8 11.5h8.4L15 5.5M8.3 8.5v5.5M11.7 8.5v5.5',
   check: 'M4 10.5l4 4 8-9',
   chevronRight: 'M8 5l5 5-5 5',
   chevronDown: 'M5 8l5 5 5-5',
