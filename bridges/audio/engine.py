@@ -316,8 +316,9 @@ class AudioEngine:
             self._groups.leave(leg_id, self._now, self._out)
         else:
             row = self._legs.row_of(leg_id)
-            last = self._meters.measure({leg_id: (row, call.call_id)}, self._tick)
-            self._out += map(LegMeasured, last.meters())
+            if self._legs.received[row]:
+                last = self._meters.measure({leg_id: (row, call.call_id)}, self._tick)
+                self._out += map(LegMeasured, last.meters())
             self._receiver.sources.forget(row)
             self._digits.forget(row)
             self._reports.forget(row)
