@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from commhub import __version__
+from commhub import __version__, cli_tiers
 from commhub.kit.loops import LoopFactory, fast_loop
 from commhub.settings import Settings, SettingsError, load_settings
 
@@ -24,6 +24,7 @@ user_app = typer.Typer(no_args_is_help=True, help="People who sign in.")
 rules_app = typer.Typer(no_args_is_help=True, help="Rule sets.")
 app.add_typer(user_app, name="user")
 app.add_typer(rules_app, name="rules")
+app.add_typer(cli_tiers.app, name="tier")
 
 SAY: Final = Console(stderr=True, highlight=False)
 WRONG_USE = 2

@@ -260,6 +260,15 @@ class RoomSettings(Part):
     camera_idle_s: Annotated[float, Field(ge=5, le=3600)] = 30.0
 
 
+class TierSettings(Part):
+    """Neighbouring hubs (级联). They are paired by `commhub tier`, not here. `sip` is where a neighbour's calls reach our phones' edge, «host:port»
+    (default: what the SIP edge advertises); `ca_file` names whom we believe when an upper hub is reached by HTTPS
+    (default: the system's)."""
+
+    sip: Annotated[str, Field(pattern=r"^[^\s/@]+:[0-9]{1,5}$")] | None = None
+    ca_file: Path | None = None
+
+
 class WeComSettings(Part):
     """A self-built app of WeChat Work; without `corp_id` the channel is off."""
 
@@ -310,6 +319,7 @@ class Settings(BaseSettings):
     recordings: RecordingSettings = RecordingSettings()
     duty: DutySettings = DutySettings()
     rooms: RoomSettings = RoomSettings()
+    tiers: TierSettings = TierSettings()
     wecom: WeComSettings = WeComSettings()
     twilio: TwilioSettings = TwilioSettings()
     alerts: AlertSettings = AlertSettings()

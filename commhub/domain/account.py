@@ -13,7 +13,8 @@ from commhub.domain.people import Role
 
 
 class Permission(StrEnum):
-    """What a route asks for. MANAGE_SOUND: prompts, and holding recordings beyond their time."""
+    """What a route asks for. MANAGE_SOUND: prompts, and holding recordings beyond their time. MANAGE_TIERS: which hubs are
+    neighbours."""
 
     REPORT = "report"
     VIEW = "view"
@@ -27,6 +28,7 @@ class Permission(StrEnum):
     MANAGE_RULES = "manage_rules"
     MANAGE_SOUND = "manage_sound"
     MANAGE_ACCOUNTS = "manage_accounts"
+    MANAGE_TIERS = "manage_tiers"
     READ_AUDIT = "read_audit"
 
 
@@ -45,7 +47,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.SYSTEM_ADMIN: frozenset(
         {_P.VIEW, _P.MANAGE_DIRECTORY, _P.MANAGE_FLEET, _P.MANAGE_RULES, _P.MANAGE_SOUND}
     ),
-    Role.SECURITY_ADMIN: frozenset({_P.VIEW, _P.MANAGE_ACCOUNTS}),
+    Role.SECURITY_ADMIN: frozenset({_P.VIEW, _P.MANAGE_ACCOUNTS, _P.MANAGE_TIERS}),
     Role.AUDIT_ADMIN: frozenset({_P.VIEW, _P.READ_AUDIT}),
 }
 

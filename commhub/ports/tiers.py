@@ -95,6 +95,47 @@ class TierOutbox(Protocol):
         """The peer proved itself and named the keys it is known by from now on."""
         ...
 
+    async def met(self, peer: str, name: str, sip: str | None) -> None:
+        """What the peer's hello said of itself: its name for people, and where its phones' edge is."""
+        ...
+
+
+class TierKeys(Protocol):
+    """This hub's keys: Ed25519, base64 without padding."""
+
+    @property
+    def public(self) -> tuple[str, ...]:
+        """The newest first; two while a new one gets round."""
+        ...
+
+    @property
+    def is_renewing(self) -> bool: ...
+
+    def renew(self) -> str:
+        """Make the next key; the present one signs on. Twice is once."""
+        ...
+
+    def promote(self) -> None:
+        """Sign with the next one, and forget the old one."""
+        ...
+
+
+class PairingCall(Protocol):
+    """Shows a ticket at the upper hub."""
+
+    async def __call__(self, url: str, body: Body) -> Body:
+        """Raises UnavailableError (nobody answers), TierRefusedError (it says no), InvalidError (it is no hub)."""
+        ...
+
+
+class PairingIn(Protocol):
+    """The upper hub's half of pairing."""
+
+    async def accept(self, body: Body) -> Body:
+        """Pair with the hub that shows a good ticket. Shown again by the same hub with the same key it is answered alike.
+        Raises NotAllowedError, InvalidError, ConflictError."""
+        ...
+
 
 class TierIn(Protocol):
     """What a link hands inward. Features register for kinds (`incident.…`, `room.…`, `call.…`); an unknown kind is refused."""

@@ -180,6 +180,13 @@ class Words:
                 await uow.peerings.put(replace(peering, keys=keys))
                 await uow.audit.append(now, f"hub:{peer}", "tier.keys", peer, "ok")
 
+    async def met(self, peer: str, name: str, sip: str | None) -> None:
+        """See `ports.tiers.TierOutbox`."""
+        async with self._store.begin() as uow:
+            peering = await uow.peerings.get(peer)
+            if (peering.name, peering.sip) != (name, sip):
+                await uow.peerings.put(replace(peering, name=name, sip=sip))
+
     # --- inside ------------------------------------------------------------------------------------------
 
     async def _take(self, uow: UnitOfWork, peer: str, epoch: str, message: TierMessage) -> bool:

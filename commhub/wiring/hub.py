@@ -59,6 +59,7 @@ from commhub.wiring.shared import (
 from commhub.wiring.sip_pictures import PictureFollower
 from commhub.wiring.sound import recording_service, sound_routers
 from commhub.wiring.telephone import open_telephones
+from commhub.wiring.tiers import tier_part
 from commhub.wiring.urgent import emergency_numbers, urgent_numbers
 from commhub.wiring.wecom import wecom_routers
 from devices.broker_files import CONTROL_USER
@@ -175,6 +176,9 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     edges.append(build_webrtc_router(desks, webrtc, core.clock, rooms.edge.door))
     edges.append(rooms.edge.router)
     edges += telephones.routers
+    tiers = tier_part(settings, core.store, core.clock)
+    routers.append(tiers.router)
+    edges.append(tiers.edge)
     app = create_app(
         routers=routers,
         edge_routers=edges,
@@ -202,6 +206,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         "recordings": recordings.run,
         "duty": core.duty.run,
         "rooms": rooms.feature.run,
+        "tiers": tiers.run,
         "pictures": PictureFollower(core.store, core.bus, telephones.sip).run,
     }
     for name, work in loops.items():
@@ -212,6 +217,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     await stack.enter_async_context(
         serve(app, ServerConfig(host=settings.http.host, port=settings.http.port))
     )
+    await stack.enter_async_context(tiers.links)
     garbage.settle()
     log.info("control_ready", url=settings.public_url, hub=settings.hub)
 

@@ -9,7 +9,7 @@ from commhub.domain.tier import Tier
 class TierConfig:
     """`us` is this hub's name, `name` what people call it. A link without a frame for `silence_s` is dead. `window` messages at
     most wait for their answer, `asks` questions of a peer are worked on at once, `frames` wait to be written.
-    `again_s` is how soon a lost link is dialled again, growing to `again_at_most_s`: lines that come back are to be used at
+    `sip` is where our phones' edge is, «host:port», as a neighbour reaches it. `again_s` is how soon a lost link is dialled again, growing to `again_at_most_s`: lines that come back are to be used at
     once, and a call every few seconds costs nothing."""
 
     us: str
@@ -19,6 +19,7 @@ class TierConfig:
     silence_s: float = 12.0
     hello_within_s: float = 10.0
     look_every_s: float = 2.0
+    sip: str | None = None
     again_s: float = 0.3
     again_at_most_s: float = 3.0
     window: int = 256

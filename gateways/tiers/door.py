@@ -1,17 +1,21 @@
-"""Where lower hubs connect: the WebSocket `/tiers/link`. It is no route of the API: who asks is proved by the hub's token, not by a
-session or a key, and whoever is refused hears why."""
+"""Where lower hubs connect: the WebSocket `/tiers/link`, and `/tiers/pair` before that. They are no routes of the API: who asks is
+proved by the hub's token or a ticket, not by a session or a key, and whoever is refused hears why."""
 
 import structlog
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from pydantic import BaseModel, Field
 
 from commhub.domain.errors import UnavailableError
 from commhub.domain.tier import Relation
 from commhub.http.auth import public
+from commhub.http.bodies import Body
+from commhub.ports.tiers import PairingIn
 from gateways.tiers.errors import Code, GoneError, LinkDownError
 from gateways.tiers.frames import encode
 from gateways.tiers.links import PATH, Links
 from gateways.tiers.meeting import Meeting
 from gateways.tiers.metrics import REFUSED
+from gateways.tiers.pairing_client import PATH as PAIR
 
 log = structlog.get_logger(__name__)
 
@@ -19,9 +23,36 @@ log = structlog.get_logger(__name__)
 _REFUSED = 4403
 
 
-def build_router(meeting: Meeting, links: Links) -> APIRouter:
-    """The one route."""
+class PairBody(Body):
+    """What a lower hub shows: the ticket's secret, and who it is. `keys` newest first."""
+
+    secret: str = Field(max_length=128)
+    hub: str = Field(max_length=32)
+    name: str = Field("", max_length=64)
+    tier: str = Field(max_length=16)
+    keys: list[str] = Field(min_length=1, max_length=4)
+    sip: str | None = Field(None, max_length=128)
+
+
+class PairView(BaseModel):
+    """Who the upper hub is."""
+
+    hub: str
+    name: str
+    tier: str
+    keys: list[str]
+    sip: str | None
+
+
+def build_router(meeting: Meeting, links: Links, pairing: PairingIn) -> APIRouter:
+    """Both routes."""
     router = APIRouter(tags=["tiers"])
+
+    @router.post(PAIR)
+    @public("the ticket's secret, good once, is what lets a hub in")
+    async def pair(body: PairBody) -> PairView:
+        """Pair with a lower hub that shows a ticket of ours."""
+        return PairView.model_validate(await pairing.accept(body.model_dump()))
 
     @router.websocket(PATH)
     @public("a hub proves itself with a signed token of its own")

@@ -21,6 +21,7 @@ class Code(StrEnum):
     TOO_SLOW = "too-slow"
     GONE = "gone"
     STOPPING = "stopping"
+    RENEWING = "renewing"
     FAULT = "fault"
 
 

@@ -81,6 +81,7 @@ def hello(config: TierConfig, epoch: str, reached: tuple[str, int], token: str) 
         "hub": config.us,
         "name": config.name,
         "tier": config.tier.value,
+        "sip": config.sip,
         "epoch": epoch,
         "reached": {"epoch": reached[0], "seq": reached[1]},
         "token": token,
@@ -108,9 +109,11 @@ class Link:
         outbox: TierOutbox,
         clock: Clock,
         theirs: Theirs,
+        our_key: str = "",
     ) -> None:
         self._config = config
         self.peer = peer
+        self.our_key = our_key
         self._pipe = pipe
         self._inward = inward
         self._outbox = outbox

@@ -6,6 +6,7 @@ One link a peer: whoever connects anew is believed, and the older connection, of
 import asyncio
 import random
 import ssl
+from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
 from urllib.parse import urlsplit, urlunsplit
@@ -108,6 +109,15 @@ class Links:
             raise UnavailableError(f"the link to {peer} is down: {why}", peer=peer)
         return link
 
+    @property
+    def newest_key(self) -> str | None:
+        """The key of ours that is getting round, when there is one."""
+        return self._meeting.newest_key
+
+    def knowing(self, key: str) -> list[str]:
+        """The peers that were told that key of ours."""
+        return [peer for peer, link in self._links.items() if link.our_key == key]
+
     # --- a link's life -----------------------------------------------------------------------------------
 
     async def carry(self, link: Link) -> LinkDownError:
@@ -148,21 +158,30 @@ class Links:
         """Dial every upper neighbour there is, and none that is gone or revoked."""
         while True:
             active = {p.peer: p for p in await self._outbox.peerings() if p.is_active}
-            for peer in list(self._links):
-                if peer not in active:
-                    self.drop(peer, f"{self._config.us} has revoked the peering with {peer}")
-            upper = {
-                name: p for name, p in active.items() if p.relation is Relation.UPPER and p.url
-            }
-            for name, (url, task) in list(self._dialled.items()):
-                if name not in upper or upper[name].url != url or task.done():
-                    task.cancel()
-                    del self._dialled[name]
-            for name, peering in upper.items():
-                if name not in self._dialled:
-                    keep = asyncio.create_task(self._keep(name), name=f"tier-dial-{name}")
-                    self._dialled[name] = (peering.url, keep)
+            self._end_old_links(active)
+            self._dial_all(
+                {n: p for n, p in active.items() if p.relation is Relation.UPPER and p.url}
+            )
             await self._bell.wait(self._config.look_every_s)
+
+    def _end_old_links(self, active: Mapping[str, Peering]) -> None:
+        """Those of whom we know no more, and those that have not heard of our new key: they come back and hear of it."""
+        key = self._meeting.newest_key
+        for link in list(self._links.values()):
+            if link.peer not in active:
+                self.drop(link.peer, f"{self._config.us} has revoked the peering with {link.peer}")
+            elif key is not None and link.our_key != key:
+                link.end(Code.RENEWING, f"{self._config.us} has a new key to tell")
+
+    def _dial_all(self, upper: Mapping[str, Peering]) -> None:
+        for name, (url, task) in list(self._dialled.items()):
+            if name not in upper or upper[name].url != url or task.done():
+                task.cancel()
+                del self._dialled[name]
+        for name, peering in upper.items():
+            if name not in self._dialled:
+                keep = asyncio.create_task(self._keep(name), name=f"tier-dial-{name}")
+                self._dialled[name] = (peering.url, keep)
 
     async def _keep(self, peer: str) -> None:
         """Connect, and again whenever the link ends."""

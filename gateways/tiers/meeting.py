@@ -32,6 +32,12 @@ class Meeting:
         self._clock = clock
         self._seen: OrderedDict[str, None] = OrderedDict()
 
+    @property
+    def newest_key(self) -> str | None:
+        """The key that is getting round, when there is one; another process may have made it."""
+        self._keys.reload()
+        return self._keys.public[0] if self._keys.is_renewing else None
+
     def token_for(self, peer: str, answers: str | None = None) -> str:
         return self._keys.token(self._config.us, peer, self._clock.now(), answers)
 
@@ -53,9 +59,9 @@ class Meeting:
 
     async def as_upper(self, pipe: Pipe, peering: Peering, claims: Claims) -> Link:
         """A lower hub has connected and proved itself. Raises LinkDownError, GoneError."""
-        await self._say_hello(pipe, peering.peer, answers=claims.token_id)
+        key = await self._say_hello(pipe, peering.peer, answers=claims.token_id)
         theirs = await hear_hello(pipe, peering.peer, self._config)
-        return await self._link(pipe, peering, theirs, claims.skew_s)
+        return await self._link(pipe, peering, theirs, claims.skew_s, key)
 
     async def as_lower(self, pipe: Pipe, peering: Peering, token: str) -> Link:
         """We have connected with `token`. Raises LinkDownError, GoneError."""
@@ -64,8 +70,8 @@ class Meeting:
         if claims.answers != token_id(token):
             raise LinkDownError(Code.REPLAYED, f"{peering.peer} answers another connection")
         await self._outbox.keys_told(peering.peer, claims.keys)
-        await self._say_hello(pipe, peering.peer, answers=claims.token_id)
-        return await self._link(pipe, peering, theirs, claims.skew_s)
+        key = await self._say_hello(pipe, peering.peer, answers=claims.token_id)
+        return await self._link(pipe, peering, theirs, claims.skew_s, key)
 
     def _check(self, peering: Peering, token: str) -> Claims:
         if not peering.is_active:
@@ -79,15 +85,25 @@ class Meeting:
             )
         return claims
 
-    async def _say_hello(self, pipe: Pipe, peer: str, answers: str) -> None:
+    async def _say_hello(self, pipe: Pipe, peer: str, answers: str) -> str:
+        """Our newest key, which the peer knows from then on."""
         epoch, reached = await self._outbox.epoch(), await self._inward.reached(peer)
+        newest = self._keys.public[0]
         token = self.token_for(peer, answers)
         await pipe.send(encode(hello(self._config, epoch, reached, token)))
+        return newest
 
     async def _link(
-        self, pipe: Pipe, peering: Peering, theirs: Mapping[str, object], skew_s: float
+        self,
+        pipe: Pipe,
+        peering: Peering,
+        theirs: Mapping[str, object],
+        skew_s: float,
+        our_key: str,
     ) -> Link:
         epoch = text_of(theirs, "epoch")
+        name, sip = str(theirs.get("name") or peering.peer)[:64], theirs.get("sip")
+        await self._outbox.met(peering.peer, name, None if sip is None else str(sip)[:128])
         # A peer whose database is another one begins anew.
         of, taken = await self._inward.reached(peering.peer)
         return Link(
@@ -98,4 +114,5 @@ class Meeting:
             self._outbox,
             self._clock,
             Theirs(epoch=epoch, reached=taken if of == epoch else 0, skew_s=skew_s),
+            our_key,
         )
