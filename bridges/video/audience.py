@@ -214,8 +214,11 @@ class Audience:
 
     def _hold_back(self, burst: int, first: int) -> None:
         """A large picture goes to thin paths piece by piece."""
+        limited = [view for view in self._followers if view.pace.limit_kbps is not None]
+        if not limited:
+            return
         kbps = self.track.rates.kbps
-        held = [view for view in self._followers if not view.pace.takes(burst, kbps)]
+        held = [view for view in limited if not view.pace.takes(burst, kbps)]
         for view in held:
             self.sync(view)
             self._followers.remove(view)

@@ -130,6 +130,7 @@ class Fanout:
         self._names = self._messages["name"]
         self._control = np.zeros((ROWS, SEGMENT_CONTROL_SIZE), np.uint8)
         self._control_at = int(self._control.ctypes.data)
+        self._turn = 0
         self._unsegmented: set[int] = set()
         """Sockets whose device takes no segmentation."""
 
@@ -148,7 +149,10 @@ class Fanout:
         heads = self._heads(cohort, load, now)
         step = min(max(1, ROWS // count), len(cohort.rows))
         self._lay_out(layout, plan, count, step)
-        for begin in range(0, len(cohort.rows), step):
+        begins = range(0, len(cohort.rows), step)
+        # Nobody is always the last.
+        self._turn = turn = (self._turn + 1) % len(begins)
+        for begin in (*begins[turn:], *begins[:turn]):
             views = slice(begin, min(begin + step, len(cohort.rows)))
             self._write(cohort, views, load, layout, lengths, heads[views])
             if self._seal(cohort, views, layout, count):

@@ -254,3 +254,25 @@ def test_sending_of_transport_numbers_is_remembered(stage):
     assert numbers.tolist() == [1, 2, 3, 4, 5]
     assert octets.tolist() == [200, 300, 100, 200, 300]
     assert times.tolist() == [5.0, 5.0, 6.0, 6.0, 6.0]
+
+
+def test_nobody_is_always_the_last(monkeypatch):
+    """Views are served in chunks; which one begins goes round."""
+    stage = Stage(views=6)
+    places = {int(name): place for place, name in enumerate(stage.table.names[stage.cohort.rows])}
+    firsts = []
+    send = fanout.send_messages
+
+    def noted(fd, address, count):
+        firsts[-1].append(places[int(stage.fanout._messages["name"][0])])
+        return send(fd, address, count)
+
+    monkeypatch.setattr(fanout, "send_messages", noted)
+    packets = fanout.ROWS // 2
+    for turn in range(6):
+        firsts.append([])
+        stage.send([100] * packets, first=1 + turn * packets)
+    assert {first[0] for first in firsts} == {0, 2, 4}
+    assert {tuple(sorted(first)) for first in firsts} == {(0, 2, 4)}
+    assert [len(one.opened()) for one in stage.far_ends] == [6 * packets] * 6
+    stage.close()
