@@ -1,5 +1,5 @@
 /**
- * Chromium as a far end of WHIP and WHEP, without the console: its own WebRTC stack against the hub's. The tests carry
+ * Chromium as a far end of WHIP and WHEP, and as an ingest the hub pushes to, without the console: its own WebRTC stack against the hub's. The tests carry
  * offers and answers; commands come as one JSON line each, and each is answered by one.
  *
  *   node e2e/far_end.ts
@@ -91,6 +91,29 @@ async function open(wish: Wish): Promise<string> {
   return pc.localDescription?.sdp ?? ''
 }
 
+/** In the page: a connection that answers an offer to publish, and shows what comes. */
+async function answer({ id, sdp }: { id: string; sdp: string }): Promise<string> {
+  const pc = new RTCPeerConnection({ iceServers: [] })
+  window.ends.set(id, { pc, firstPictureMs: null, begun: 0 })
+  const picture = document.createElement('video')
+  picture.muted = picture.autoplay = true
+  picture.width = 320
+  document.body.append(picture)
+  pc.addEventListener('track', ({ track }) => {
+    picture.srcObject = new MediaStream([track])
+  })
+  await pc.setRemoteDescription({ type: 'offer', sdp })
+  await pc.setLocalDescription()
+  await new Promise<void>((done) => {
+    const look = (): void => {
+      if (pc.iceGatheringState === 'complete') done()
+    }
+    pc.addEventListener('icegatheringstatechange', look)
+    look()
+  })
+  return pc.localDescription?.sdp ?? ''
+}
+
 async function accept({ id, sdp }: { id: string; sdp: string }): Promise<void> {
   const end = window.ends.get(id)
   if (end === undefined) throw new Error(`no connection ${id}`)
@@ -125,6 +148,8 @@ async function carryOut(page: Page, command: Command): Promise<unknown> {
   switch (command.do) {
     case 'open':
       return page.evaluate(open, command)
+    case 'answer':
+      return page.evaluate(answer, command)
     case 'accept':
       return page.evaluate(accept, command)
     case 'restart':

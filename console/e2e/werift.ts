@@ -1,6 +1,6 @@
 /**
- * werift as a far end of WHIP and WHEP: a WebRTC stack of nobody the hub's own is made of (ICE, DTLS and SRTP in
- * TypeScript). The tests carry offers and answers. What it publishes reaches it as RTP at a UDP port, and what it gets
+ * werift as a far end of WHIP and WHEP, and as an ingest the hub pushes to: a WebRTC stack of nobody the hub's own is
+ * made of (ICE, DTLS and SRTP in TypeScript). The tests carry offers and answers. What it publishes reaches it as RTP at a UDP port, and what it gets
  * of a view it sends to one; commands come as one JSON line each, and each is answered by one.
  *
  *   node e2e/werift.ts
@@ -64,22 +64,35 @@ function endOf(id: string): End {
   return end
 }
 
+function connection(codec: string): RTCPeerConnection {
+  return new RTCPeerConnection({
+    codecs: { video: [codec === 'VP8' ? useVP8() : useH264()] },
+    iceServers: [],
+    iceUseIpv6: false,
+    iceAdditionalHostAddresses: ['127.0.0.1'],
+    bundlePolicy: 'max-bundle',
+  })
+}
+
 async function carryOut({ do: step, id, sdp, codec, port }: Command): Promise<unknown> {
   switch (step) {
     case 'open': {
-      const pc = new RTCPeerConnection({
-        codecs: { video: [codec === 'VP8' ? useVP8() : useH264()] },
-        iceServers: [],
-        iceUseIpv6: false,
-        iceAdditionalHostAddresses: ['127.0.0.1'],
-        bundlePolicy: 'max-bundle',
-      })
+      const pc = connection(codec)
       const end = { pc, packets: 0 }
       ends.set(id, end)
       const source = port === 0 ? await publish(end) : 0
       if (port !== 0) view(end, port)
       await pc.setLocalDescription(await pc.createOffer())
       return { sdp: pc.localDescription?.sdp ?? '', port: source }
+    }
+    case 'answer': {
+      const pc = connection(codec)
+      const end = { pc, packets: 0 }
+      ends.set(id, end)
+      view(end, port)
+      await pc.setRemoteDescription({ type: 'offer', sdp })
+      await pc.setLocalDescription(await pc.createAnswer())
+      return { sdp: pc.localDescription?.sdp ?? '' }
     }
     case 'accept':
       return endOf(id).pc.setRemoteDescription({ type: 'answer', sdp })

@@ -21,12 +21,17 @@ class Filming(Hostile):
         super().__init__(publishes=True)
         self.sent = {}
         self._what = (VideoCodec.H264, width, height, _LAP, RATE, kbps)
+        self._stream = ()
         self._playing = None
 
+    async def offer(self):
+        # Before anybody waits for us.
+        self._stream = await asyncio.to_thread(rtp_stream, *self._what)
+        return await super().offer()
+
     async def accept(self, sdp):
-        stream = await asyncio.to_thread(rtp_stream, *self._what)
         await super().accept(sdp)
-        self._playing = asyncio.create_task(self._play(stream), name="filming")
+        self._playing = asyncio.create_task(self._play(self._stream), name="filming")
 
     async def _play(self, stream):
         loop = asyncio.get_running_loop()

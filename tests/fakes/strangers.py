@@ -97,6 +97,10 @@ class Chromium(Stranger):
             relayed=relayed,
         )  # fmt: skip
 
+    def ingest(self):
+        """A connection that answers an offer to publish."""
+        return ChromiumEnd(self)
+
 
 class ChromiumEnd:
     def __init__(self, browser, **wish):
@@ -106,6 +110,9 @@ class ChromiumEnd:
 
     async def offer(self):
         return await self._browser.do("open", id=self._id, **self._wish)
+
+    async def answer(self, offer):
+        return await self._browser.do("answer", id=self._id, sdp=offer)
 
     async def restarted(self):
         """An offer with new ICE credentials."""
@@ -229,6 +236,13 @@ class WeriftViewer(Decoding):
         asyncio.get_running_loop().add_reader(self._sock.fileno(), self._readable)
         return made["sdp"]
 
+    async def answer(self, offer):
+        """Be an ingest: the answer to an offer to publish."""
+        port = self._sock.getsockname()[1]
+        made = await self._script.do("answer", id=self._id, codec=self._codec, port=port, sdp=offer)
+        asyncio.get_running_loop().add_reader(self._sock.fileno(), self._readable)
+        return made["sdp"]
+
     async def accept(self, sdp):
         await self._script.do("accept", id=self._id, sdp=sdp)
 
@@ -246,6 +260,9 @@ class Werift(Stranger):
         return WeriftCamera(self, codec, width, height)
 
     def viewer(self, codec=VideoCodec.H264):
+        return WeriftViewer(self, codec)
+
+    def ingest(self, codec=VideoCodec.H264):
         return WeriftViewer(self, codec)
 
 
