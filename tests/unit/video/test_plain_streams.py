@@ -12,6 +12,7 @@ from fakes.terminals import Terminal
 from fakes.waiting import eventually
 
 from bridges.video import feedback
+from bridges.video.codecs import h264
 from bridges.video.counts import VideoCounts
 from bridges.video.events import KeyframeWanted, SourceStarted
 from bridges.video.forwarder import Forwarder
@@ -251,3 +252,27 @@ async def test_what_is_wrong_is_refused_and_nothing_stays_behind(sessions, termi
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind((place.host, place.port))
     await asyncio.sleep(0)
+
+
+async def test_parameter_sets_that_are_only_in_the_description_reach_who_watches(
+    sessions, clock, terminals
+):
+    one, other, _ = terminals
+    bare = [
+        packet
+        for packet in stream()
+        if not {7, 8} & set(h264.unit_kinds(memoryview(packet.payload)))
+    ]
+    assert len(bare) < len(stream())
+    begun = bare[0].sequence
+    bare = [replace(packet, sequence=begun + n & 0xFFFF) for n, packet in enumerate(bare)]
+    sets = "Z0LAH9oBQBboQAAAAwBAAAAPI8YMqA==,aM48gA=="
+    said = replace(H264, fmtp=f"{H264.fmtp};sprop-parameter-sets={sets}")
+    place = join(sessions, "a", one, said)
+    join(sessions, "b", other)
+    tick(sessions, clock)
+    one.send(place, bare)
+    # One key frame: one packet more than was sent.
+    await pictures_arrive(sessions, clock, other, len(bare) + 1)
+    first = other.read()[0][12:]
+    assert h264.unit_kinds(memoryview(first)) == (7, 8)
