@@ -10,7 +10,8 @@ import { createInterface } from 'node:readline'
 import { chromium, type Page } from 'playwright-core'
 
 const [hub = 'http://127.0.0.1:8000'] = process.argv.slice(2)
-const PATIENCE_MS = 15_000
+/** A busy machine with two cores runs three browsers, a hub and its simulators. */
+const PATIENCE_MS = 45_000
 
 /** A WAV file that is this browser's microphone; it plays again and again. */
 const MICROPHONE = process.env.MICROPHONE
@@ -126,7 +127,7 @@ const steps: Record<string, (page: Page, command: Command) => Promise<unknown>> 
 
   /** At least so many pictures are decoded now, each at least so high; answers how many. */
   async decodes(page, { count, height }) {
-    const until = Date.now() + PATIENCE_MS * 3
+    const until = Date.now() + PATIENCE_MS
     for (;;) {
       const found = await page.evaluate(growing, Number(height))
       if (found >= Number(count)) return found
