@@ -21,6 +21,7 @@ class FakeVideo:
         self._ports = itertools.count(41_000)
         self._lines = {}
         self.plain = {}
+        self.offered = {}
         self._plain_ports = itertools.count(42_000, 2)
 
     def _check(self):
@@ -53,6 +54,21 @@ class FakeVideo:
             return None
         port = self._lines.setdefault(sound.leg_id, next(self._ports))
         return RtpAddress("127.0.0.1", port)
+
+    async def offer_push(self, order):
+        self._check()
+        self.orders.append(("offer_push", order))
+        self.offered[order.session_id] = order
+        return f"v=0\r\no=- {len(self.orders)} 1 IN IP4 127.0.0.1\r\n"
+
+    async def push_answered(self, session_id, answer):
+        self._check()
+        if session_id not in self.offered:
+            raise NotFoundError("no offer of this push waits for an answer")
+        if not answer.startswith("v=0"):
+            raise InvalidError("this is no session description (RFC 8866)")
+        self.orders.append(("push_answered", session_id, answer))
+        self.sessions[session_id] = self.offered.pop(session_id)
 
     async def place_sound(self, session_id, sound):
         self._check()
@@ -96,6 +112,7 @@ class FakeVideo:
         self.orders.append(("release", session_id))
         self.sessions.pop(session_id, None)
         self.plain.pop(session_id, None)
+        self.offered.pop(session_id, None)
 
     async def reserve_plain(self, order):
         self._check()

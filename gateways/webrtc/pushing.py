@@ -1,0 +1,96 @@
+"""Pushes by WHIP: the picture engine offers, the ingest answers over HTTP, and an address there is kept to say goodbye to.
+
+These addresses are kept in no row: a hub that was restarted cannot end what it had begun, but its engine says goodbye by DTLS, and
+an ingest lets go who gives no sign of life.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from commhub.domain.errors import DomainError
+from commhub.ports.pushes import PushTarget
+from commhub.ports.video import PushOrder, VideoEngine
+from gateways.webrtc.whip_client import WhipClient, WhipSession
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Agreed:
+    session: WhipSession
+    token: str | None
+
+
+@dataclass(slots=True)
+class _Turn:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    takers: int = 0
+
+
+class WhipPushes:
+    """Implements `commhub.ports.pushes.PicturesOut`."""
+
+    def __init__(self, engine: VideoEngine, client: WhipClient) -> None:
+        self._engine = engine
+        self._client = client
+        self._agreed: dict[str, _Agreed] = {}
+        self._turns: dict[str, _Turn] = {}
+
+    async def push(self, order: PushOrder, target: PushTarget) -> None:
+        """See `PicturesOut`."""
+        async with self._turn(order.session_id):
+            before = self._agreed.get(order.session_id)
+            agreed: _Agreed | None = None
+            try:
+                offer = await self._engine.offer_push(order)
+                session = await self._client.offer(target.url, target.token, offer)
+                agreed = _Agreed(session, target.token)
+                await self._engine.push_answered(order.session_id, session.answer)
+            except BaseException:
+                await self._undo(order.session_id, agreed, keeps=before is not None)
+                raise
+            self._agreed[order.session_id] = agreed
+            if before is not None:
+                await self._leave(before)
+
+    async def stop(self, session_id: str) -> None:
+        """See `PicturesOut`. Raises UnavailableError while there is no engine; the ingest is told all the same."""
+        async with self._turn(session_id):
+            agreed = self._agreed.pop(session_id, None)
+            try:
+                await self._engine.release(session_id)
+            finally:
+                if agreed is not None:
+                    await self._leave(agreed)
+
+    @asynccontextmanager
+    async def _turn(self, session_id: str) -> AsyncIterator[None]:
+        """One thing after another for each push."""
+        turn = self._turns.setdefault(session_id, _Turn())
+        turn.takers += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.takers -= 1
+            if not turn.takers:
+                del self._turns[session_id]
+
+    async def _undo(self, session_id: str, agreed: _Agreed | None, *, keeps: bool) -> None:
+        """Nothing came of an offer. What there was before (`keeps`) goes on: the engine forgets the offer by itself."""
+        if not keeps:
+            with suppress(DomainError):
+                await self._engine.release(session_id)
+        if agreed is not None:
+            await self._leave(agreed)
+
+    async def _leave(self, agreed: _Agreed) -> None:
+        """Say goodbye to the ingest, which notices without it, too."""
+        try:
+            await self._client.end(agreed.session, agreed.token)
+        except DomainError as error:
+            log.info("push_not_ended", reason=str(error))
