@@ -77,6 +77,8 @@ DECODE_BOTH: NDArray[np.int16] = np.stack(DECODE)
 ENCODE: tuple[NDArray[np.uint8], NDArray[np.uint8]] = (_encode_mu(), _encode_a())
 """Per law: the byte of every 16-bit sample, indexed by the sample's bits as uint16."""
 
+_ENCODE_BOTH: NDArray[np.uint8] = np.stack(ENCODE)
+
 SILENCE: tuple[int, int] = (int(ENCODE[0][0]), int(ENCODE[1][0]))
 """Per law: the byte of sample 0."""
 
@@ -103,6 +105,8 @@ class Companding:
     """
 
     def __init__(self, laws: NDArray[np.int8]) -> None:
+        self._laws = laws
+        self._silence = np.array(SILENCE, np.uint8)[laws][:, None]
         mostly_a = 2 * np.count_nonzero(laws == Law.PCMA) > len(laws)
         self._most, self._rest = (Law.PCMA, Law.PCMU) if mostly_a else (Law.PCMU, Law.PCMA)
         self._others = np.flatnonzero(laws == self._rest)
@@ -116,6 +120,13 @@ class Companding:
 
     def encode(self, samples: NDArray[np.int16], out: NDArray[np.uint8]) -> None:
         """Samples (n×160) to bytes; `out` may be a view into packets."""
+        sounding = np.flatnonzero(samples.any(axis=1))
+        if 2 * len(sounding) < len(samples):
+            # Of who is silent, only the rest is worth a look into the table.
+            out[:] = self._silence
+            laws = self._laws[sounding][:, None]
+            out[sounding] = _ENCODE_BOTH[laws, samples[sounding].view(np.uint16)]
+            return
         codes = samples.view(np.uint16)
         np.take(ENCODE[self._most], codes, out=out, mode="clip")
         if len(self._others):

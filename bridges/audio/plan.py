@@ -77,7 +77,7 @@ def _plan(band: Band, legs: LegTable, active: Index) -> Plan:
         rows=rows,
         line=np.cumsum(begins) - 1,
         classes=_classes(sizes),
-        place_of_call={int(calls[first]): place for place, first in enumerate(firsts)},
+        place_of_call=dict(zip(calls[firsts].tolist(), range(len(firsts)), strict=True)),
         call_count=len(firsts),
         coded=np.flatnonzero(~linear),
         linear=np.flatnonzero(linear),

@@ -88,6 +88,14 @@ class Quality:
         """What waits for this tick, as `Rings.read` has it."""
         return self.rings.read(rows, tick, out)
 
+    def said(self, rows: Rows, tick: int) -> Samples:
+        """What waits for this tick of rows that have something, as samples."""
+        return self._decode(rows, self.rings.peek(rows, tick))
+
+    def missing(self, rows: Rows, tick: int) -> NDArray[np.bool_]:
+        """Who has nothing waiting for this tick: what `read` returns, without the reading."""
+        return ~self.rings.holds(rows, tick)
+
     def mend(self, rows: Rows, voice: Samples, missing: NDArray[np.bool_], tick: int) -> None:
         """Change `voice` (n×frame) to what is to be heard of the rows; `missing` are the places the ring had nothing
         for, and is changed to those that have nothing to say."""
