@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from operator import attrgetter
 
 from gateways.sip.errors import MalformedError
 from gateways.sip.grammar import NameAddr, quote_string, read_uri
@@ -92,7 +93,7 @@ class Dialog:
         return changed
 
     def to_json(self) -> dict[str, object]:
-        return {name: getattr(self, name) for name in _DIALOG_FIELDS}
+        return dict(zip(_DIALOG_FIELDS, _values_of(self), strict=True))
 
     @classmethod
     def from_json(cls, state: Mapping[str, object]) -> "Dialog":
@@ -105,6 +106,7 @@ class Dialog:
 
 
 _DIALOG_FIELDS = tuple(one.name for one in fields(Dialog))
+_values_of = attrgetter(*_DIALOG_FIELDS)
 
 
 def dialog_of_answer(invite: Request, response: Response, source: Hop) -> Dialog:

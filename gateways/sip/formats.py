@@ -6,6 +6,7 @@ Another codec is another row of `CODECS`, once the audio engine mixes it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from commhub.ports.media import AudioFormat
 from gateways.sip.descriptions import Media
@@ -60,6 +61,42 @@ def choose(
     media: Media, codecs: Sequence[str], *, comfort_noise: bool = False
 ) -> AudioFormat | None:
     """The first of `codecs`, in their order, that the m-line has; None when it has none."""
+    listed = _Listed(
+        media.formats,
+        tuple(media.names.items()),
+        tuple(media.fmtp.items()),
+        media.ptime_ms,
+        media.maxptime_ms,
+    )
+    return _choose(listed, tuple(codecs), comfort_noise)
+
+
+class _Listed(NamedTuple):
+    """What an m-line says of its formats: the phones of a town say the same few things."""
+
+    formats: tuple[str, ...]
+    names: tuple[tuple[str, str], ...]
+    fmtp: tuple[tuple[str, str], ...]
+    ptime_ms: int | None
+    maxptime_ms: int | None
+
+
+@lru_cache(maxsize=256)
+def _choose(
+    listed: _Listed,
+    codecs: tuple[str, ...],
+    comfort_noise: bool,
+) -> AudioFormat | None:
+    media = Media(
+        kind="audio",
+        port=0,
+        protocol="",
+        formats=listed.formats,
+        names=dict(listed.names),
+        fmtp=dict(listed.fmtp),
+        ptime_ms=listed.ptime_ms,
+        maxptime_ms=listed.maxptime_ms,
+    )
     for codec in (CODECS[name] for name in codecs):
         for payload_type in media.formats:
             if _is_payload_type(payload_type) and _speaks(media, payload_type, codec):

@@ -159,7 +159,8 @@ class Inbound:
             except MalformedError as error:
                 transaction.refuse(error.status)
                 return
-            admitted = replace(admitted, replaced=replaced)
+            if replaced is not None:
+                admitted = replace(admitted, replaced=replaced)
         leg = Leg(self._core, self._routes, new_id())
         leg.know(admitted.dialog)
         if admitted.line is not None:

@@ -20,6 +20,7 @@ from commhub.ports.store import Also, SipBinding, SipDialog, Store, UnitOfWork
 from gateways.sip.dialogs import Dialog
 from gateways.sip.errors import SipError
 from gateways.sip.message import Request, parse
+from gateways.sip.once import once
 from gateways.sip.sdp import Local
 from gateways.sip.sessions import Session
 from gateways.sip.transport import Hop
@@ -40,24 +41,28 @@ class Chapter(StrEnum):
     LEAVING = "leaving"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class StoredInvite:
-    """An INVITE as it went over the wire, and the other end. `tag` is our tag when it came from outside."""
+    """An INVITE as it went over the wire, and the other end. `tag` is our tag when it came from outside. It is written
+    down with each page until its answer is acknowledged, and does not change meanwhile."""
 
     request: Request
     hop: Hop
     tag: str = ""
 
     def to_json(self) -> dict[str, object]:
-        data = base64.b64encode(bytes(self.request)).decode()
         return {
-            "data": data,
+            "data": self._data,
             "hop": str(self.hop),
             "transport": self.hop.transport,
             "flow": self.hop.flow,
             "then": str(self.hop.then) if self.hop.then else None,
             "tag": self.tag,
         }
+
+    @once
+    def _data(self) -> str:
+        return base64.b64encode(bytes(self.request)).decode()
 
     @classmethod
     def from_json(cls, state: Mapping[str, object]) -> "StoredInvite":

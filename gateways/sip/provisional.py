@@ -173,11 +173,13 @@ class EarlyDialogs:
         early = self._known.get((dialog.call_id, dialog.remote_tag))
         if early is None:
             return self._numbered(dialog)
-        return replace(dialog, local_seq=max(dialog.local_seq, early.dialog.local_seq))
+        if early.dialog.local_seq <= dialog.local_seq:
+            return dialog
+        return replace(dialog, local_seq=early.dialog.local_seq)
 
     def _numbered(self, dialog: Dialog) -> Dialog:
         """The dialog with the next number that nobody has used in it (RFC 3261 §12.2.1.1)."""
-        return replace(dialog, local_seq=dialog.local_seq + self._ahead)
+        return replace(dialog, local_seq=dialog.local_seq + self._ahead) if self._ahead else dialog
 
 
 def asks_reliably(request: Request) -> bool:

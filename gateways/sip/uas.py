@@ -123,6 +123,9 @@ class Offered:
         self._dialog = admission.dialog
         self._admission = admission
         self._replaced = admission.replaced
+        self._stored = StoredInvite(
+            request=transaction.request, hop=transaction.source, tag=transaction.to_tag
+        )
         self._deadline: TimerHandle | None = None
 
     async def begin(self) -> None:
@@ -175,7 +178,7 @@ class Offered:
             call_id=self._leg.call_id,
             chapter=Chapter.OFFERED,
             dialog=self._dialog,
-            invites=(self._stored(),),
+            invites=(self._stored,),
             remote_sdp=self._transaction.request.body,
             wish=self._wish(),
         )
@@ -186,13 +189,6 @@ class Offered:
             return None
         admission = self._admission
         return Wish(admission.caller, admission.called, admission.name)
-
-    def _stored(self) -> StoredInvite:
-        return StoredInvite(
-            request=self._transaction.request,
-            hop=self._transaction.source,
-            tag=self._transaction.to_tag,
-        )
 
     async def handle(self, event: Event) -> None:
         if isinstance(event, Answer):
@@ -260,7 +256,7 @@ class Offered:
             local_sdp=body or sdp.offer(self._leg.terms, address, local, picture=picture),
             remote_sdp=request.body,
             held=agreement.held if agreement else False,
-            invite=self._stored(),
+            invite=self._stored,
             session=agree(request, core.config),
         )
         if not await self._put_on_record(talk, agreement):
