@@ -2,6 +2,7 @@
 
 import pytest
 from fakes.picture_engine import News, Process
+from fakes.waiting import eventually
 
 from bridges.reach import ClientConfig
 from bridges.video.client import VideoClient
@@ -28,4 +29,6 @@ async def video(worker, news):
     client.deliver_to(news)
     client.deliver_pushes_to(news)
     async with client:
+        # On a busy machine a process takes longer to come than an order may wait.
+        await eventually(lambda: client.is_connected, within_s=60)
         yield client

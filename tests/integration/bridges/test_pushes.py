@@ -47,6 +47,7 @@ async def upper(above, upper_news):
     client.deliver_to(upper_news)
     client.deliver_pushes_to(upper_news)
     async with client:
+        await eventually(lambda: client.is_connected, within_s=60)
         yield client
 
 
@@ -192,7 +193,7 @@ async def test_the_engine_above_is_killed_and_has_the_picture_again_when_it_is_b
     await above.kill()
     await eventually(lambda: not upper.is_connected, within_s=20)
     await above.start()
-    await eventually(lambda: len(set(upper_news.boots)) == 2, within_s=30)
+    await eventually(lambda: len(set(upper_news.boots)) == 2, within_s=60)
     # Control knows of it by its link, before the engine below can: it orders the push again over the old one.
     screen = light(Screen, camera)
     again = await push(video, upper)
