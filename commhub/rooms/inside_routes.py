@@ -78,12 +78,14 @@ def identifier(feature: RoomFeature) -> Identify:
             room = await uow.rooms.find(room_id)
             if room is None:
                 raise NotFoundError("there is no such room")
-            await check_token(uow, room, token, feature.clock)
             if token.participant_id is None:
+                await check_token(uow, room, token, feature.clock)
                 raise NotAllowedError("this token is a machine's and sees only pictures")
-            one = await moves.participant_of(uow, room_id, token.participant_id)
-        if one.state is ParticipantState.REMOVED:
-            raise NotAllowedError("you were removed from this room")
+            one = await moves.participant_of(uow, token.room_id, token.participant_id)
+            if one.room_id == room_id and one.state is ParticipantState.REMOVED:
+                # Their links were revoked with that, and this says more than that would.
+                raise NotAllowedError("you were removed from this room")
+            await check_token(uow, room, token, feature.clock)
         guest = Principal(id=one.id, name=one.name, kind="guest", roles=frozenset())
         return Who(principal=guest, participant_id=one.id)
 

@@ -132,6 +132,21 @@ async def test_a_guest_who_hosts_controls_the_room(client, town):
     assert (locked.status_code, locked.json()["locked"]) == (200, True)
 
 
+async def test_a_removed_guest_is_told_so_and_a_revoked_link_is_no_good(client, town):
+    room = await town.open()
+    removed, token = await a_guest(town, room)
+    revoked, other = await a_guest(town, room, "老吴")
+    await client.delete(f"rooms/{room.id}/participants/{removed.participant.id}")
+    await client.delete(f"rooms/{room.id}/invitations/{revoked.invitation.id}")
+    for bearer_of, word in ((token, "removed"), (other, "revoked")):
+        answer = await client.get(f"rooms/{room.id}", headers=bearer(bearer_of))
+        assert answer.status_code == 403
+        assert word in answer.json()["detail"]
+    elsewhere = await town.open(name="晚会")
+    answer = await client.get(f"rooms/{elsewhere.id}", headers=bearer(token))
+    assert (answer.status_code, "removed" in answer.json()["detail"]) == (403, False)
+
+
 async def test_forged_and_expired_tokens_are_nobodys(client, town):
     room = await town.open()
     _, token = await a_guest(town, room)
