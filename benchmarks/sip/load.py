@@ -70,6 +70,8 @@ class Sipp:
             *("-trace_err", "-error_file", "errors.log", "-trace_rtt", "-rtt_freq", "1"),
             *("-buff_size", "4194304"),
             *("-max_socket", "64", "-l", "8000"),
+            # The hub asks by OPTIONS for a phone that says nothing: it is there.
+            "-aa",
         ]
         if users is not None:
             self._command += ["-inf", str(users)]
