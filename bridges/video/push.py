@@ -137,17 +137,17 @@ class Pushes:
         before = self._pushes.get(session_id)
         if before is not None:
             self._drop(before)
-        made: list[ViewHandle] = []
         push.stream, push.answer = self._kept.pop(session_id, push.stream), text
-        push.peer = push.port.open(
-            answer.dtls,
-            is_server=answer.we_are_server,
-            deliver_rtcp=lambda packet: made[0].take_rtcp(packet, self._clock.monotonic()),
-            checking=Checking(push.credentials, answer.ice, now),
-        )
         self._pushes[session_id] = push
+        made: list[ViewHandle] = []
         rtx_ssrc = None if stream.rtx_ssrc is None else push.stream.rtx_ssrc
         try:
+            push.peer = push.port.open(
+                answer.dtls,
+                is_server=answer.we_are_server,
+                deliver_rtcp=lambda packet: made[0].take_rtcp(packet, self._clock.monotonic()),
+                checking=Checking(push.credentials, answer.ice, now),
+            )
             push.view = self._forwarder.add_view(
                 session_id,
                 push.order.source_id,
