@@ -6,8 +6,8 @@ from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
 from commhub.ports.video import VideoCodec
 
-_PATIENCE = 200
-"""Packets that may wait for one before them."""
+_PATIENCE = 800
+"""Packets that may wait for one before them: two seconds of 1080p, which a busy machine takes to send one again."""
 
 
 class Decoding:

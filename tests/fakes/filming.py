@@ -59,24 +59,26 @@ class Filming(Hostile):
 
 
 class Screen(Hostile):
-    """Sees what comes; with a `camera`, `delays` are the seconds each packet took from it."""
+    """Sees what comes, or only takes it (`decodes`); with a `camera`, `delays` are the seconds each packet took from it."""
 
-    def __init__(self, camera=None):
+    def __init__(self, camera=None, *, decodes=True):
         super().__init__(publishes=False)
+        self._decodes = decodes
         self.seen = Decoding()
         self.delays = []
         self._camera = camera
 
     def _take(self, data):
-        before = len(self.packets)
+        before, now = len(self.packets), time.perf_counter()
         super()._take(data)
         for packet in self.packets[before:]:
             if packet[1] & 0x7F != self.payload_type:
                 continue
-            self.seen.take(packet)
+            if self._decodes:
+                self.seen.take(packet)
             left = self._camera.sent.get(payload_of(packet)) if self._camera is not None else None
             if left is not None:
-                self.delays.append(time.perf_counter() - left)
+                self.delays.append(now - left)
 
     def delay_ms(self, share):
         """The delay that this share of packets did not exceed."""
