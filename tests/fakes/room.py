@@ -37,7 +37,7 @@ class Meeting:
             found = [s for s in room["sources"] if s["label"] == name and s["state"] == "live"]
             return found[0]["id"] if found else None
 
-        return await eventually(live, within_s=20)
+        return await eventually(live, within_s=60)
 
 
 async def offer(http, path, who, headers, *, by=None):
