@@ -10,6 +10,7 @@ import ipaddress
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from commhub.ports.media import AudioFormat, RtpAddress, RtpRemote, SrtpKeys
 from commhub.ports.video import PlainRemote
@@ -272,9 +273,14 @@ def _refused(media: Media) -> str:
     return f"m={media.kind} 0 {media.protocol} {' '.join(media.formats)}\r\n"
 
 
+_LONGEST_ADDRESS = 64
+_known_address = lru_cache(maxsize=1024)(ipaddress.ip_address)
+
+
 def _address(media: Media) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     try:
-        return ipaddress.ip_address(media.host)
+        known = len(media.host) <= _LONGEST_ADDRESS
+        return (_known_address if known else ipaddress.ip_address)(media.host)
     except ValueError as error:
         raise SdpError("the connection address is no IP address") from error
 
