@@ -1,7 +1,8 @@
 """SIP statuses to causes a dispatcher can act on, and back."""
 
 from commhub.domain.call import Cause
-from gateways.sip.reasons import REASONS, Response, clean_text
+from gateways.sip.message import Response, clean_text
+from gateways.sip.reasons import REASONS
 
 _CAUSES = {
     401: Cause.NOT_ALLOWED,
