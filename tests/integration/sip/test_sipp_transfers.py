@@ -1,12 +1,15 @@
-"""Transfers with SIPp as all phones and the real calls behind the edge: the legs there are afterwards, the timeline, and
-what each phone was told."""
+"""Transfers with SIPp as all phones and the real calls behind the edge, over UDP, TCP and TLS: the legs there are afterwards,
+the timeline, and what each phone was told."""
 
+import pytest
 from fakes.sipp_phones import phone, registered
 from fakes.waiting import eventually
 from fakes.web import someone
 
 from commhub.domain.call import Cause, LegState
 from commhub.domain.call_facts import LegMoved, LegTransferred
+
+each = pytest.mark.parametrize("over", ["udp", "tcp", "tls"])
 
 DESK = someone()
 TRANSFERRED = (LegState.ENDED, Cause.TRANSFERRED)
@@ -35,11 +38,12 @@ def quoted(text):
     return text.replace(";", "%3B").replace("=", "%3D").replace("@", "%40")
 
 
-async def test_a_blind_transfer_adds_the_number_and_the_phone_leaves(hub):
+@each
+async def test_a_blind_transfer_adds_the_number_and_the_phone_leaves(hub, over):
     async with (
-        registered(hub.edge, "answer", user="1002") as other,
-        registered(hub.edge, "answer_slowly", user="1003") as third,
-        registered(hub.edge, "refer_blind", keys=[("target", "1003")]) as peer,
+        registered(hub.edge, over=over, scenario="answer", user="1002") as other,
+        registered(hub.edge, over=over, scenario="answer_slowly", user="1003") as third,
+        registered(hub.edge, over=over, scenario="refer_blind", keys=[("target", "1003")]) as peer,
     ):
         call, _ = await hub.place("1002", "1001")
         await peer.finish()
@@ -53,10 +57,13 @@ async def test_a_blind_transfer_adds_the_number_and_the_phone_leaves(hub):
         await third.finish()
 
 
-async def test_a_blind_transfer_to_nobody_leaves_the_call_as_it_was(hub):
+@each
+async def test_a_blind_transfer_to_nobody_leaves_the_call_as_it_was(hub, over):
     async with (
-        registered(hub.edge, "answer", user="1002") as other,
-        registered(hub.edge, "refer_blind_refused", keys=[("target", "1004")]) as peer,
+        registered(hub.edge, over=over, scenario="answer", user="1002") as other,
+        registered(
+            hub.edge, over=over, scenario="refer_blind_refused", keys=[("target", "1004")]
+        ) as peer,
     ):
         call, _ = await hub.place("1002", "1001")
         await peer.finish()
@@ -71,17 +78,20 @@ async def test_a_blind_transfer_to_nobody_leaves_the_call_as_it_was(hub):
         await other.finish()
 
 
-async def test_an_attended_transfer_joins_the_two_calls_of_a_phone(hub):
+@each
+async def test_an_attended_transfer_joins_the_two_calls_of_a_phone(hub, over):
     async with (
-        registered(hub.edge, "answer", user="1002") as first,
-        registered(hub.edge, "answer", user="1003") as second,
-        registered(hub.edge, "answer") as consulting,
+        registered(hub.edge, over=over, scenario="answer", user="1002") as first,
+        registered(hub.edge, over=over, scenario="answer", user="1003") as second,
+        registered(hub.edge, over=over, scenario="answer") as consulting,
     ):
         consultation, legs = await hub.place("1003", "1001")
         await until(hub, consultation, _1001=TALKS, _1003=TALKS)
         names = await dialog_of(hub, legs["1001"])
         keys = [("replaces", quoted(names)), ("target", "1003")]
-        async with phone(hub.edge, "refer_attended", to="1002", keys=keys) as peer:
+        async with phone(
+            hub.edge, over=over, scenario="refer_attended", to="1002", keys=keys
+        ) as peer:
             await peer.finish()
         await consulting.finish()
         await until(hub, consultation, _1001=TRANSFERRED, _1002=TALKS, _1003=TALKS)
@@ -95,16 +105,17 @@ async def test_an_attended_transfer_joins_the_two_calls_of_a_phone(hub):
         await second.finish()
 
 
-async def test_a_phone_takes_over_a_call_from_another(hub):
+@each
+async def test_a_phone_takes_over_a_call_from_another(hub, over):
     async with (
-        registered(hub.edge, "answer", user="1002") as other,
-        registered(hub.edge, "answer") as replaced,
+        registered(hub.edge, over=over, scenario="answer", user="1002") as other,
+        registered(hub.edge, over=over, scenario="answer") as replaced,
     ):
         call, legs = await hub.place("1002", "1001")
         await until(hub, call, _1001=TALKS, _1002=TALKS)
         names = await dialog_of(hub, legs["1001"])
         async with phone(
-            hub.edge, "call_replaces", user="1003", keys=[("replaces", names)]
+            hub.edge, "call_replaces", over=over, user="1003", keys=[("replaces", names)]
         ) as taking:
             await replaced.finish()
             await until(hub, call, _1001=TRANSFERRED, _1002=TALKS, _1003=TALKS)
@@ -113,10 +124,11 @@ async def test_a_phone_takes_over_a_call_from_another(hub):
         await other.finish()
 
 
-async def test_a_phone_picks_up_what_rings_at_another(hub):
+@each
+async def test_a_phone_picks_up_what_rings_at_another(hub, over):
     async with (
-        registered(hub.edge, "answer", user="1002") as other,
-        registered(hub.edge, "ring_until_cancelled") as ringing,
+        registered(hub.edge, over=over, scenario="answer", user="1002") as other,
+        registered(hub.edge, over=over, scenario="ring_until_cancelled") as ringing,
     ):
         call, legs = await hub.place("1002", "1001")
         await until(hub, call, _1001=(LegState.RINGING, None), _1002=TALKS)
@@ -124,7 +136,7 @@ async def test_a_phone_picks_up_what_rings_at_another(hub):
         (key,) = [k for k, leg in gateway._routes.items() if leg.id == legs["1001"]]
         names = f"{key[0]};to-tag={key[1]};from-tag={key[2]};early-only"
         async with phone(
-            hub.edge, "call_replaces", user="1003", keys=[("replaces", names)]
+            hub.edge, "call_replaces", over=over, user="1003", keys=[("replaces", names)]
         ) as taking:
             await ringing.finish()
             await until(hub, call, _1001=TRANSFERRED, _1002=TALKS, _1003=TALKS)
@@ -133,9 +145,10 @@ async def test_a_phone_picks_up_what_rings_at_another(hub):
         await other.finish()
 
 
-async def test_a_dialog_that_is_not_there_is_not_replaced(hub):
+@each
+async def test_a_dialog_that_is_not_there_is_not_replaced(hub, over):
     keys = [("replaces", "nobody@nowhere;to-tag=1;from-tag=2")]
-    async with phone(hub.edge, "call_replaces_nothing", keys=keys) as peer:
+    async with phone(hub.edge, over=over, scenario="call_replaces_nothing", keys=keys) as peer:
         await peer.finish()
 
     assert await hub.live() == {}
