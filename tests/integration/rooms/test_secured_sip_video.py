@@ -12,6 +12,7 @@ from fakes.waiting import eventually
 from commhub.wiring.hub_process import HubProcess
 
 GREY = 60
+pytestmark = pytest.mark.timeout(300)
 SIX = Place("::1", "[::1]")
 SETTINGS = {
     "COMMHUB_SIP__SRTP": "offer",

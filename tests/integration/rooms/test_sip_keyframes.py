@@ -19,6 +19,7 @@ from fakes.waiting import eventually
 from commhub.ports.media import RtpAddress
 from commhub.ports.video import VideoCodec
 
+pytestmark = pytest.mark.timeout(300)
 SCENARIOS = Path(__file__).parent / "scenarios"
 FU_A, STAP_A, IDR, SPS = 28, 24, 5, 7
 STREAM = rtp_stream(VideoCodec.H264, 640, 360, 60, gop=30)

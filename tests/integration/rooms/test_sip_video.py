@@ -14,6 +14,7 @@ from fakes.room import SDP, Meeting, offer
 from fakes.waiting import eventually
 
 GREY = 60
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from fakes.waiting import eventually
 from websockets.asyncio.client import connect
 
 GREY = 60
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
