@@ -215,9 +215,12 @@ class Pushes:
             self._lose(gone, "vanished")
 
     def _lose(self, push: _Push, reason: str) -> None:
-        log.info("push_lost", session=push.order.session_id, reason=reason)
+        session_id = push.order.session_id
+        log.info("push_lost", session=session_id, reason=reason)
         self._drop(push)
-        self._tell(PushLost(push.order.session_id, reason))
+        # Whoever takes the next connection may end this one first: it is no loss while that is being agreed.
+        if session_id not in self._offered:
+            self._tell(PushLost(session_id, reason))
 
     def _drop(self, push: _Push) -> None:
         """End a connection; its stream is kept for the next."""

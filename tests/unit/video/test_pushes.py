@@ -314,6 +314,24 @@ async def test_a_far_end_that_says_goodbye_is_lost_at_once(engine):
     far.close()
 
 
+async def test_a_far_end_that_ends_the_old_connection_for_the_new_one_is_not_lost(engine):
+    camera = engine.camera()
+    first, second = PushedTo(), PushedTo()
+    engine.pushes.answered("p1", await first.read(engine.offer()))
+    await first.connected()
+    await seen(engine, camera, first, 3)
+    answer = await second.read(engine.offer())
+    await first.say_goodbye()
+    await eventually(lambda: (engine.tick(), not engine.forwarder.view_meters())[1], within_s=20)
+    engine.pushes.answered("p1", answer)
+    await second.connected()
+    await seen(engine, camera, second, 3)
+    assert second.ssrc == first.ssrc
+    assert not [one for one in engine.told if isinstance(one, PushLost)]
+    first.close()
+    second.close()
+
+
 async def test_a_far_end_that_falls_silent_is_lost_when_its_consent_ends(engine):
     far = PushedTo()
     engine.pushes.answered("p1", await far.read(engine.offer()))
