@@ -300,6 +300,8 @@ async def test_an_emergency_lost_from_a_phone_is_a_report_and_the_phone_is_let_g
     assert (report.reporter, report.level) == ("sip:1001", 1)
     assert report.extra["call_id"] == outcome.call_id
     assert "the store is away" in report.extra["reason"]
+    async with hub.outside._store.read() as uow:
+        assert "line.emergency_failed" in [one.action for one in await uow.audit.list(None, 10)]
     assert [leg for leg, _ in hub.phones.hung_up] == [
         leg.id for leg in (await hub.calls.get(outcome.call_id)).legs if leg.endpoint.name == "1001"
     ]
