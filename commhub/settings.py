@@ -151,8 +151,10 @@ class SipSettings(Part):
 
 
 class MqttSettings(Part):
-    """`embedded` runs mosquitto as a child; otherwise the two hub users must exist at the named broker."""
+    """`embedded` runs mosquitto as a child; otherwise the two hub users must exist at the named broker. Without `enabled` there is none:
+    a hub of an upper tier that has no radios and body cameras of its own."""
 
+    enabled: bool = True
     embedded: bool = True
     host: str = "127.0.0.1"
     port: Port = 1883

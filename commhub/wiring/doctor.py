@@ -112,6 +112,8 @@ async def _redis(settings: Settings) -> Finding:
 
 async def _broker(settings: Settings) -> Finding:
     mqtt = settings.mqtt
+    if not mqtt.enabled:
+        return Finding("mqtt", Verdict.OK, "switched off: no radios and body cameras of its own")
     if not mqtt.embedded:
         if await _listens(mqtt.host, mqtt.port):
             return Finding("mqtt", Verdict.OK, f"{mqtt.host}:{mqtt.port} listens")

@@ -40,6 +40,7 @@ from commhub.live import routes as live_routes
 from commhub.live.service import HubIdentity, LiveService
 from commhub.messages import routes as message_routes
 from commhub.ports.decisions import Candidate, Decision
+from commhub.ports.devices import CommandOrder, DeviceControl
 from commhub.ports.store import SipAccount
 from commhub.reports import routes as report_routes
 from commhub.rooms.people import unit_of
@@ -137,8 +138,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     }
     core.calls.connect(media, drivers)
     core.alerts.connect(media, core.messages)
-    devices = await stack.enter_async_context(_device_gateway(settings, core))
-    core.health.watch("mqtt", lambda: devices.is_up)
+    devices = await _device_control(settings, core, stack)
     fleet = FleetService(
         core.store, BrokerCredentials(broker_config(settings)), devices, core.clock
     )
@@ -160,11 +160,13 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     )
     await stack.enter_async_context(rooms.video)
     accounts, sessions = await _open_accounts(core)
+    tiers = tier_part(settings, core.store, core.clock)
     live = LiveService(
         core.store,
         core.bus,
         core.clock,
         services=core.health.readiness,
+        neighbours=tiers.neighbours,
         unit_of=partial(unit_of, core.store),
         hub=HubIdentity(name=settings.name, tier=settings.tier),
     )
@@ -176,7 +178,6 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     edges.append(build_webrtc_router(desks, webrtc, core.clock, rooms.edge.door))
     edges.append(rooms.edge.router)
     edges += telephones.routers
-    tiers = tier_part(settings, core.store, core.clock)
     routers.append(tiers.router)
     edges.append(tiers.edge)
     app = create_app(
@@ -271,6 +272,22 @@ async def _open_accounts(core: Core) -> tuple[AccountService, SessionService]:
         # Said once, and stored nowhere: whoever starts the hub for the first time reads it here.
         print(f"commhub: first_admin name=admin password={first}", flush=True)  # noqa: T201 - for a person, not for the log
     return accounts, SessionService(core.store, core.clock, passwords)
+
+
+class NoDevices:
+    """Of a hub that has no broker."""
+
+    async def command(self, order: CommandOrder) -> None:
+        del order
+        raise UnavailableError("this hub has no devices of its own (setting mqtt.enabled)")
+
+
+async def _device_control(settings: Settings, core: Core, stack: AsyncExitStack) -> DeviceControl:
+    if not settings.mqtt.enabled:
+        return NoDevices()
+    devices = await stack.enter_async_context(_device_gateway(settings, core))
+    core.health.watch("mqtt", lambda: devices.is_up)
+    return devices
 
 
 def _device_gateway(settings: Settings, core: Core) -> DeviceGateway:

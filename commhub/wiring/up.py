@@ -32,7 +32,7 @@ def specs(settings: Settings) -> list[ChildSpec]:
     children.append(
         ChildSpec("control", own_command("control"), environment, settings.run_dir / "control.pid")
     )
-    if settings.mqtt.embedded:
+    if settings.mqtt.enabled and settings.mqtt.embedded:
         children.insert(
             0,
             ChildSpec(

@@ -113,7 +113,7 @@ async def run_worker_process(settings: Settings, name: str) -> None:
         connection.deliver_to(sink)
         return connection
 
-    voiced = open_voice if name == RADIO_WORKER else None
+    voiced = open_voice if name == RADIO_WORKER and settings.mqtt.enabled else None
     await _until_told(run_worker(worker_config(settings, name), voiced))
 
 
