@@ -60,6 +60,7 @@ from commhub.wiring.shared import (
 from commhub.wiring.sip_pictures import PictureFollower
 from commhub.wiring.sound import recording_service, sound_routers
 from commhub.wiring.telephone import open_telephones
+from commhub.wiring.tier_directory import shared_part
 from commhub.wiring.tiers import tier_part
 from commhub.wiring.urgent import emergency_numbers, urgent_numbers
 from commhub.wiring.wecom import wecom_routers
@@ -180,6 +181,8 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     edges += telephones.routers
     routers.append(tiers.router)
     edges.append(tiers.edge)
+    shared = shared_part(core, tiers)
+    routers.append(shared.router)
     app = create_app(
         routers=routers,
         edge_routers=edges,
@@ -208,6 +211,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         "duty": core.duty.run,
         "rooms": rooms.feature.run,
         "tiers": tiers.run,
+        "shared": shared.run,
         "pictures": PictureFollower(core.store, core.bus, telephones.sip).run,
     }
     for name, work in loops.items():
