@@ -11,6 +11,7 @@ from datetime import datetime
 from commhub.domain.call_facts import FloorMoved
 from commhub.domain.facts import Fact, LineAlarm, ServiceMoved
 from commhub.domain.room_facts import SpeakerMoved
+from commhub.domain.tier_facts import CascadeMoved, LinkMoved, PeeringMoved, SharedMoved
 from commhub.live.model import About, Collection
 
 NAMES: Mapping[str, Collection] = {
@@ -28,20 +29,22 @@ NAMES: Mapping[str, Collection] = {
 @dataclass(slots=True)
 class Gathered:
     """`timelines`: incidents with new lines, and the time of the earliest; `floor`: groups with their event as JSON text;
-    `services`: the last word of each; `news`: other events by name, as JSON text, with the room they are about."""
+    `services`: the last word of each; `links`: a neighbour came, went or changed; `news`: other events by name, as JSON text, with the room they are about."""
 
     dirty: dict[Collection, set[str]] = field(default_factory=dict)
     timelines: dict[str, datetime] = field(default_factory=dict)
     floor: list[tuple[str, str]] = field(default_factory=list)
     services: dict[str, ServiceMoved] = field(default_factory=dict)
+    links: bool = False
     news: list[tuple[str, str, About | None]] = field(default_factory=list)
 
     def take(self, fact: Fact) -> None:
         """Note what `fact` touched."""
+        news = _news_of(fact)
+        if news is not None:
+            self.news.append(news)
         if isinstance(fact, SpeakerMoved):
             # It changes nothing of the room that is kept.
-            about = About(fact.room_id, fact.source_id)
-            self.news.append(("speaker", _speaker_json(fact), about))
             return
         for name, collection in NAMES.items():
             touched = getattr(fact, name, None)
@@ -55,8 +58,8 @@ class Gathered:
                 self.floor.append((fact.group, floor_json(fact)))
             case ServiceMoved():
                 self.services[fact.service] = fact
-            case LineAlarm():
-                self.news.append(("alarm", _alarm_json(fact), None))
+            case LinkMoved() | PeeringMoved():
+                self.links = True
             case _:
                 return
 
@@ -66,7 +69,7 @@ class Gathered:
 
     @property
     def has_state(self) -> bool:
-        return bool(self.dirty or self.services)
+        return bool(self.dirty or self.services or self.links)
 
     def take_events(self) -> tuple[Mapping[str, datetime], list[tuple[str, str]]]:
         """Hand over the events gathered so far."""
@@ -79,11 +82,30 @@ class Gathered:
         news, self.news = self.news, []
         return news
 
+    def take_links(self) -> bool:
+        """Whether neighbours are to be looked at anew."""
+        links, self.links = self.links, False
+        return links
+
     def take_state(self) -> tuple[Mapping[Collection, set[str]], Mapping[str, ServiceMoved]]:
         """Hand over what is to be rendered anew."""
         state = self.dirty, self.services
         self.dirty, self.services = {}, {}
         return state
+
+
+def _news_of(fact: Fact) -> tuple[str, str, About | None] | None:
+    match fact:
+        case SpeakerMoved():
+            return "speaker", _speaker_json(fact), About(fact.room_id, fact.source_id)
+        case LineAlarm():
+            return "alarm", _alarm_json(fact), None
+        case SharedMoved():
+            return "shared", json.dumps({"peer": fact.peer}), None
+        case CascadeMoved():
+            return "cascade", _cascade_json(fact), About(fact.room_id)
+        case _:
+            return None
 
 
 def _speaker_json(fact: SpeakerMoved) -> str:
@@ -94,6 +116,10 @@ def _speaker_json(fact: SpeakerMoved) -> str:
             "participant_id": fact.participant_id,
         }
     )
+
+
+def _cascade_json(fact: CascadeMoved) -> str:
+    return json.dumps({"room_id": fact.room_id, "peer": fact.peer, "state": fact.state})
 
 
 def _alarm_json(fact: LineAlarm) -> str:

@@ -28,6 +28,7 @@ class Collection(StrEnum):
     SERVICES = "services"
     FLOORS = "floors"
     ROOMS = "rooms"
+    PEERINGS = "peerings"
 
 
 # What no row holds, so that a new epoch begins with the last that was heard.

@@ -75,8 +75,8 @@ class Renderer:
                 found |= await self._phones(wanted)
             case Collection.ROOMS:
                 found |= await self._rooms(wanted)
-            case Collection.SERVICES:
-                raise ValueError("services are no rows")
+            case Collection.SERVICES | Collection.PEERINGS:
+                raise ValueError(f"{collection} are no rows")
         return found
 
     async def everything(self) -> Mapping[Collection, Mapping[str, str]]:

@@ -33,6 +33,9 @@ log = structlog.get_logger(__name__)
 Services = Callable[[], Awaitable[Mapping[str, str]]]
 """The parts of the hub and their states, as for /readyz."""
 
+Neighbours = Callable[[], Awaitable[Mapping[str, str]]]
+"""Each neighbouring hub and how the link to it is, as JSON text by name."""
+
 Unit = Callable[[Principal], Awaitable[str | None]]
 """The department of somebody, by which they see rooms."""
 
@@ -56,6 +59,7 @@ class LiveConfig:
     compare_every_s: float = 15.0
     patience_s: float = 5.0
     idle_after_s: float = 30.0
+    neighbours_every_s: float = 2.0
     hello_within_s: float = 10.0
     ask_again_s: float = 30.0
     log_size: int = 8192
@@ -71,8 +75,8 @@ class HubIdentity:
 
 
 class LiveService:
-    """`services` tells the states of the hub's parts at the start of an epoch; `ServiceMoved` facts follow. Without `unit_of` nobody
-    has a department."""
+    """`services` tells the states of the hub's parts at the start of an epoch; `ServiceMoved` facts follow. `neighbours` is asked when a
+    link moved, and now and then for what waits. Without `unit_of` nobody has a department."""
 
     def __init__(
         self,
@@ -81,6 +85,7 @@ class LiveService:
         clock: Clock,
         *,
         services: Services | None = None,
+        neighbours: Neighbours | None = None,
         unit_of: Unit | None = None,
         hub: HubIdentity | None = None,
         config: LiveConfig | None = None,
@@ -90,6 +95,7 @@ class LiveService:
         self._bus = bus
         self._clock = clock
         self._services = services
+        self._neighbours = neighbours
         self._unit_of = unit_of
         self._rooms: dict[str, RoomRows] = {}
         self._model = Model(
@@ -182,6 +188,7 @@ class LiveService:
                 tasks.create_task(self._tell_events(facts, lost), name="live-events"),
                 tasks.create_task(self._render_state(), name="live-state"),
                 tasks.create_task(self._compare(), name="live-compare"),
+                tasks.create_task(self._follow_neighbours(), name="live-neighbours"),
             ]
             await self._until_alone()
             for job in jobs:
@@ -206,6 +213,8 @@ class LiveService:
                     name: service_json(name, status, None) for name, status in parts.items()
                 },
             }
+        if self._neighbours is not None:
+            state = {**state, Collection.PEERINGS: await self._neighbours()}
         self._model.begin(state)
         self._is_loaded.set()
         self._wake()
@@ -261,9 +270,12 @@ class LiveService:
                 dirty, services = self._gathered.take_state()
                 if dirty:
                     await self._render(dirty)
+                links = self._gathered.take_links()
+                if links:
+                    await self._look_at_neighbours()
             for service in services.values():
                 self._put_service(service)
-            if dirty or services:
+            if dirty or services or links:
                 self._wake()
                 await asyncio.sleep(self.config.state_every_s)
 
@@ -282,6 +294,20 @@ class LiveService:
                         self._rooms.pop(key, None)
                 else:
                     self._model.put(collection, key, value)
+
+    async def _follow_neighbours(self) -> None:
+        """How much waits for them, how late they answer: nothing tells of it."""
+        while True:
+            await asyncio.sleep(self.config.neighbours_every_s)
+            before = self._model.seq
+            async with self._rendering:
+                await self._look_at_neighbours()
+            if self._model.seq != before:
+                self._wake()
+
+    async def _look_at_neighbours(self) -> None:
+        if self._neighbours is not None:
+            self._model.replace(Collection.PEERINGS, await self._neighbours())
 
     async def _compare(self) -> None:
         while True:

@@ -1,6 +1,7 @@
 """Tiers as these settings have them: who we are to our neighbours, the links to them, and what is said over these."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,13 @@ class TierPart:
     pairing: Pairing
     router: APIRouter
     edge: APIRouter
+
+    async def neighbours(self) -> Mapping[str, str]:
+        """All of them and their links, as JSON text by name."""
+        return {
+            one.peer: routes.peering_view(one, self.links).model_dump_json()
+            for one in await self.pairing.list()
+        }
 
     async def run(self) -> None:
         """See to it that a new key takes the place of the old one as soon as everybody knows it."""

@@ -35,6 +35,7 @@ from commhub.domain.facts import (
 from commhub.domain.geo import Point, Position
 from commhub.domain.incident import Incident, Stage
 from commhub.domain.people import Endpoint, Loop
+from commhub.domain.tier_facts import CascadeMoved, LinkMoved, SharedMoved
 from commhub.kit.ids import new_id
 from commhub.live import service as live_service
 from commhub.live.service import HubIdentity, LiveConfig, LiveService
@@ -360,6 +361,42 @@ async def test_services_are_known_from_the_start_and_followed(store, bus, clock)
         await eventually(lambda: desk.state["services"]["sip"]["state"] == "up")
     assert desk.state["services"]["sip"]["detail"] == "5060"
     assert desk.state["services"]["mqtt"]["state"] == "up"
+
+
+async def test_a_link_that_goes_down_is_shown_at_once_and_what_waits_a_little_later(
+    store, bus, clock
+):
+    links = {"district": {"peer": "district", "up": True, "waiting": 0}}
+
+    async def neighbours() -> dict[str, str]:
+        return {peer: json.dumps(link) for peer, link in links.items()}
+
+    seldom = replace(QUICK, neighbours_every_s=3600)
+    async with running(
+        LiveService(store, bus, clock, neighbours=neighbours, config=seldom)
+    ) as desk:
+        assert desk.state["peerings"]["district"]["up"] is True
+        links["district"] = {"peer": "district", "up": False, "waiting": 0}
+        bus.publish(LinkMoved(at=clock.now(), peer="district", up=False, reason="no answer"))
+        await eventually(lambda: desk.state["peerings"]["district"]["up"] is False)
+
+    often = replace(QUICK, neighbours_every_s=0.01)
+    async with running(LiveService(store, bus, clock, neighbours=neighbours, config=often)) as desk:
+        links["district"] = {"peer": "district", "up": False, "waiting": 12}
+        await eventually(lambda: desk.state["peerings"]["district"]["waiting"] == 12)
+        links.clear()
+        await eventually(lambda: desk.state["peerings"] == {})
+
+
+async def test_what_a_neighbour_shares_and_a_room_joined_with_it_are_events(store, bus, clock):
+    async with running(LiveService(store, bus, clock, config=QUICK)) as desk:
+        bus.publish(SharedMoved(at=clock.now(), peer="street-a", subjects=("radio:r12@street-a",)))
+        bus.publish(CascadeMoved(at=clock.now(), room_id="r1", peer="street-a", state="joined"))
+        await eventually(lambda: len(desk.events) == 2)
+    assert desk.events == [
+        {"event": "shared", "value": {"peer": "street-a"}},
+        {"event": "cascade", "value": {"room_id": "r1", "peer": "street-a", "state": "joined"}},
+    ]
 
 
 async def test_a_change_that_nobody_told_is_found_by_comparing(store, bus, clock, town):
