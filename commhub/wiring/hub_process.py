@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 
@@ -64,7 +65,10 @@ class HubProcess:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.environment['COMMHUB_HTTP__PORT']}"
+        host = self.environment.get("COMMHUB_HTTP__HOST", "127.0.0.1")
+        if ip_address(host).is_unspecified:
+            host = "127.0.0.1"
+        return f"http://{host}:{self.environment['COMMHUB_HTTP__PORT']}"
 
     def port(self, part: str) -> int:
         """The port of `http`, `sip` or `mqtt`."""

@@ -15,7 +15,7 @@ from commhub.wiring.demo.stage import Stage, cast_of
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory):
     os.environ["COMMHUB_MEDIA__WORKERS"] = "2"
-    stage = Stage(tmp_path_factory.mktemp("demo") / "town", 0, lambda _: None)
+    stage = Stage(tmp_path_factory.mktemp("demo") / "town", 0, lambda _: None, is_alone=True)
     with stage as note:
         stage.note = note
         yield stage

@@ -20,13 +20,14 @@ def script(*options: str) -> subprocess.CompletedProcess[str]:
 def test_the_demo_tells_the_whole_story_and_stops_what_it_started():
     told = script()
     assert told.returncode == 0, told.stderr
-    assert told.stderr.count("✓") == 7
+    assert told.stderr.count("✓") == 8
 
 
 @pytest.mark.audio
 def test_the_story_plays_on_a_running_demo_too(stage):
     told = script("--url", stage.note.url, "--data", str(stage.hub.folder))
     assert told.returncode == 0, told.stderr
+    assert "a street alone" in told.stderr
 
 
 def test_a_demo_that_is_not_there_is_said_in_one_line(tmp_path):

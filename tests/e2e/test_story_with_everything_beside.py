@@ -15,7 +15,7 @@ pytestmark = pytest.mark.audio
 
 def test_the_story_with_postgresql_redis_and_mosquitto_beside_the_hub(tmp_path):
     told = []
-    stage = Stage(tmp_path / "town", 0, lambda _: None)
+    stage = Stage(tmp_path / "town", 0, lambda _: None, is_alone=True)
     with (
         running_postgresql() as server,
         running_redis() as redis_url,

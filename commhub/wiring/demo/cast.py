@@ -1,11 +1,15 @@
 """Who plays in the story, and how it waits and complains."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import httpx
+
 from commhub.wiring.demo.settle import Desk
+from commhub.wiring.hub_process import HubError
 
 
 class StoryError(Exception):
@@ -68,9 +72,18 @@ class RadioTalker:
         return levels
 
 
+@dataclass(frozen=True, slots=True)
+class CastAbove:
+    """Who plays at the district and in the city; `phone` is on the city's desk."""
+
+    district: Desk
+    city: Desk
+    phone: Talker
+
+
 @dataclass(slots=True)
 class Cast:
-    """Who plays. `say` prints a finished step with the seconds it took."""
+    """Who plays. `say` prints a finished step with the seconds it took. `above` is None on the stage of a street alone."""
 
     desk: Desk
     wecom: Simulated
@@ -79,7 +92,12 @@ class Cast:
     phones: Sequence[Talker]
     radio: Talker
     say: Callable[[str, float], None]
-    wecom_users: Mapping[str, str] = field(default_factory=dict)
+    above: CastAbove | None = None
+
+    @property
+    def desks(self) -> list[Desk]:
+        """Everybody who is signed in."""
+        return [self.desk, *([self.above.district, self.above.city] if self.above else [])]
 
 
 def until(what: str, look: Callable[[], Any], within_s: float = 10.0) -> Any:
@@ -92,6 +110,19 @@ def until(what: str, look: Callable[[], Any], within_s: float = 10.0) -> Any:
         if time.monotonic() > deadline:
             raise StoryError(f"not within {within_s:g} s: {what}")
         time.sleep(0.05)
+
+
+@contextmanager
+def step(cast: Cast, title: str) -> Iterator[None]:
+    """A step of the story: told of when it came true, and by its title when it did not."""
+    began = time.monotonic()
+    try:
+        yield
+    except (HubError, httpx.HTTPError, KeyError) as error:
+        raise StoryError(f"{title}: {type(error).__name__}: {error}") from error
+    except StoryError as error:
+        raise StoryError(f"{title}: {error}") from error
+    cast.say(title, time.monotonic() - began)
 
 
 def expect(true: object, what: str) -> None:

@@ -139,17 +139,18 @@ class Equipment:
     def start_field(self) -> None:
         """Phones, radios and cameras, once their accounts are in `keys`."""
         for phone in PHONES:
-            self._start_phone(phone)
+            self.start_phone(phone, self._hub, self._keys)
         for device in DEVICES:
             self._start_device(device)
         http = free_port()
         self._run(VIEWER, "simulators.viewer", http, ["--http-port", str(http)])
 
-    def _start_phone(self, phone: Phone) -> None:
+    def start_phone(self, phone: Phone, hub: HubProcess, keys: Keys) -> None:
+        """A phone of that hub, whose account is in its `keys`."""
         http, rtp = free_port(), free_port(socket.SOCK_DGRAM)
         arguments = [
-            *("--user", phone.name, f"--password={self._keys.phones[phone.name]}"),
-            *("--server", f"127.0.0.1:{self._hub.port('sip')}"),
+            *("--user", phone.name, f"--password={keys.phones[phone.name]}"),
+            *("--server", f"127.0.0.1:{hub.port('sip')}"),
             *("--sip-port", str(free_port(socket.SOCK_DGRAM))),
             *("--rtp-low", str(rtp), "--rtp-high", str(rtp + 20)),
             *("--tone", f"{phone.tone:g}", "--listen", _listen(), "--http-port", str(http)),

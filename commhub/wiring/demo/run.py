@@ -4,6 +4,7 @@ import signal
 import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -75,5 +76,9 @@ def _tell_step(console: Console, title: str, took: float) -> None:
 
 def _play(note: Note, console: Console) -> None:
     cast = cast_of(note, lambda title, took: _tell_step(console, title, took))
-    with cast.desk:
+    with ExitStack() as stack:
+        for desk in cast.desks:
+            stack.enter_context(desk)
         tell(cast)
+    if cast.above is None:
+        console.print("  - a street alone: what is between tiers is not part of this story")

@@ -11,7 +11,7 @@ import httpx
 
 from commhub.domain.people import Role
 from commhub.kit.ids import new_id, new_secret
-from commhub.wiring.demo.town import DEVICES, PHONES, RESPONDERS, UNITS
+from commhub.wiring.demo.town import DEVICES, PHONES, RESPONDERS, UNITS, Phone
 from commhub.wiring.hub_process import HubError, HubProcess
 
 # Not «admin»: the hub may make that one by itself when it starts.
@@ -103,17 +103,26 @@ def add_people(hub: HubProcess, people: dict[str, Sequence[Role]]) -> dict[str, 
     return passwords
 
 
-def settle_people(desk: Desk) -> None:
-    """Units and responders."""
-    for unit in UNITS:
+def settle_people(
+    desk: Desk,
+    units: Sequence[dict[str, Any]] = UNITS,
+    responders: Sequence[dict[str, Any]] = RESPONDERS,
+) -> None:
+    """Units and responders, those of the street if no others are given."""
+    for unit in units:
         desk.post("/directory/units", unit)
-    for responder in RESPONDERS:
+    for responder in responders:
         desk.post("/directory/responders", responder)
 
 
 def settle_equipment(desk: Desk, keys: Keys) -> None:
     """Phones and field devices; their secrets are shown once and go into `keys`."""
-    for phone in PHONES:
+    settle_phones(desk, keys, PHONES)
+    settle_devices(desk, keys)
+
+
+def settle_phones(desk: Desk, keys: Keys, phones: Sequence[Phone]) -> None:
+    for phone in phones:
         made = desk.post(
             "/fleet/phones",
             {
@@ -123,6 +132,9 @@ def settle_equipment(desk: Desk, keys: Keys) -> None:
             },
         )
         keys.phones[phone.name] = made["password"]
+
+
+def settle_devices(desk: Desk, keys: Keys) -> None:
     for device in DEVICES:
         made = desk.post(
             "/fleet",

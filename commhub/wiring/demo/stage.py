@@ -2,13 +2,15 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from commhub.wiring.demo.cast import Cast, PhoneTalker, RadioTalker, until
+from commhub.wiring.demo.above import Above, UpperNote
+from commhub.wiring.demo.cast import Cast, CastAbove, PhoneTalker, RadioTalker, until
 from commhub.wiring.demo.equipment import (
     VIEWER,
     Equipment,
@@ -17,7 +19,7 @@ from commhub.wiring.demo.equipment import (
     WeComTenant,
 )
 from commhub.wiring.demo.settle import ADMIN, DISPATCHER, Desk, Keys, add_admin, settle
-from commhub.wiring.demo.town import DEVICES, DUTY_LINE, PHONES, RESPONDERS, TELEPHONE
+from commhub.wiring.demo.town import CITY, DEVICES, DUTY_LINE, PHONES, RESPONDERS, STREET, TELEPHONE
 from commhub.wiring.hub_process import HubError, HubProcess
 from gateways.sip.tls import identity_files, make_identity
 
@@ -33,12 +35,18 @@ class Note:
     url: str
     password: str
     simulators: Mapping[str, str]
+    above: Sequence[UpperNote] = ()
 
     def write(self, path: Path) -> None:
         path.touch(mode=0o600)
         path.write_text(
             json.dumps(
-                {"url": self.url, "password": self.password, "simulators": dict(self.simulators)},
+                {
+                    "url": self.url,
+                    "password": self.password,
+                    "simulators": dict(self.simulators),
+                    "above": [asdict(upper) for upper in self.above],
+                },
                 indent=2,
             )
         )
@@ -48,8 +56,9 @@ class Note:
         """The note of the demo at `url`. Raises HubError when another one, or none, left a note there."""
         try:
             told = json.loads(path.read_text())
-            note = cls(told["url"], told["password"], told["simulators"])
-        except (OSError, ValueError, KeyError) as error:
+            above = [UpperNote(**upper) for upper in told["above"]]
+            note = cls(told["url"], told["password"], told["simulators"], above)
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise HubError(
                 f"no running demo is noted in {path}; start one with `make demo`"
             ) from error
@@ -59,16 +68,21 @@ class Note:
 
 
 class Stage:
-    """A demo of its own under `folder`, which is emptied first. `port` 0 takes a free one."""
+    """A demo of its own under `folder`, which is emptied first. `port` 0 takes a free one. `is_alone`: a street without a district and
+    a city above it."""
 
-    def __init__(self, folder: Path, port: int, progress: Progress) -> None:
+    def __init__(
+        self, folder: Path, port: int, progress: Progress, *, is_alone: bool = False
+    ) -> None:
         self._folder = folder.resolve()
         self._progress = progress
         self._tenant = WeComTenant()
         self._telephone = TelephoneAccount()
         certificate, key = identity_files(self._folder / "tls")
         environment = {
-            "COMMHUB_NAME": "东街街道指挥中心",
+            "COMMHUB_HUB": STREET.hub,
+            "COMMHUB_NAME": STREET.name,
+            "COMMHUB_TIER": STREET.tier,
             "COMMHUB_DUTY__LINES": json.dumps([DUTY_LINE]),
             "COMMHUB_SIP__TLS_CERTIFICATE": str(certificate),
             "COMMHUB_SIP__TLS_KEY": str(key),
@@ -80,6 +94,7 @@ class Stage:
         self.hub = HubProcess(self._folder, environment)
         self.keys = Keys()
         self.equipment: Equipment | None = None
+        self.above = None if is_alone else Above(self._folder, port)
 
     def __enter__(self) -> Note:
         if (self._folder / NOTE).exists() or not self._folder.exists():
@@ -99,26 +114,52 @@ class Stage:
         note = self._folder / NOTE
         note.write_text("{}")
         make_identity(self._folder / "tls", ["127.0.0.1", "localhost"])
-        self._progress("starting broker, media worker and control")
-        self.hub.start()
-        # Meanwhile what needs no hub that is ready.
+        with ThreadPoolExecutor(1) as beside:
+            self._progress("starting broker, media workers and control")
+            self.hub.start()
+            above = self.above and beside.submit(self.above.set)
+            equipment = self._settle()
+            if self.above and above:
+                self._progress("settling district and city")
+                above.result()
+        self._progress("starting simulated equipment")
+        equipment.start_field()
+        if self.above:
+            self._join(self.above, equipment)
+        equipment.wait_online()
+        _wait_placed(self.hub.url, self.keys)
+        written = self._note(equipment)
+        written.write(note)
+        return written
+
+    def _settle(self) -> Equipment:
+        # First what needs no hub that is ready.
         keys = self.keys = add_admin(self.hub)
         equipment = self.equipment = Equipment(self.hub, keys, self._tenant, self._telephone)
         equipment.start_networks()
         self.hub.wait_ready()
         self._progress("settling people, phones, radios and cameras")
         settle(self.hub, keys)
-        self._progress("starting simulated equipment")
-        equipment.start_field()
-        equipment.wait_online()
-        _wait_placed(self.hub.url, keys)
-        written = _note_of(self.hub, keys, equipment)
-        written.write(note)
-        return written
+        return equipment
+
+    def _join(self, above: Above, equipment: Equipment) -> None:
+        for upper in above.hubs:
+            for phone in upper.who.phones:
+                equipment.start_phone(phone, upper.hub, upper.keys)
+        self._progress("pairing street, district and city")
+        with Desk(self.hub.url, ADMIN, self.keys.people[ADMIN]) as admin:
+            above.join(admin)
+
+    def _note(self, equipment: Equipment) -> Note:
+        pages = {name: simulator.url for name, simulator in equipment.simulators.items()}
+        above = [] if self.above is None else [upper.note() for upper in self.above.hubs]
+        return Note(self.hub.url, self.keys.people[DISPATCHER], pages, above)
 
     def _strike(self) -> None:
         if self.equipment is not None:
             self.equipment.stop()
+        if self.above is not None:
+            self.above.stop()
         self.hub.stop()
 
     def __exit__(
@@ -139,11 +180,6 @@ def _wait_placed(url: str, keys: Keys) -> None:
         )
 
 
-def _note_of(hub: HubProcess, keys: Keys, equipment: Equipment) -> Note:
-    pages = {name: simulator.url for name, simulator in equipment.simulators.items()}
-    return Note(hub.url, keys.people[DISPATCHER], pages)
-
-
 def cast_of(note: Note, say: Callable[[str, float], None]) -> Cast:
     """Sign in and find everybody. Raises HubError."""
     pages = {name: Simulator(name, url) for name, url in note.simulators.items()}
@@ -159,6 +195,19 @@ def cast_of(note: Note, say: Callable[[str, float], None]) -> Cast:
         ],
         radio=RadioTalker(pages[f"radio-{radio.id}"], f"radio:{radio.id}", radio.tone),
         say=say,
+        above=_above(note, pages),
+    )
+
+
+def _above(note: Note, pages: Mapping[str, Simulator]) -> CastAbove | None:
+    if not note.above:
+        return None
+    district, city = (Desk(upper.url, DISPATCHER, upper.password) for upper in note.above)
+    phone = CITY.phones[0]
+    return CastAbove(
+        district,
+        city,
+        PhoneTalker(pages[f"phone-{phone.name}"], f"sip:{phone.name}", phone.tone),
     )
 
 
@@ -174,11 +223,13 @@ def introduction(note: Note) -> list[tuple[str, str]]:
     ]
     phones = [
         (f"电话 {phone.name} {phone.display_name}", note.simulators[f"phone-{phone.name}"])
-        for phone in PHONES
+        for phone in (*PHONES, *CITY.phones)
+        if f"phone-{phone.name}" in note.simulators
     ]
+    consoles = [(STREET.name, note.url, note.password)]
+    consoles += [(upper.name, upper.url, upper.password) for upper in note.above]
     return [
-        ("Console", note.url),
-        ("Login", f"{DISPATCHER} / {note.password}"),
+        *((name, f"{url}   {DISPATCHER} / {password}") for name, url, password in consoles),
         ("企业微信 (phones)", note.simulators["wecom"]),
         (f"外线电话 {TELEPHONE}", note.simulators["telephone"]),
         *devices,

@@ -3,19 +3,16 @@
 Each step either shows what it claims or raises StoryError; nothing looks into the hub from behind.
 """
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-import httpx
 import yaml
 
-from commhub.wiring.demo.cast import Cast, StoryError, Talker, expect, until
+from commhub.wiring.demo.cast import Cast, StoryError, Talker, expect, step, until
+from commhub.wiring.demo.story_above import tell_above
 from commhub.wiring.demo.watching import watch_live
-from commhub.wiring.hub_process import HubError
 
 # A tone counts as heard this far over the floor, and one's own voice as absent at this level below the others'.
 HEARD_OVER_FLOOR_DB = 20.0
@@ -26,34 +23,24 @@ SIDE_BY_SIDE = timedelta(seconds=1)
 
 def tell(cast: Cast) -> None:
     """Play all steps. Raises StoryError at the first that fails."""
-    with _step(cast, "b7 raises SOS; the rules register it, rank the responders and dispatch one"):
+    with step(cast, "b7 raises SOS; the rules register it, rank the responders and dispatch one"):
         incident = raise_sos(cast, "有人受伤，请求支援")
-    with _step(cast, "the dispatcher opens b7's live view and sees what it shows now, in 1080p"):
+    with step(cast, "the dispatcher opens b7's live view and sees what it shows now, in 1080p"):
         watch_live(cast)
-    with _step(
+    with step(
         cast, "the responder's WeChat Work shows the card; 接单 is tapped and the card says so"
     ):
         user = accept_card(cast, incident)
-    with _step(cast, "two phones and a radio group in one bridged call, each hearing the others"):
+    with step(cast, "two phones and a radio group in one bridged call, each hearing the others"):
         hold_call(cast, incident)
-    with _step(
+    with step(
         cast, "完成 is tapped; the dispatcher verifies and closes; the timeline has all of it"
     ):
         finish_and_close(cast, incident, user)
-    with _step(cast, "nobody accepts the second SOS; its clock escalates it to the next responder"):
+    with step(cast, "nobody accepts the second SOS; its clock escalates it to the next responder"):
         escalate(cast)
-
-
-@contextmanager
-def _step(cast: Cast, title: str) -> Iterator[None]:
-    began = time.monotonic()
-    try:
-        yield
-    except (HubError, httpx.HTTPError, KeyError) as error:
-        raise StoryError(f"{title}: {type(error).__name__}: {error}") from error
-    except StoryError as error:
-        raise StoryError(f"{title}: {error}") from error
-    cast.say(title, time.monotonic() - began)
+    if cast.above is not None:
+        tell_above(cast, cast.above)
 
 
 # --- the steps -------------------------------------------------------------------------------------------

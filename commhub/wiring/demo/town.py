@@ -1,5 +1,7 @@
-"""The demo's town: a street with its teams, phones, radios and cameras. All of it is invented."""
+"""The demo's town: a street with its teams, phones, radios and cameras, and the district and the city above it. All of it
+is invented."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,8 +122,66 @@ DEVICES = [
     FieldDevice("r13", "radio", "对讲机 13", "li", 31.2342, 121.4701, "patrol-1", 1700.0),
 ]
 
+
+@dataclass(frozen=True, slots=True)
+class TownHub:
+    """A hub of the town, as other hubs and as people know it."""
+
+    hub: str
+    name: str
+    tier: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpperHub(TownHub):
+    """One above the street: who is there, and the phones on its desks."""
+
+    units: Sequence[dict[str, Any]]
+    responders: Sequence[dict[str, Any]]
+    phones: Sequence[Phone]
+
+
+STREET = TownHub("dongjie", "东街街道指挥中心", "street")
+
+DISTRICT = UpperHub(
+    "jiangdong",
+    "江东区指挥中心",
+    "district",
+    units=[
+        {"id": "police", "name": "区公安分局巡警大队", "team": "patrol", "loop": "district"},
+        {"id": "rescue", "name": "区消防救援大队", "team": "fire", "loop": "district"},
+        {"id": "health", "name": "区卫健局急救站", "team": "medical", "loop": "district"},
+        {"id": "district-desk", "name": "区指挥中心", "team": "desk", "loop": "district"},
+    ],
+    responders=[
+        {"id": "he", "name": "何勇", "unit_id": "police", "leads": True, "endpoints": []},
+        {"id": "lv", "name": "吕刚", "unit_id": "rescue", "leads": True, "endpoints": []},
+        {"id": "shi", "name": "施敏", "unit_id": "health", "leads": True, "endpoints": []},
+        {"id": "kong", "name": "孔亮", "unit_id": "district-desk", "leads": True, "endpoints": []},
+    ],
+    phones=[],
+)
+
+CITY = UpperHub(
+    "bincheng",
+    "滨城市指挥中心",
+    "city",
+    units=[{"id": "city-desk", "name": "市指挥中心", "team": "desk", "loop": "district"}],
+    responders=[
+        {
+            "id": "cao",
+            "name": "曹慧",
+            "unit_id": "city-desk",
+            "leads": True,
+            "endpoints": ["sip:3001"],
+        },
+    ],
+    phones=[Phone("3001", "市指挥中心 值班台", "cao", 620.0)],
+)
+
 TONES = [
     *(phone.tone for phone in PHONES),
+    *(phone.tone for hub in (DISTRICT, CITY) for phone in hub.phones),
     *(device.tone for device in DEVICES if device.group),
     TELEPHONE_TONE,
 ]
