@@ -85,6 +85,23 @@ class Readdressing(Protocol):
         ...
 
 
+class HubTrunk(LegDriver, Probing, Readdressing, Protocol):
+    """Calls between hubs: legs to a user that a neighbour was asked for, and from one it asked for here. Such a user is good for
+    one call, and for a moment."""
+
+    async def call(self, order: LegOrder, uri: str) -> None:
+        """Begin to ring that user of another hub (`sip:USER@HOST:PORT`); as `LegDriver.place`."""
+        ...
+
+    def expect(self, user: str, caller: Endpoint, for_s: float) -> None:
+        """Let one call to `user` in, and offer it to the core (`CallsIn.call_offered`) as `caller`'s. Raises UnavailableError."""
+        ...
+
+    def forget(self, user: str) -> None:
+        """That call is not wanted any more."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class OutsideNumber:
     """What somebody with a keypad means by a number that is not ours. An emergency number is one whatever accounts

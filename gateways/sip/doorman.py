@@ -28,11 +28,18 @@ _CHALLENGES = {
 
 
 class Doorman:
-    """`is_peer` says who is known by address and never challenged (a trunk)."""
+    """`is_peer` says who is known by address and never challenged (a trunk), `is_expected` which call was agreed on with
+    another hub."""
 
-    def __init__(self, authenticator: Authenticator, is_peer: Callable[[Hop], bool]) -> None:
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        is_peer: Callable[[Hop], bool],
+        is_expected: Callable[[Request], bool] = lambda _: False,
+    ) -> None:
         self._authenticator = authenticator
         self._is_peer = is_peer
+        self._is_expected = is_expected
         self._key = secrets.token_bytes(32)
 
     def challenge(self, request: Request, source: Hop) -> Response | None:
@@ -45,6 +52,8 @@ class Doorman:
             return None
         status, asks, answers = wanted
         if self._authenticator.has_credentials(request, answers) or judge(request):
+            return None
+        if self._is_expected(request):
             return None
         metrics.series(metrics.CHALLENGED, request.method).inc()
         headers = [(asks, text) for text in self._authenticator.challenges(request, source)]

@@ -12,6 +12,7 @@ from types import TracebackType
 import structlog
 
 from commhub.domain.call import Cause
+from commhub.domain.people import Endpoint
 from commhub.kit.clock import Clock
 from commhub.kit.supervise import run_forever
 from commhub.ports.inward import CallsIn, PresenceIn
@@ -25,6 +26,7 @@ from gateways.sip.digest import Authenticator
 from gateways.sip.doorman import Doorman
 from gateways.sip.entrance import Entrance
 from gateways.sip.gate import Gate
+from gateways.sip.guests import Guests, Visiting
 from gateways.sip.inbound import Inbound, Takers
 from gateways.sip.lamps import Lamps, LitTransfers
 from gateways.sip.ledger import Chapter, Page, UnreadablePageError
@@ -93,12 +95,14 @@ class SipGateway:
         self._authenticator = authenticator = Authenticator(
             config, store, clock, self._gate.prove, urgency.dials
         )
-        doorman = Doorman(authenticator, self._is_peer)
+        self._guests = Guests(clock)
+        doorman = Doorman(authenticator, self._is_peer, self._guests.are_called)
         shedding = Shedding(
             clock,
             doorman,
             is_behind=lambda: more.is_behind() or self._core.opening >= config.max_opening,
-            is_urgent=urgency.dials,
+            # Who was told to call is no stranger: turned away, the far end would have rung for nothing.
+            is_urgent=lambda request: urgency.dials(request) or self._guests.are_called(request),
             # Whoever was challenged has first claim, but not to a place that makes everybody wait too long.
             has_begun=lambda request, source: (
                 self._core.opening < 2 * config.max_opening
@@ -139,6 +143,7 @@ class SipGateway:
             watchers=self._watchers,
             reception=reception,
             arrivals=Arrivals(self._core, self.lines, alarm),
+            guests=self._guests,
         )
         self._inbound = Inbound(self._core, self._routes, takers, self, self._spawn)
 
@@ -311,6 +316,20 @@ class SipGateway:
             del self._legs[leg.id]
             raise
         self.launch(leg, Choosing(leg, dial))
+
+    # --- commhub.ports.telephony.HubTrunk ------------------------------------------------------------------
+
+    async def call(self, order: LegOrder, uri: str) -> None:
+        """Begin to ring a user of another hub's edge. Like `place`."""
+        if (leg := await self._admit(order)) is not None:
+            self.launch(leg, Visiting(leg, order, uri))
+
+    def expect(self, user: str, caller: Endpoint, for_s: float) -> None:
+        """Let the one call in that another hub was told to make."""
+        self._guests.expect(user, caller, for_s)
+
+    def forget(self, user: str) -> None:
+        self._guests.forget(user)
 
     async def _admit(self, order: LegOrder, *, whatever: bool = False) -> Leg | None:
         """The leg, known from now on; None for one that is known already, or finds no room."""

@@ -16,6 +16,7 @@ from gateways.sip import metrics
 from gateways.sip.core import Core, Routes
 from gateways.sip.doorman import Doorman
 from gateways.sip.errors import MalformedError
+from gateways.sip.guests import Guests
 from gateways.sip.legs import Acknowledged, Asked, Cancelled, LateAnswer, Leg, Stage
 from gateways.sip.message import Request, Response
 from gateways.sip.methods import answer_plainly, judge, refuse
@@ -41,6 +42,7 @@ class Takers:
     watchers: Watchers
     reception: Reception
     arrivals: Arrivals
+    guests: Guests
 
 
 class House(Protocol):
@@ -75,6 +77,7 @@ class Inbound:
         self._watchers = takers.watchers
         self._reception = takers.reception
         self._arrivals = takers.arrivals
+        self._guests = takers.guests
         self._house = house
         self._spawn = spawn
         self._pending = 0
@@ -144,7 +147,9 @@ class Inbound:
         line = self._arrivals.line_of(transaction)
         self._core.opening += 1
         try:
-            if line is not None:
+            if (guest := self._guests.admit(transaction.request)) is not None:
+                admitted = self._reception.admit_known(transaction, guest, None)
+            elif line is not None:
                 admitted = await self._arrivals.admit(transaction, line)
             else:
                 admitted = await self._reception.admit(transaction)

@@ -33,6 +33,7 @@ THROTTLED = Counter(
     ["who"],
 )
 THROTTLED_SOURCES = Gauge("commhub_sip_throttled_sources", "Sources that are dropped from now")
+GUESTS = Counter("commhub_sip_guests_total", "Calls of other hubs to users made for them")
 CHALLENGED = Counter(
     "commhub_sip_challenged_total",
     "Requests without credentials, answered without state",

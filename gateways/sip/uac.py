@@ -202,17 +202,22 @@ class Ringing:
         return StoredInvite(request=request, hop=hop)
 
     def _request(self, binding: SipBinding, offer: bytes) -> Request:
-        """The INVITE to one contact (§13.2.1)."""
+        """The INVITE to one contact."""
+        to = f"sip:{binding.account}@{self._core.config.uri_host}"
+        return self._invite(binding.contact, to, offer, binding.path)
+
+    def _invite(self, uri: str, to: str, offer: bytes, path: Sequence[str] = ()) -> Request:
+        """An INVITE (§13.2.1), by the proxies of `path`."""
         host = self._core.config.uri_host
-        request = Request("INVITE", binding.contact)
+        request = Request("INVITE", uri)
         headers = request.headers
         headers.setlist("Via", [""])
-        if binding.path:
-            headers.setlist("Route", list(binding.path))
+        if path:
+            headers.setlist("Route", list(path))
         headers.set("Max-Forwards", "70")
         caller = quote_string(self._order.caller)
         headers.set("From", f"{caller} <sip:commhub@{host}>;tag={new_tag()}")
-        headers.set("To", f"<sip:{binding.account}@{host}>")
+        headers.set("To", f"<{to}>")
         headers.set("Call-ID", f"{secrets.token_hex(16)}@{host}")
         headers.set("CSeq", f"{secrets.randbelow(1_000_000) + 1} INVITE")
         if replaces := self._core.replacing.get(self._leg.id):

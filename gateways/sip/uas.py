@@ -65,6 +65,13 @@ class Reception:
         account = await self.authenticate(transaction)
         if account is None or transaction.state is not State.PROCEEDING:
             return None
+        name = clean_text(transaction.request.sender.name) or None
+        return self.admit_known(transaction, Endpoint(Scheme.SIP, account.name), name)
+
+    def admit_known(
+        self, transaction: ServerTransaction, caller: Endpoint, name: str | None
+    ) -> Admission | None:
+        """The call of somebody whose identity is beyond doubt; None when the INVITE was answered already."""
         request = transaction.request
         try:
             dialog = dialog_of_invite(request, transaction.to_tag, transaction.source)
@@ -82,9 +89,9 @@ class Reception:
             return None
         return Admission(
             dialog=dialog,
-            caller=Endpoint(Scheme.SIP, account.name),
+            caller=caller,
             called=called_number(request.uri),
-            name=clean_text(request.sender.name) or None,
+            name=name,
         )
 
     async def authenticate(self, transaction: ServerTransaction) -> SipAccount | None:
