@@ -102,8 +102,8 @@ SOURCE_MOVES: dict[SourceState, frozenset[SourceState]] = {
     _S.IDLE: frozenset({_S.STARTING, _S.LIVE, _S.ENDED}),
     _S.STARTING: frozenset({_S.LIVE, _S.IDLE, _S.ENDED}),
     _S.LIVE: frozenset({_S.IDLE, _S.STARTING, _S.ENDED}),
-    # A participant who comes back shows the same camera again.
-    _S.ENDED: frozenset({_S.STARTING, _S.LIVE}),
+    # A participant who comes back shows the same camera again; another hub's is idle until somebody here looks.
+    _S.ENDED: frozenset({_S.IDLE, _S.STARTING, _S.LIVE}),
 }
 
 _KINDS = {
@@ -202,8 +202,9 @@ class Source:
 
     @property
     def comes_back(self) -> bool:
-        """Whether it is ours to start again: a camera of the fleet, or one that is pulled; others offer it anew."""
-        return self.device is not None or self.kind is SourceKind.RTSP
+        """Whether it is ours to start again: a camera of the fleet, one that is pulled, one of another hub; others offer it
+        anew."""
+        return self.device is not None or self.kind in {SourceKind.RTSP, SourceKind.TIER}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

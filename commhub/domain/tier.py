@@ -107,6 +107,7 @@ class Order(StrEnum):
     SEE_SHARED = "see_shared"
     COMMAND_SHARED = "command_shared"
     ROLL_CALL = "roll_call"
+    JOIN_ROOM = "join_room"
 
 
 ORDERS: Mapping[Relation, frozenset[Order]] = {
@@ -119,10 +120,18 @@ ORDERS: Mapping[Relation, frozenset[Order]] = {
             Order.SEE_SHARED,
             Order.COMMAND_SHARED,
             Order.ROLL_CALL,
+            Order.JOIN_ROOM,
         }
     ),
     Relation.LOWER: frozenset(
-        {Order.REPORT_UP, Order.RETURN, Order.WHISTLE, Order.CALL_SHARED, Order.SEE_SHARED}
+        {
+            Order.REPORT_UP,
+            Order.RETURN,
+            Order.WHISTLE,
+            Order.CALL_SHARED,
+            Order.SEE_SHARED,
+            Order.JOIN_ROOM,
+        }
     ),
 }
 """What a peer that stands so to us may ask of us. Asking us to call or show what we share is everybody's; commanding is not."""
@@ -370,8 +379,8 @@ class CascadeState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomCascade:
-    """级联: our room joined with a peer's. `their_room` is its id there, `leg_id` the leg of our room's call that carries the voices
-    of both, `dial` what is dialled there for it."""
+    """级联: our room joined with a peer's. `their_room` is its id there, `participant_id` as whom the peer takes part in ours. `hubs` are
+    those whom the join brings into the room: the peer, and who is joined with it beyond. `reason` says why it is not JOINED."""
 
     room_id: str
     peer: str
@@ -380,15 +389,19 @@ class RoomCascade:
     created_at: datetime
     created_by: str
     their_room: str | None = None
-    dial: str | None = None
-    leg_id: str | None = None
     participant_id: str | None = None
+    hubs: tuple[str, ...] = ()
+    reason: str | None = None
+
+    @property
+    def goes_on(self) -> bool:
+        return self.state is not CascadeState.ENDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteSource:
     """A source of another hub in a room of ours. `origin` is its name over all hubs (`HUB/SOURCE_ID`), `via` the hubs it passed, the origin
-    first; `wanted` the layer we asked the peer for, None: nothing flows. `session_id` is the session it arrives by."""
+    first; `wanted` the layer we asked the peer for, None: nothing flows. `refused` is why the peer does not send it."""
 
     source_id: str
     room_id: str
@@ -397,13 +410,14 @@ class RemoteSource:
     via: tuple[str, ...]
     their_source: str
     wanted: int | None = None
-    session_id: str | None = None
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uplink:
-    """A source of ours that flows to a peer, or to a platform: one push, however many watch there. Its id is the push's session
-    at the picture engine. `kbps` is what it takes of the way there."""
+    """A source of ours that flows to a peer (`platform:NAME`: to a platform): one push, however many watch there. Its id is the push's
+    session at the picture engine. `layer` is what was asked for, `sent` what the way there has room for (None: nothing), which
+    takes about `kbps` of it."""
 
     id: str
     room_id: str
@@ -412,7 +426,7 @@ class Uplink:
     url: str
     layer: int
     asked_at: datetime
-    resource: str | None = None
+    sent: int | None = None
     kbps: int = 0
     error: str | None = None
 

@@ -113,11 +113,21 @@ class SharedMoved(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineMerged(Fact):
-    """Lines of another hub came into the timeline of an incident. Only on the bus: the lines are the record."""
+    """Lines of another hub came into the timeline of an incident, the oldest of them of `since`. Only on the bus: the lines are the
+    record."""
 
     about: str
     peer: str
     lines: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharesChanged(Fact):
+    """What an incident has in common with other hubs changed: shares, check-ins or supervisions. Only on the bus, because what
+    happened is a fact of its own, at the hub where it did."""
+
+    about: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

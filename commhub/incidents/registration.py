@@ -46,7 +46,7 @@ class Registry:
         now = self._clock.now()
         report, decision = new.report, new.decision
         incident = replace(
-            await self._incident_of(uow, report, now),
+            await self._incident_of(uow, report, now, new.incident_id, new.origin),
             level=decision.level,
             loop=decision.loop,
             team=decision.team,
@@ -76,10 +76,17 @@ class Registry:
         REGISTERED.labels(str(report.drill).lower()).inc()
         return incident
 
-    async def _incident_of(self, uow: UnitOfWork, report: Report, now: datetime) -> Incident:
+    async def _incident_of(
+        self,
+        uow: UnitOfWork,
+        report: Report,
+        now: datetime,
+        incident_id: str | None = None,
+        origin: str | None = None,
+    ) -> Incident:
         day = now.astimezone(self._config.time_zone).strftime("%Y%m%d")
         return Incident(
-            id=new_id(),
+            id=incident_id or new_id(),
             number=f"{day}-{await uow.incidents.next_number(day):04d}",
             category=report.category,
             title=title_of(report),
@@ -93,7 +100,7 @@ class Registry:
             grid=report.grid,
             reporter=report.reporter,
             drill=report.drill,
-            origin=self._config.origin,
+            origin=origin or self._config.origin,
         )
 
 

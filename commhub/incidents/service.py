@@ -1,7 +1,8 @@
 """Incidents (事件): what we dispatch, and how it is followed until somebody has it and it is closed.
 
-Implements the inside ports `Registrar`, `TaskMoves` and `Attention`. The parts: registration (a report becomes
-an incident), dispatching (choose, give, take), fieldwork (what responders tap), desk (what people order), clocks.
+Implements the inside ports `Registrar`, `TaskMoves`, `Attention` and `Tending`. The parts: registration (a report becomes
+an incident), dispatching (choose, give, take), fieldwork (what responders tap), desk (what people order), tending (what
+other hubs do with it), clocks.
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from commhub.incidents.desk import Desk, Order
 from commhub.incidents.dispatching import Case, Dispatcher
 from commhub.incidents.fieldwork import Fieldwork
 from commhub.incidents.registration import Registry
+from commhub.incidents.tending import Tending
 from commhub.kit.clock import Clock
 from commhub.ports.decisions import Decisions, Ranking
 from commhub.ports.inside import AckEffect, Outbox, Registration
@@ -56,6 +58,7 @@ class IncidentService:
         self._registry = Registry(clock, self._dispatcher, config)
         self._fieldwork = Fieldwork(clock, self._dispatcher, outbox, config)
         self._desk = Desk(clock, self._dispatcher)
+        self._tending = Tending(clock, self._dispatcher)
         self._clocks = Clocks(store, clock, self._dispatcher, outbox, config)
 
     # --- for the desk --------------------------------------------------------------------------------
@@ -163,6 +166,14 @@ class IncidentService:
         if incident.is_open:
             marked = attention.raise_on(uow, incident, code, text, self._clock.now())
             await uow.incidents.update(marked)
+
+    async def reopen(self, uow: UnitOfWork, incident_id: str, actor: str, note: str) -> Incident:
+        """See `commhub.ports.inside.Tending`."""
+        return await self._tending.reopen(uow, incident_id, actor, note)
+
+    async def put_down(self, uow: UnitOfWork, incident_id: str, actor: str, note: str) -> Incident:
+        """See `commhub.ports.inside.Tending`."""
+        return await self._tending.put_down(uow, incident_id, actor, note)
 
     def wake(self) -> None:
         """Something was committed: a timer may be due sooner, a card wants to leave."""

@@ -22,17 +22,20 @@ from commhub.domain.people import Endpoint, Responder
 from commhub.domain.report import Report
 from commhub.domain.room import Room
 from commhub.ports.decisions import Decision
-from commhub.ports.inward import IncomingCall, ReportsIn
+from commhub.ports.inward import IncomingCall, NewReport, ReportsIn
 from commhub.ports.store import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """A report with what the rules said. `attention`: why a person must look at the incident all the same."""
+    """A report with what the rules said. `attention`: why a person must look at the incident all the same. `incident_id` and
+    `origin` are set for what another hub opened: here it has the same id."""
 
     report: Report
     decision: Decision
     attention: str | None = None
+    incident_id: str | None = None
+    origin: str | None = None
 
 
 class Registrar(Protocol):
@@ -148,6 +151,36 @@ class Attention(Protocol):
         self, uow: UnitOfWork, incident_id: str, code: str, text: str
     ) -> None:
         """Mark an open incident as needing a person, once per `code`, and say so on its timeline."""
+        ...
+
+
+class Adoption(Protocol):
+    """Incidents that other hubs opened (reports)."""
+
+    async def adopt(
+        self, uow: UnitOfWork, report: NewReport, incident_id: str, origin: str
+    ) -> Incident:
+        """Open the incident here under the id it has everywhere, have the rules decide on it and dispatch it, all in the caller's
+        transaction. Raises InvalidError when it cannot be registered here, UnavailableError."""
+        ...
+
+    def wake(self) -> None: ...
+
+
+class Tending(Protocol):
+    """What follows at an incident of ours from what other hubs do with it (incidents)."""
+
+    async def reopen(
+        self, uow: UnitOfWork, incident_id: str, actor: str, note: str
+    ) -> Incident:
+        """Reopen one that has ended; any other, and one that was merged, stays as it is."""
+        ...
+
+    async def put_down(
+        self, uow: UnitOfWork, incident_id: str, actor: str, note: str
+    ) -> Incident:
+        """It was given back (退回), so nobody of this hub handles it any more: its tasks end, its clock stops, its stage is rejected.
+        One that has ended stays as it is."""
         ...
 
 

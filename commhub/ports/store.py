@@ -95,6 +95,10 @@ class Timeline(Protocol):
         """The same without what that neighbour wrote, or what came to us by it."""
         ...
 
+    async def newest(self) -> int:
+        """The place of the newest line of all; 0 while there is none."""
+        ...
+
     async def merge(self, entries: Sequence[TimelineEntry]) -> None:
         """Write lines of other hubs: `hub`, `origin_seq` and `came_by` as they say. Lines that are there already are left out;
         the incident must be here."""

@@ -66,6 +66,9 @@ class TierLinks(Protocol):
 Applied = Callable[[UnitOfWork, Peering, TierMessage], Awaitable[None]]
 """Carries out a durable message in the transaction that notes it as taken. A DomainError refuses it: its code and text go back."""
 
+Settled = Callable[[UnitOfWork, TierMessage], Awaitable[None]]
+"""What follows here once the peer has applied our message, or refused it (its state, code and reason say), in the transaction that notes it."""
+
 Answers = Callable[[Peering, Body], Awaitable[Body]]
 """Answers an ask. A DomainError goes back as a refusal."""
 
@@ -170,6 +173,7 @@ class TierWords(Protocol):
     """Where features register what they understand (commhub/tiers implements it, wiring hands it around)."""
 
     def on_message(self, kind: str, apply: Applied) -> None: ...
+    def on_settled(self, kind: str, follow: Settled) -> None: ...
     def on_ask(self, kind: str, answer: Answers) -> None: ...
     def on_tell(self, kind: str, hear: Hears) -> None: ...
     def on_link(self, moved: Callable[[Peering, bool], Awaitable[None]]) -> None:

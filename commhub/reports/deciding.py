@@ -10,13 +10,14 @@ failure: it is registered with a safe decision and says so, because a lost alarm
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
 
 from commhub.domain.errors import DomainError, InvalidError, UnavailableError
 from commhub.domain.facts import ReportQuarantined
+from commhub.domain.incident import Incident
 from commhub.domain.people import Loop
 from commhub.domain.report import Report, ReportStage
 from commhub.kit.clock import Clock
@@ -70,6 +71,21 @@ class Decider:
 
     def wake(self) -> None:
         self._bell.ring()
+
+    async def decide_within(
+        self, uow: UnitOfWork, report: Report, incident_id: str, origin: str
+    ) -> Incident:
+        """Register a report that was just written as the incident that another hub opened. Raises UnavailableError; anything
+        else that goes wrong is an InvalidError, so that the other hub hears of it instead of sending it for ever."""
+        new = replace(self._decide(report), incident_id=incident_id, origin=origin)
+        try:
+            (incident,) = await self._registrar.register(uow, [new])
+        except UnavailableError:
+            raise
+        except Exception as error:
+            log.exception("adoption_failed", report=report.id)
+            raise InvalidError(f"it cannot be registered here: {error!r}"[:500]) from error
+        return incident
 
     async def run(self) -> None:
         """Decide until cancelled. Raises when the store cannot even be read: whoever supervises starts it again."""

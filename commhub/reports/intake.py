@@ -54,6 +54,14 @@ class Intake:
             self._on_received()
         return receipt
 
+    async def write_within(self, uow: UnitOfWork, new: NewReport) -> Report:
+        """Commit a report with the caller's transaction; it is new, whoever calls knows that. Its sender is answered later."""
+        new = _storable(new)
+        report = self._report_of(new)
+        await uow.reports.add(report, payload_hash(new))
+        RECEIVED.labels(new.source).inc()
+        return report
+
     def _report_of(self, new: NewReport) -> Report:
         content = {field.name: getattr(new, field.name) for field in fields(new)}
         return Report(id=new_id(), received_at=self._clock.now(), **content)

@@ -15,7 +15,7 @@ from commhub.domain.tier_facts import LinkMoved, TierRefused
 from commhub.http.bodies import refuse_unstorable
 from commhub.kit.clock import Clock
 from commhub.ports.store import Store, UnitOfWork
-from commhub.ports.tiers import Answers, Applied, Body, Hears
+from commhub.ports.tiers import Answers, Applied, Body, Hears, Settled
 from commhub.tiers.metrics import ASKED, REFUSED, TAKEN, TOLD
 
 log = structlog.get_logger(__name__)
@@ -32,6 +32,7 @@ class Words:
         self._store = store
         self._clock = clock
         self._messages: dict[str, Applied] = {}
+        self._settled: dict[str, Settled] = {}
         self._asks: dict[str, Answers] = {}
         self._tells: dict[str, Hears] = {}
         self._links: list[Callable[[Peering, bool], Awaitable[None]]] = []
@@ -40,6 +41,9 @@ class Words:
 
     def on_message(self, kind: str, apply: Applied) -> None:
         self._messages[kind] = apply
+
+    def on_settled(self, kind: str, follow: Settled) -> None:
+        self._settled[kind] = follow
 
     def on_ask(self, kind: str, answer: Answers) -> None:
         self._asks[kind] = answer
@@ -88,7 +92,10 @@ class Words:
             if message is None or message.peer != peer or message.state is not MessageState.WAITING:
                 return
             state = MessageState.APPLIED if code is None else MessageState.REFUSED
-            await uow.peerings.settle(replace(message, state=state, code=code, reason=reason))
+            message = replace(message, state=state, code=code, reason=reason)
+            await uow.peerings.settle(message)
+            if (follow := self._settled.get(message.kind)) is not None:
+                await follow(uow, message)
             if code is not None:
                 uow.record(self._refused(message, code, reason or "", ours=True))
 

@@ -18,6 +18,8 @@ import httpx
 _PORTS = (10_000, 19_999)
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 15.0
+# Of the 200 ranges of media ports, as far apart as three can be: the next ones are those of the next process ids.
+_APART = 67
 
 
 class HubError(Exception):
@@ -42,12 +44,15 @@ def _is_free(port: int, kind: socket.SocketKind) -> bool:
 
 
 class HubProcess:
-    """`commhub up` with data under `folder`, on ports nobody has unless `environment` names them."""
+    """`commhub up` with data under `folder`, on ports nobody has unless `environment` names them. Hubs of one process that run
+    at the same time have a `place` each, 0 to 2."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, environment: Mapping[str, str] | None = None, place: int = 0
+    ) -> None:
         self.folder = folder
         self.log = folder / "hub.log"
-        rtp = 20_000 + (os.getpid() % 200) * 200
+        rtp = 20_000 + (os.getpid() + place * _APART) % 200 * 200
         self.environment = {
             **os.environ,
             "COMMHUB_DATA_DIR": str(folder),

@@ -47,6 +47,12 @@ export function makeRouter(): Router {
         props: true,
         meta: { open: true },
       },
+      {
+        path: '/tiers/:peer?',
+        name: 'tiers',
+        component: () => import('./screens/tiers/TiersScreen.vue'),
+        props: true,
+      },
       { path: '/wall', name: 'wall', component: () => import('./screens/wall/WallScreen.vue') },
       { path: '/rules', name: 'rules', component: () => import('./screens/rules/RulesScreen.vue') },
       {

@@ -268,8 +268,20 @@ async def test_lines_of_another_hub_are_merged_once_and_not_told_back(world: Sql
         assert {share.peer for share in behind} == {PEER, "city"}
     async with world.begin() as uow:
         await uow.shares.put(a_share(told_seq=lines[-1].seq))
+        # Until the other hub has taken it there is nobody to tell, and who refused it is told nothing.
+        for state in (ShareState.OFFERED, ShareState.REFUSED):
+            await uow.shares.put(a_share(peer="city", state=state))
+            assert await uow.shares.behind(9) == []
+        # The last word is told, too.
         await uow.shares.put(a_share(peer="city", state=ShareState.ENDED))
-        assert await uow.shares.behind(9) == []
+        assert [share.peer for share in await uow.shares.behind(9)] == ["city"]
+        newest = await uow.timeline.newest()
+        assert newest == lines[-1].seq
+        assert [share.peer for share in await uow.shares.behind(9, newest - 1)] == ["city"]
+        assert await uow.shares.behind(9, newest) == []
+        shares, check_ins, supervisions = await uow.shares.current()
+        assert {share.peer for share in shares} == {PEER, "city"}
+        assert (check_ins, supervisions) == ([], [])
 
 
 async def test_deadlines_come_in_their_order_and_only_while_they_wait(world: SqlStore) -> None:

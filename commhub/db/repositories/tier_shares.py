@@ -10,10 +10,12 @@ from commhub.db.codec import Row, Rows
 from commhub.db.prepared import Prepared
 from commhub.db.repositories.base import Question, Repository
 from commhub.db.tables import dispatch, tiers
+from commhub.domain.incident import OPEN_STAGES
 from commhub.domain.tier import (
     CheckIn,
     CheckInState,
     Export,
+    PeeringState,
     RemoteSource,
     RoomCascade,
     Share,
@@ -23,6 +25,7 @@ from commhub.domain.tier import (
     SupervisionState,
     Uplink,
 )
+from commhub.domain.tier_calls import HubLeg
 
 T = TypeVar("T")
 
@@ -31,12 +34,16 @@ _CHECK_INS = Rows(CheckIn, tiers.check_ins)
 _SUPERVISIONS = Rows(Supervision, tiers.supervisions)
 _EXPORTS = Rows(Export, tiers.exports)
 _SHARED = Rows(Shared, tiers.shared)
+_HUB_LEGS = Rows(HubLeg, tiers.hub_legs)
 _CASCADES = Rows(RoomCascade, tiers.cascades)
 _SOURCES = Rows(RemoteSource, tiers.remote_sources)
 _UPLINKS = Rows(Uplink, tiers.uplinks)
 _OPEN = (ShareState.OFFERED, ShareState.HELD, ShareState.RETURNED)
+# What both hubs have, and what is told to the end: the last word of an incident is one, too.
+_TAKEN = (ShareState.HELD, ShareState.RETURNED, ShareState.ENDED)
 _TOLD = tiers.shares.c
-_LINES = dispatch.timeline.c
+_LINE_ROWS = dispatch.timeline
+_LINES = _LINE_ROWS.c
 
 _SHARE = Question(
     _SHARES, _TOLD.incident_id == bindparam("incident_id"), _TOLD.peer == bindparam("peer")
@@ -48,6 +55,11 @@ _SHARED_ONE = Question(
     _SHARED,
     tiers.shared.c.peer == bindparam("peer"),
     tiers.shared.c.subject == bindparam("subject"),
+)
+_THEIR_LEG = Question(
+    _HUB_LEGS,
+    tiers.hub_legs.c.peer == bindparam("peer"),
+    tiers.hub_legs.c.their_leg == bindparam("their_leg"),
 )
 _ORIGIN = Question(
     _SOURCES,
@@ -92,7 +104,7 @@ class SqlShares(Repository):
             statement = statement.where(_TOLD.state.in_(_OPEN))
         return await self._all(_SHARES, statement.order_by(_TOLD.created_at, _TOLD.incident_id))
 
-    async def behind(self, limit: int) -> Sequence[Share]:
+    async def behind(self, limit: int, since: int = 0) -> Sequence[Share]:
         untold = (
             select(_LINES.seq)
             .where(
@@ -105,8 +117,36 @@ class SqlShares(Repository):
             )
             .exists()
         )
-        return await self._all(
-            _SHARES, self._select(_SHARES).where(_TOLD.state.in_(_OPEN), untold).limit(limit)
+        revoked = (
+            select(tiers.peerings.c.peer)
+            .where(
+                tiers.peerings.c.tenant == _TOLD.tenant,
+                tiers.peerings.c.peer == _TOLD.peer,
+                tiers.peerings.c.state == PeeringState.REVOKED,
+            )
+            .exists()
+        )
+        statement = self._select(_SHARES).where(_TOLD.state.in_(_TAKEN), untold, ~revoked)
+        if since:
+            # Few lines are new, and many shares old: so the lines are asked which shares to look at.
+            new = select(_LINES.incident_id).where(self._tx.mine(_LINE_ROWS), _LINES.seq > since)
+            statement = statement.where(_TOLD.incident_id.in_(new))
+        return await self._all(_SHARES, statement.limit(limit))
+
+    async def current(self) -> tuple[Sequence[Share], Sequence[CheckIn], Sequence[Supervision]]:
+        open_ones = select(dispatch.incidents.c.id).where(
+            self._tx.mine(dispatch.incidents), dispatch.incidents.c.stage.in_(OPEN_STAGES)
+        )
+
+        async def all_of(rows: Rows[T], by: str) -> list[T]:
+            columns = rows.table.c
+            wanted = self._select(rows).where(columns.incident_id.in_(open_ones))
+            return await self._all(rows, wanted.order_by(columns.incident_id, columns[by]))
+
+        return (
+            await all_of(_SHARES, "peer"),
+            await all_of(_CHECK_INS, "id"),
+            await all_of(_SUPERVISIONS, "id"),
         )
 
     async def put_check_in(self, check_in: CheckIn) -> None:
@@ -173,6 +213,16 @@ class SqlSharedDirectory(_Gone):
         if peer is not None:
             statement = statement.where(rows.peer.in_((peer, "*")))
         return await self._all(_EXPORTS, statement.order_by(rows.subject, rows.peer))
+
+    async def put_hub_leg(self, leg: HubLeg) -> None:
+        await self._tx.put(tiers.hub_legs, _HUB_LEGS.to_row(leg))
+
+    async def find_hub_leg(self, leg_id: str) -> HubLeg | None:
+        return await self._find_by(_HUB_LEGS, "leg_id", leg_id)
+
+    async def find_their_leg(self, peer: str, their_leg: str) -> HubLeg | None:
+        found = await self._ask(_THEIR_LEG, peer=peer, their_leg=their_leg)
+        return found[0] if found else None
 
     async def put_shared(self, shared: Shared) -> None:
         await self._tx.put(tiers.shared, _SHARED.to_row(shared))

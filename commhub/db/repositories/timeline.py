@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, or_
+from sqlalchemy import Connection, or_, select
 
 from commhub.db.codec import Rows
 from commhub.db.pending import insert_or_leave, take_turn
@@ -56,6 +56,10 @@ class SqlTimeline(Repository):
             .order_by(_TABLE.c.seq)
             .limit(limit),
         )
+
+    async def newest(self) -> int:
+        newest = select(_TABLE.c.seq).where(self._tx.mine(_TABLE)).order_by(_TABLE.c.seq.desc())
+        return int(await self._tx.value(newest.limit(1)) or 0)
 
     async def merge(self, entries: Sequence[TimelineEntry]) -> None:
         if not entries:

@@ -193,6 +193,19 @@ shared = table(
     key=("peer", "subject"),
 )
 
+hub_legs = table(
+    "tier_legs",
+    text("leg_id"),
+    text("peer"),
+    text("their_leg"),
+    column("endpoint", Address),
+    number("weight"),
+    column("agreed_at", Moment),
+    text("by"),
+    UniqueConstraint("tenant", "peer", "their_leg"),
+    key=("leg_id",),
+)
+
 cascades = table(
     "room_cascades",
     text("room_id"),
@@ -202,9 +215,9 @@ cascades = table(
     column("created_at", Moment),
     text("created_by"),
     maybe_text("their_room"),
-    maybe_text("dial"),
-    maybe_text("leg_id"),
     maybe_text("participant_id"),
+    column("hubs", Several(tuple, word)),
+    maybe_text("reason"),
     belongs_to("rooms", "room_id"),
     Index(None, "tenant", "peer"),
     key=("room_id", "peer"),
@@ -219,7 +232,7 @@ remote_sources = table(
     column("via", Several(tuple, word)),
     text("their_source"),
     maybe("wanted", Integer),
-    maybe_text("session_id"),
+    maybe_text("refused"),
     belongs_to("rooms", "room_id"),
     belongs_to("room_sources", "source_id"),
     UniqueConstraint("tenant", "room_id", "origin"),
@@ -236,7 +249,7 @@ uplinks = table(
     text("url"),
     number("layer"),
     column("asked_at", Moment),
-    maybe_text("resource"),
+    maybe("sent", Integer),
     number("kbps"),
     maybe_text("error"),
     belongs_to("rooms", "room_id"),

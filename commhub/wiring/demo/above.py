@@ -4,7 +4,6 @@ Each console has an address of its own (127.0.0.2, 127.0.0.3): a browser has one
 else be signed out of one console by signing in at another.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -24,9 +23,6 @@ from commhub.wiring.demo.settle import (
 from commhub.wiring.demo.town import CITY, DISTRICT, STREET, UpperHub
 from commhub.wiring.hub_process import HubProcess
 
-_RTP_EACH = 200
-# As far apart from those of the street as it goes in three.
-_RTP_STEP = 67
 _LINKED_WITHIN_S = 30.0
 
 
@@ -45,7 +41,6 @@ class Upper:
     """One hub above the street. `place` counts from 1, the tier next to the street."""
 
     def __init__(self, folder: Path, place: int, port: int, who: UpperHub) -> None:
-        rtp = 20_000 + (os.getpid() + place * _RTP_STEP) % 200 * _RTP_EACH
         environment = {
             "COMMHUB_HUB": who.hub,
             "COMMHUB_NAME": who.name,
@@ -53,13 +48,11 @@ class Upper:
             "COMMHUB_HTTP__HOST": f"127.0.0.{place + 1}",
             "COMMHUB_MQTT__ENABLED": "false",
             "COMMHUB_MEDIA__WORKERS": "1",
-            "COMMHUB_MEDIA__FIRST_PORT": str(rtp),
-            "COMMHUB_MEDIA__LAST_PORT": str(rtp + _RTP_EACH - 1),
         }
         if port:
             environment["COMMHUB_HTTP__PORT"] = str(port + place)
         self.who = who
-        self.hub = HubProcess(folder / who.hub, environment)
+        self.hub = HubProcess(folder / who.hub, environment, place)
         self.keys = Keys()
 
     def set(self) -> None:
@@ -99,7 +92,7 @@ class Above:
             pair(street, STREET.hub, district)
             pair(district, DISTRICT.hub, city)
             for desk in (street, district, city):
-                until(f"the links of {desk.url} are up", partial(_all_up, desk), _LINKED_WITHIN_S)
+                until(f"the links of {desk.url} are up", partial(all_up, desk), _LINKED_WITHIN_S)
 
     def stop(self) -> None:
         with ThreadPoolExecutor(len(self.hubs)) as pool:
@@ -112,6 +105,7 @@ def pair(lower: Desk, name: str, upper: Desk) -> None:
     lower.post("/tiers/peerings", {"ticket": ticket})
 
 
-def _all_up(desk: Desk) -> bool:
+def all_up(desk: Desk) -> bool:
+    """Whether there are neighbours, and every link to them is up."""
     peerings = desk.get("/tiers/peerings")
     return bool(peerings) and all(peering["up"] for peering in peerings)

@@ -39,6 +39,7 @@ import type {
   UnitView,
 } from './types'
 import type { RoomPaths } from './room-paths'
+import type { TierPaths } from './tier-paths'
 
 interface Headers {
   'Idempotency-Key'?: string
@@ -87,7 +88,7 @@ interface LegPath {
   leg: string
 }
 
-export interface paths extends RoomPaths {
+export interface paths extends RoomPaths, TierPaths {
   '/accounts/session': {
     get: Read<PrincipalView>
     post: Send<SignIn, PrincipalView>

@@ -10,6 +10,7 @@ import type {
   TimelineEntryView,
 } from '@/api/types'
 import type { RoomView, SpeakerView } from '@/api/rooms'
+import type { CascadeState, PeeringView } from '@/api/tiers'
 
 export interface LiveState {
   incidents: Record<string, IncidentView>
@@ -20,6 +21,8 @@ export interface LiveState {
   services: Record<string, ServiceView>
   /** Those that go on. */
   rooms: Record<string, RoomView>
+  /** Neighbouring hubs, by the name of each. */
+  peerings: Record<string, PeeringView>
 }
 
 export type Table = keyof LiveState
@@ -48,6 +51,13 @@ export interface SpeakerEvent extends SpeakerView {
   room_id: string
 }
 
+/** A room was joined with a neighbour's, lost it or got it back. */
+export interface CascadeEvent {
+  room_id: string
+  peer: string
+  state: CascadeState
+}
+
 export type Op =
   | { put: Table; id: string; value: unknown }
   | { del: Table; id: string }
@@ -55,9 +65,12 @@ export type Op =
   | { event: 'floor'; value: FloorEvent }
   | { event: 'alarm'; value: AlarmEvent }
   | { event: 'speaker'; value: SpeakerEvent }
+  | { event: 'shared'; value: { peer: string } }
+  | { event: 'cascade'; value: CascadeEvent }
 
-/** Which hub this is, for the top bar. */
+/** Which hub this is, for the top bar; its neighbours and timelines know it by `id`. */
 export interface HubIdentity {
+  id?: string
   name: string
   tier: string
   mode: string
@@ -90,10 +103,20 @@ const TABLES: readonly Table[] = [
   'phones',
   'services',
   'rooms',
+  'peerings',
 ]
 
 export function emptyState(): LiveState {
-  return { incidents: {}, calls: {}, duty: {}, fleet: {}, phones: {}, services: {}, rooms: {} }
+  return {
+    incidents: {},
+    calls: {},
+    duty: {},
+    fleet: {},
+    phones: {},
+    services: {},
+    rooms: {},
+    peerings: {},
+  }
 }
 
 /** The whole state a snapshot carries; tables it leaves out are empty. */

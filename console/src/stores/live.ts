@@ -42,6 +42,9 @@ export const useLive = defineStore('live', () => {
   /** Who speaks in which room, as far as it was heard. */
   const speakers = reactive<Record<string, SpeakerView>>({})
   const floors = reactive<Record<string, FloorState>>({})
+  /** Counts what changed of the neighbours' directories, and of joined rooms: whoever shows them loads them anew. */
+  const sharedMoves = ref(0)
+  const cascadeMoves = ref(0)
   const timelineListeners = shallowRef(new Set<Listener<TimelineEntryView>>())
 
   const incidents = computed(() => Object.values(state.incidents))
@@ -80,6 +83,8 @@ export const useLive = defineStore('live', () => {
       else if (op.event === 'floor') takeFloor(op.value)
       else if (op.event === 'alarm') useNotices().warn(op.value.alarm, op.value.text)
       else if (op.event === 'speaker') takeSpeaker(op.value)
+      else if (op.event === 'shared') sharedMoves.value += 1
+      else if (op.event === 'cascade') cascadeMoves.value += 1
       else if (op.event === 'timeline') {
         for (const listener of timelineListeners.value) listener(op.value)
       }
@@ -114,6 +119,8 @@ export const useLive = defineStore('live', () => {
     snapshots,
     floors,
     speakers,
+    sharedMoves,
+    cascadeMoves,
     hub,
     incidents,
     calls,

@@ -16,6 +16,11 @@ export const useSession = defineStore('session', () => {
   const roles = computed<Role[]>(() => principal.value?.roles ?? [])
   /** May place calls, send messages and act: the same for all three roles of the desk. */
   const dispatches = computed(() => roles.value.some((role) => DESK_ROLES.includes(role)))
+  const has = (...wanted: Role[]): boolean => roles.value.some((role) => wanted.includes(role))
+  /** Who leads a shift or commands may supervise; who answers for security pairs hubs. */
+  const leads = computed(() => has('duty_leader', 'commander'))
+  const managesTiers = computed(() => has('security_admin'))
+  const managesDirectory = computed(() => has('duty_leader', 'system_admin'))
   const actor = computed(() =>
     principal.value === null ? '' : `${principal.value.kind}:${principal.value.name}`,
   )
@@ -47,5 +52,19 @@ export const useSession = defineStore('session', () => {
     principal.value = null
   }
 
-  return { principal, restored, expired, roles, dispatches, actor, restore, signIn, signOut, end }
+  return {
+    principal,
+    restored,
+    expired,
+    roles,
+    dispatches,
+    leads,
+    managesTiers,
+    managesDirectory,
+    actor,
+    restore,
+    signIn,
+    signOut,
+    end,
+  }
 })

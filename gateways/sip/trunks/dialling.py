@@ -312,6 +312,10 @@ class Dialling(Ringing):
         forks = self._stop_ringing() + self._withdrawn
         if self._dial.route.emergency:
             metrics.EMERGENCIES.labels(cause.value).inc()
+            # Without a detail whoever called for help has hung up themselves.
+            if detail is not None:
+                text = f"the call to {self._dial.route.number} was not answered ({detail}): use another telephone now"
+                await self._dial.alarm(Alarms.EMERGENCY_FAILED, text, self._order.call_id)
         await give_up(self._leg, cause, detail, forks=forks)
 
     async def abandon(self) -> None:

@@ -7,6 +7,7 @@ from fakes.sip_lines import FIRST, SDP, Exchange, a_trunk, dial
 from fakes.waiting import eventually
 
 from commhub.domain.call import Cause
+from gateways.sip.uac import RING_OVER
 
 
 @pytest.fixture
@@ -100,3 +101,30 @@ async def test_a_line_that_is_dead_is_an_alarm_when_patience_is_over(wire, far, 
     assert len(failures(alarm)) == 1
     await dial(wire, "120", ("first",), emergency=True)
     await eventually(lambda: len(failures(alarm)) == 2)
+
+
+@pytest.mark.parametrize("status", [486, 603])
+async def test_a_centre_that_refuses_is_an_alarm(wire, far, alarm, status):
+    leg = await dial(wire, "119", ("first",), emergency=True)
+    far.answer(await far.until("INVITE"), status)
+    await eventually(lambda: wire.calls.end_of(leg))
+    (text,) = failures(alarm)
+    assert "was not answered" in text
+
+
+async def test_a_line_that_rings_and_is_never_answered_is_an_alarm(wire, far, alarm):
+    leg = await dial(wire, "119", ("first",), emergency=True)
+    far.answer(await far.until("INVITE"), 180)
+    await eventually(lambda: wire.calls.told("ringing", leg))
+    await wire.tick(leg, RING_OVER)
+    await eventually(lambda: len(failures(alarm)) == 1)
+    assert "nobody answered in time" in failures(alarm)[0]
+
+
+async def test_who_hangs_up_before_help_answers_raises_no_alarm(wire, far, alarm):
+    leg = await dial(wire, "119", ("first",), emergency=True)
+    far.answer(await far.until("INVITE"), 180)
+    await eventually(lambda: wire.calls.told("ringing", leg))
+    await wire.gateway.hang_up(leg, Cause.HUNG_UP)
+    await far.until("CANCEL")
+    assert failures(alarm) == []

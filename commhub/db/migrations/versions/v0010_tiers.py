@@ -30,6 +30,7 @@ def upgrade() -> None:
     _tier_supervisions()
     _tier_exports()
     _tier_shared()
+    _tier_legs()
     _room_cascades()
     _room_remote_sources()
     _room_uplinks()
@@ -264,6 +265,25 @@ def _tier_shared() -> None:
     )
 
 
+def _tier_legs() -> None:
+    op.create_table(
+        "tier_legs",
+        sa.Column("tenant", TEXT, nullable=False),
+        sa.Column("hub", TEXT, nullable=False),
+        sa.Column("leg_id", TEXT, nullable=False),
+        sa.Column("peer", TEXT, nullable=False),
+        sa.Column("their_leg", TEXT, nullable=False),
+        sa.Column("endpoint", TEXT, nullable=False),
+        sa.Column("weight", sa.Integer(), nullable=False),
+        sa.Column("agreed_at", MOMENT, nullable=False),
+        sa.Column("by", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "leg_id", name="pk_tier_legs"),
+        sa.UniqueConstraint(
+            "tenant", "peer", "their_leg", name="uq_tier_legs_tenant_peer_their_leg"
+        ),
+    )
+
+
 def _room_cascades() -> None:
     op.create_table(
         "room_cascades",
@@ -276,9 +296,9 @@ def _room_cascades() -> None:
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("created_by", TEXT, nullable=False),
         sa.Column("their_room", TEXT),
-        sa.Column("dial", TEXT),
-        sa.Column("leg_id", TEXT),
         sa.Column("participant_id", TEXT),
+        sa.Column("hubs", JSON, nullable=False),
+        sa.Column("reason", TEXT),
         sa.PrimaryKeyConstraint("tenant", "room_id", "peer", name="pk_room_cascades"),
         sa.ForeignKeyConstraint(
             ["tenant", "room_id"], ["rooms.tenant", "rooms.id"], name="fk_room_cascades_rooms"
@@ -299,7 +319,7 @@ def _room_remote_sources() -> None:
         sa.Column("via", JSON, nullable=False),
         sa.Column("their_source", TEXT, nullable=False),
         sa.Column("wanted", sa.Integer()),
-        sa.Column("session_id", TEXT),
+        sa.Column("refused", TEXT),
         sa.PrimaryKeyConstraint("tenant", "source_id", name="pk_room_remote_sources"),
         sa.ForeignKeyConstraint(
             ["tenant", "source_id"],
@@ -328,7 +348,7 @@ def _room_uplinks() -> None:
         sa.Column("url", TEXT, nullable=False),
         sa.Column("layer", sa.Integer(), nullable=False),
         sa.Column("asked_at", MOMENT, nullable=False),
-        sa.Column("resource", TEXT),
+        sa.Column("sent", sa.Integer()),
         sa.Column("kbps", sa.Integer(), nullable=False),
         sa.Column("error", TEXT),
         sa.PrimaryKeyConstraint("tenant", "id", name="pk_room_uplinks"),
