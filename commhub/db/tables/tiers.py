@@ -34,6 +34,7 @@ from commhub.domain.tier import (
     SupervisionState,
     Tier,
 )
+from commhub.domain.tier_calls import CallWeight
 
 peerings = table(
     "tier_peerings",
@@ -199,7 +200,7 @@ hub_legs = table(
     text("peer"),
     text("their_leg"),
     column("endpoint", Address),
-    number("weight"),
+    column("weight", OneOf(CallWeight)),
     column("agreed_at", Moment),
     text("by"),
     UniqueConstraint("tenant", "peer", "their_leg"),

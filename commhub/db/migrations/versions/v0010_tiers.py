@@ -274,7 +274,7 @@ def _tier_legs() -> None:
         sa.Column("peer", TEXT, nullable=False),
         sa.Column("their_leg", TEXT, nullable=False),
         sa.Column("endpoint", TEXT, nullable=False),
-        sa.Column("weight", sa.Integer(), nullable=False),
+        sa.Column("weight", TEXT, nullable=False),
         sa.Column("agreed_at", MOMENT, nullable=False),
         sa.Column("by", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("tenant", "leg_id", name="pk_tier_legs"),
