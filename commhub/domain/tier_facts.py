@@ -69,10 +69,13 @@ class UnitWhistled(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckInMoved(Fact):
+    """`by` is who came for the department."""
+
     check_in_id: str
     peer: str
     unit: str
     state: str
+    by: str | None = None
     note: str | None = None
 
 

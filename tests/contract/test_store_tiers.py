@@ -41,6 +41,7 @@ from commhub.domain.tier import (
     TierMessage,
     Uplink,
 )
+from commhub.domain.tier_calls import HubLeg
 from commhub.kit.ids import new_id
 from commhub.ports.store import UnitOfWork
 
@@ -84,6 +85,11 @@ KINDS: dict[type[Any], tuple[Write, Write, dict[str, object]]] = {
     Shared: (
         lambda u, x: u.shared_directory.put_shared(x),
         lambda u, x: u.shared_directory.find_shared(x.peer, x.subject),
+        {},
+    ),
+    HubLeg: (
+        lambda u, x: u.shared_directory.put_hub_leg(x),
+        lambda u, x: u.shared_directory.find_their_leg(x.peer, x.their_leg),
         {},
     ),
     RoomCascade: (
