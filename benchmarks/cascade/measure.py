@@ -1,0 +1,209 @@
+"""The run: a camera at the street, viewers in the city, and one who looks at each hub on the way."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import httpx
+import numpy as np
+from aiortc.rtcdtlstransport import RTCCertificate
+
+from benchmarks.cascade.eyes import Eye, Eyes, delays_ms
+from benchmarks.cascade.hubs import TierHub, wait_linked
+from benchmarks.cascade.report import Figures
+from benchmarks.cascade.resources import Resource, offer
+from benchmarks.video.camera import Camera
+from benchmarks.video.far_end import FarEnd
+from commhub.wiring.demo.settle import Desk
+
+_POLL_S = 0.003
+_JOINED_WITHIN_S = 15.0
+_PICTURES_WITHIN_S = 20.0
+_SETTLE_S = 1.5
+_QUIET_AFTER_S = 2.0
+_QUIET_FOR_S = 1.5
+_MET_S = 0.5
+
+
+class Cascade:
+    """The whole of it, over hubs that are paired."""
+
+    def __init__(self, hubs: dict[str, TierHub], viewers: int, seconds: float) -> None:
+        self._street, self._district, self._city = hubs.values()
+        self._viewers = viewers
+        self._seconds = seconds
+        self._certificate = RTCCertificate.generateCertificate()
+        self._client = httpx.AsyncClient(timeout=15)
+        self._resources: list[Resource] = []
+
+    async def run(self) -> Figures:
+        """Raises AssertionError when it did not do its work at all."""
+        async with self._client:
+            rooms = await asyncio.to_thread(self._join_rooms)
+            publisher = FarEnd(self._certificate)
+            path = f"/whip/{rooms[self._street.name]}"
+            await offer(self._client, self._street, path, publisher, publishes=True)
+            camera = Camera(publisher)
+            eyes = Eyes(camera)
+            playing = asyncio.create_task(_play(camera, eyes))
+            try:
+                return await self._look(camera, eyes, rooms, playing)
+            finally:
+                playing.cancel()
+                await asyncio.gather(playing, return_exceptions=True)
+
+    async def _look(
+        self,
+        camera: Camera,
+        eyes: Eyes,
+        rooms: dict[str, str],
+        playing: "asyncio.Task[None]",
+    ) -> Figures:
+        below = await self._watch(self._street, rooms, eyes)
+        between = await self._watch(self._district, rooms, eyes)
+        above = list(
+            await asyncio.gather(
+                *(self._watch(self._city, rooms, eyes) for _ in range(self._viewers))
+            )
+        )
+        await _until(lambda: all(eye.seen for eye in eyes.all), _PICTURES_WITHIN_S, playing)
+        await asyncio.sleep(_SETTLE_S)
+
+        counted = [await hub.counts() for hub in self._hubs]
+        first, above[0].keeps = camera.count, True
+        await asyncio.sleep(self._seconds)
+        last, above[0].keeps = camera.count, False
+        await asyncio.sleep(_MET_S)
+        since = [await hub.counts() for hub in self._hubs]
+        hops = [
+            np.concatenate([delays_ms(below, between, first, last)]),
+            np.concatenate([delays_ms(between, eye, first, last) for eye in above]),
+        ]
+        sizes, lasted = await asyncio.to_thread(above[0].pictures)
+        come = [
+            sum(first <= k < last for k in eye.seen) / max(1, len(_recognised(camera, first, last)))
+            for eye in above
+        ]
+        received = [
+            (now["received"] - then["received"]) / (last - first)
+            for then, now in zip(counted[1:], since[1:], strict=True)
+        ]
+        rejoin_s = await self._kill_the_middle(above, playing)
+        flowing = await self._leave(camera)
+        return Figures(
+            fps=round((len(sizes) - 1) / lasted, 1) if lasted else 0.0,
+            height=min((height for _, height in sizes), default=0),
+            hop_p95_ms=round(max(float(np.percentile(hop, 95)) for hop in hops if len(hop)), 2),
+            streams_per_hop=max(now["now_pushing"] for now in since[:2]),
+            rejoin_s=round(rejoin_s, 2),
+            viewers=self._viewers,
+            decoded=len(sizes),
+            hop_p50_ms=round(max(float(np.percentile(hop, 50)) for hop in hops if len(hop)), 2),
+            compared=min(map(len, hops)),
+            least_seen=round(min(come), 4),
+            streams_received=round(max(received), 2),
+            packets_after_leaving=flowing,
+        )
+
+    @property
+    def _hubs(self) -> tuple[TierHub, TierHub, TierHub]:
+        return self._street, self._district, self._city
+
+    # --- the meeting -------------------------------------------------------------------------------------
+
+    def _join_rooms(self) -> dict[str, str]:
+        """The city opens a meeting and invites the district, which invites the street. The rooms by hub."""
+        city = self._city.desk.post("/rooms", {"name": "cascade"})["id"]
+        self._city.desk.post(f"/rooms/{city}/cascades", {"peer": self._district.name})
+        district = _room_at(self._district.desk)
+        self._district.desk.post(f"/rooms/{district}/cascades", {"peer": self._street.name})
+        street = _room_at(self._street.desk)
+        return dict(zip((one.name for one in self._hubs), (street, district, city), strict=True))
+
+    async def _watch(self, at: TierHub, rooms: dict[str, str], eyes: Eyes) -> Eye:
+        room = rooms[at.name]
+        source = await asyncio.to_thread(_source_of, at.desk, room)
+        far_end = FarEnd(self._certificate)
+        resource = await offer(self._client, at, f"/whep/{room}/{source}", far_end, publishes=False)
+        self._resources.append(resource)
+        return eyes.add(far_end)
+
+    # --- what is to be borne -----------------------------------------------------------------------------
+
+    async def _kill_the_middle(self, above: list[Eye], playing: "asyncio.Task[None]") -> float:
+        """kill -9 of the whole district: seconds from when it is ready again until every viewer in the city has pictures of
+        the present, on the connection it had."""
+        await asyncio.to_thread(self._district.kill)
+        await _until(
+            lambda: all(time.time() - eye.last_at > _MET_S for eye in above),
+            _PICTURES_WITHIN_S,
+            playing,
+        )
+        await asyncio.to_thread(self._district.start_again)
+        ready = time.time()
+        await _until(
+            lambda: all(time.time() - eye.last_at < _MET_S for eye in above),
+            _PICTURES_WITHIN_S,
+            playing,
+        )
+        back = time.time()
+        await asyncio.to_thread(wait_linked, self._district)
+        return max(0.0, back - ready)
+
+    async def _leave(self, camera: Camera) -> int:
+        """Everybody leaves: packets that reach the district or the city from 2 s after on."""
+        for resource in self._resources:
+            answer = await self._client.delete(resource.url, headers=resource.headers)
+            # The district has forgotten the session of before it was killed.
+            known = (httpx.codes.OK, httpx.codes.NO_CONTENT, httpx.codes.NOT_FOUND)
+            assert answer.status_code in known, answer.text
+        await asyncio.sleep(_QUIET_AFTER_S)
+        then = [await hub.counts() for hub in self._hubs[1:]]
+        sent = camera.count
+        await asyncio.sleep(_QUIET_FOR_S)
+        now = [await hub.counts() for hub in self._hubs[1:]]
+        assert camera.count > sent, "the camera stopped, so that nothing flows says nothing"
+        return sum(b["received"] - a["received"] for a, b in zip(then, now, strict=True))
+
+
+def _recognised(camera: Camera, first: int, last: int) -> set[int]:
+    """Those of the camera's packets that can be known again."""
+    return {k for places in camera.marks.values() for k in places if first <= k < last}
+
+
+def _room_at(desk: Desk) -> str:
+    """The half that was opened there. Raises AssertionError."""
+
+    deadline = time.monotonic() + _JOINED_WITHIN_S
+    while time.monotonic() < deadline:
+        for room in desk.get("/rooms", open="true")["items"]:
+            return str(room["id"])
+        time.sleep(0.05)
+    raise AssertionError(f"no room was opened at {desk.url}")
+
+
+def _source_of(desk: Desk, room: str) -> str:
+    deadline = time.monotonic() + _JOINED_WITHIN_S
+    while time.monotonic() < deadline:
+        for source in desk.get(f"/rooms/{room}")["sources"]:
+            return str(source["id"])
+        time.sleep(0.05)
+    raise AssertionError(f"the camera is not known at {desk.url}")
+
+
+async def _play(camera: Camera, eyes: Eyes) -> None:
+    while True:
+        camera.play()
+        eyes.poll()
+        await asyncio.sleep(_POLL_S)
+
+
+async def _until(
+    condition: Callable[[], bool], within_s: float, playing: "asyncio.Task[None]"
+) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if playing.done():
+            playing.result()
+        assert time.monotonic() < deadline, f"not within {within_s:g} s"
+        await asyncio.sleep(0.02)
