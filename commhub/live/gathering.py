@@ -9,9 +9,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from commhub.domain.call_facts import FloorMoved
-from commhub.domain.facts import Fact, LineAlarm, ServiceMoved
+from commhub.domain.facts import Fact, LineAlarm, ServiceMoved, StageMoved
 from commhub.domain.room_facts import SpeakerMoved
-from commhub.domain.tier_facts import CascadeMoved, LinkMoved, PeeringMoved, SharedMoved
+from commhub.domain.tier_facts import (
+    CascadeMoved,
+    LinkMoved,
+    PeeringMoved,
+    SharedMoved,
+    TimelineMerged,
+)
 from commhub.live.model import About, Collection
 
 NAMES: Mapping[str, Collection] = {
@@ -23,6 +29,7 @@ NAMES: Mapping[str, Collection] = {
     "account": Collection.PHONES,
     "duty_id": Collection.DUTY,
     "room_id": Collection.ROOMS,
+    "about": Collection.SHARES,
 }
 
 
@@ -51,9 +58,14 @@ class Gathered:
             if touched is not None:
                 self.dirty.setdefault(collection, set()).add(touched)
         if fact.incident_id is not None:
-            earliest = self.timelines.get(fact.incident_id, fact.at)
-            self.timelines[fact.incident_id] = min(earliest, fact.at)
+            self._has_lines(fact.incident_id, fact.at)
+        if isinstance(fact, TimelineMerged):
+            # Its lines are older than it: they were written at another hub.
+            self._has_lines(fact.about, fact.since)
         match fact:
+            case StageMoved(incident_id=str(incident_id)):
+                # What is shared of it is shown for as long as it is open.
+                self.dirty.setdefault(Collection.SHARES, set()).add(incident_id)
             case FloorMoved():
                 self.floor.append((fact.group, floor_json(fact)))
             case ServiceMoved():
@@ -62,6 +74,9 @@ class Gathered:
                 self.links = True
             case _:
                 return
+
+    def _has_lines(self, incident_id: str, since: datetime) -> None:
+        self.timelines[incident_id] = min(self.timelines.get(incident_id, since), since)
 
     @property
     def has_events(self) -> bool:

@@ -28,6 +28,7 @@ class Collection(StrEnum):
     SERVICES = "services"
     FLOORS = "floors"
     ROOMS = "rooms"
+    SHARES = "shares"
     PEERINGS = "peerings"
 
 

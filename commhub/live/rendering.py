@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from typing import TypeVar
 
 from commhub.domain.call import Call
 from commhub.domain.duty import DutyCall, DutyState
 from commhub.domain.errors import NotFoundError
 from commhub.domain.facts import TimelineEntry
 from commhub.domain.room import Room
+from commhub.domain.tier import CheckIn, Share, Supervision
 from commhub.http.call_views import CallView, DutyCallView, LegView
+from commhub.http.tier_views import tier_view
 from commhub.http.views import (
     DeviceView,
     IncidentView,
@@ -26,6 +29,8 @@ STEP = 200
 
 # Above this many dirty objects one query for all of them costs less than one for each.
 FEW = 8
+
+OfIncident = TypeVar("OfIncident", Share, CheckIn, Supervision)
 
 Objects = dict[str, str | None]
 """JSON text by id; None: no longer part of the state."""
@@ -47,6 +52,13 @@ def entry_json(entry: TimelineEntry) -> str:
 def service_json(name: str, state: str, detail: str | None) -> str:
     """A part of the hub."""
     return _json(ServiceView(name=name, state=state, detail=detail))
+
+
+def _by_incident(rows: Iterable[OfIncident]) -> dict[str, list[OfIncident]]:
+    found: dict[str, list[OfIncident]] = {}
+    for row in rows:
+        found.setdefault(row.incident_id, []).append(row)
+    return found
 
 
 class Renderer:
@@ -75,13 +87,15 @@ class Renderer:
                 found |= await self._phones(wanted)
             case Collection.ROOMS:
                 found |= await self._rooms(wanted)
+            case Collection.SHARES:
+                found |= await self._shares(wanted)
             case Collection.SERVICES | Collection.PEERINGS:
                 raise ValueError(f"{collection} are no rows")
         return found
 
     async def everything(self) -> Mapping[Collection, Mapping[str, str]]:
-        """Render the whole state: open incidents, live calls, callers that wait or were missed, open rooms, all devices and
-        phones."""
+        """Render the whole state: open incidents, live calls, callers that wait or were missed, open rooms, what open
+        incidents have in common with other hubs, all devices and phones."""
         devices = await self._uow.fleet.list()
         return {
             Collection.INCIDENTS: await self._open_incidents(),
@@ -90,6 +104,7 @@ class Renderer:
             Collection.FLEET: {d.id: _json(DeviceView.model_validate(d)) for d in devices},
             Collection.PHONES: await self._all_phones(),
             Collection.ROOMS: await self._open_rooms(),
+            Collection.SHARES: await self._all_shares(),
         }
 
     async def _open_incidents(self) -> dict[str, str]:
@@ -110,6 +125,25 @@ class Renderer:
                 incident = await self._uow.incidents.get(incident_id)
                 if incident.is_open:
                     found[incident_id] = _json(IncidentView.model_validate(incident))
+        return found
+
+    async def _all_shares(self) -> dict[str, str]:
+        """What open incidents have in common with other hubs, by the incident."""
+        shares, check_ins, supervisions = await self._uow.shares.current()
+        came, ordered = _by_incident(check_ins), _by_incident(supervisions)
+        return {
+            key: _json(tier_view(key, held, came.get(key, ()), ordered.get(key, ())))
+            for key, held in _by_incident(shares).items()
+        }
+
+    async def _shares(self, ids: frozenset[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for key in ids:
+            shares = await self._uow.shares.of_incident(key)
+            if shares and (await self._uow.incidents.get(key)).is_open:
+                check_ins = await self._uow.shares.check_ins_of(key)
+                supervisions = await self._uow.shares.supervisions_of(key)
+                found[key] = _json(tier_view(key, shares, check_ins, supervisions))
         return found
 
     async def _live_calls(self) -> dict[str, str]:

@@ -67,11 +67,13 @@ class LiveConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubIdentity:
-    """Which hub a desk looks at, for its top bar. `mode` is 平时 normal, 战时 war or a special one."""
+    """Which hub a desk looks at, for its top bar; its neighbours and timelines know it by `id`. `mode` is 平时 normal, 战时 war or a
+    special one."""
 
     name: str
     tier: str
     mode: str = "normal"
+    id: str = ""
 
 
 class LiveService:

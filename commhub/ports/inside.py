@@ -170,15 +170,11 @@ class Adoption(Protocol):
 class Tending(Protocol):
     """What follows at an incident of ours from what other hubs do with it (incidents)."""
 
-    async def reopen(
-        self, uow: UnitOfWork, incident_id: str, actor: str, note: str
-    ) -> Incident:
+    async def reopen(self, uow: UnitOfWork, incident_id: str, actor: str, note: str) -> Incident:
         """Reopen one that has ended; any other, and one that was merged, stays as it is."""
         ...
 
-    async def put_down(
-        self, uow: UnitOfWork, incident_id: str, actor: str, note: str
-    ) -> Incident:
+    async def put_down(self, uow: UnitOfWork, incident_id: str, actor: str, note: str) -> Incident:
         """It was given back (退回), so nobody of this hub handles it any more: its tasks end, its clock stops, its stage is rejected.
         One that has ended stays as it is."""
         ...

@@ -60,10 +60,10 @@ class TierClocks:
         async with self._common.store.read() as uow:
             check_ins = await uow.shares.overdue_check_ins(now, limit)
             orders = await uow.shares.overdue_supervisions(now, limit)
-        due = {one.id: one for one in [*check_ins, *orders]}
-        self._patience.keep_only(set(due))
+        due: list[CheckIn | Supervision] = [*check_ins, *orders]
+        self._patience.keep_only({one.id for one in due})
         handled = 0
-        for one in self._patience.ready(due.values(), lambda row: row.id):
+        for one in self._patience.ready(due, lambda row: row.id):
             if isinstance(one, CheckIn):
                 handled += await self._handle("check_in", one, self._miss)
             else:

@@ -6,6 +6,7 @@ locked, because the taking of a message locks its neighbour before any incident.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from commhub.domain.account import Principal
 from commhub.domain.errors import InvalidError, NotAllowedError, NotFoundError
@@ -133,13 +134,15 @@ NOBODY = Names({}, {})
 
 def standing_of(incident: Incident, names: Names = NOBODY) -> Standing:
     """How it stands here. The accept clock runs while it is dispatched and nobody has taken it."""
-    runs = incident.accept_by is not None and incident.stage is Stage.DISPATCHED
+    clocks: dict[str, datetime] = {}
+    if incident.accept_by is not None and incident.stage is Stage.DISPATCHED:
+        clocks["accept"] = incident.accept_by
     return Standing(
         number=incident.number,
         stage=incident.stage,
         unit=_called(names.units, incident.unit_id),
         person=_called(names.people, incident.responder_id),
-        clocks={"accept": incident.accept_by} if runs else {},
+        clocks=clocks,
     )
 
 

@@ -164,19 +164,18 @@ class Whistles:
         incident_id: str,
         check_in_id: str,
         by: Principal,
-        came_by: str,
+        came_by: str | None = None,
         note: str | None = None,
     ) -> CheckIn:
-        """报到: the department is there; `came_by` is who came for it. Raises NotFoundError, NotAllowedError (it is another hub's to say),
+        """报到: the department is there; `came_by` is who came for it, when it is known. Raises NotFoundError, NotAllowedError (it is another hub's to say),
         IllegalMoveError."""
         check_in = await self._of(uow, incident_id, check_in_id)
         if check_in.given:
             raise NotAllowedError(f"{check_in.peer} says who of its departments came")
-        moved = came(check_in, self._common.clock.now(), came_by, note)
+        now, came_by = self._common.clock.now(), came_by or check_in.unit
+        moved = came(check_in, now, came_by, note)
         await self._put(uow, moved, by.actor)
-        said = CheckedInBody(
-            id=moved.id, at=moved.came_at or self._common.clock.now(), by=came_by, note=note
-        )
+        said = CheckedInBody(id=moved.id, at=now, by=came_by[:200], note=note)
         await self._common.say(uow, moved.peer, CHECKED_IN, incident_id, said)
         return moved
 

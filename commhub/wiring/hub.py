@@ -61,6 +61,7 @@ from commhub.wiring.sip_pictures import PictureFollower
 from commhub.wiring.sound import recording_service, sound_routers
 from commhub.wiring.telephone import open_telephones
 from commhub.wiring.tier_directory import shared_part
+from commhub.wiring.tier_incidents import tier_incidents_part
 from commhub.wiring.tiers import tier_part
 from commhub.wiring.urgent import emergency_numbers, urgent_numbers
 from commhub.wiring.wecom import wecom_routers
@@ -169,7 +170,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         services=core.health.readiness,
         neighbours=tiers.neighbours,
         unit_of=partial(unit_of, core.store),
-        hub=HubIdentity(name=settings.name, tier=settings.tier),
+        hub=HubIdentity(id=settings.hub, name=settings.name, tier=settings.tier),
     )
     recordings = recording_service(settings, core.store, core.clock, media)
     routers, edges = _routers(settings, core, fleet, accounts, sessions, live)
@@ -179,10 +180,10 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     edges.append(build_webrtc_router(desks, webrtc, core.clock, rooms.edge.door))
     edges.append(rooms.edge.router)
     edges += telephones.routers
-    routers.append(tiers.router)
     edges.append(tiers.edge)
+    between = tier_incidents_part(settings, core, tiers)
     shared = shared_part(core, tiers)
-    routers.append(shared.router)
+    routers += [tiers.router, between.router, shared.router]
     app = create_app(
         routers=routers,
         edge_routers=edges,
@@ -211,6 +212,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         "duty": core.duty.run,
         "rooms": rooms.feature.run,
         "tiers": tiers.run,
+        "tier-incidents": between.run,
         "shared": shared.run,
         "pictures": PictureFollower(core.store, core.bus, telephones.sip).run,
     }
