@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from benchmarks.cascade.exchange import run_exchange, show
 from benchmarks.cascade.hubs import three_hubs
 from benchmarks.cascade.measure import Cascade
 from benchmarks.cascade.report import Figures
@@ -30,6 +31,9 @@ def main(argv: Sequence[str]) -> int:
     options = _options(argv)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
+        if options.exchange:
+            outcome = asyncio.run(run_exchange(options.exchange, options.cuts))
+            return show(outcome, as_json=options.json)
         figures = _pictures(options.viewers, options.seconds)
     except (AssertionError, HubError, StoryError) as error:
         print(f"the hubs did not do their work: {error}", file=sys.stderr)
@@ -50,5 +54,7 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks cascade")
     parser.add_argument("--viewers", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--exchange", type=int, default=0, metavar="INCIDENTS")
+    parser.add_argument("--cuts", type=int, default=50)
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(argv)

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -53,20 +53,27 @@ class TierHub:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    def stop(self) -> None:
+        self.desk.close()
+        self.hub.stop()
+
     def start_again(self) -> None:
         """As after a power cut. Returns when it is ready."""
         self.hub.start()
         self.hub.wait_ready()
 
 
-def _start(folder: Path, place: int, name: str) -> TierHub:
-    environment = {
+def start_hub(
+    folder: Path, place: int, name: str, environment: Mapping[str, str] | None = None
+) -> TierHub:
+    """One that is ready, with somebody signed in. Raises HubError."""
+    settings = {
         "COMMHUB_HUB": name,
         "COMMHUB_NAME": name,
         "COMMHUB_TIER": TIERS[name],
         "COMMHUB_MQTT__ENABLED": "false",
     }
-    hub = HubProcess(folder / name, environment, place)
+    hub = HubProcess(folder / name, {**settings, **(environment or {})}, place)
     hub.start()
     try:
         passwords = add_people(hub, {_WHO: _ROLES})
@@ -84,12 +91,11 @@ def three_hubs() -> Iterator[dict[str, TierHub]]:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="commhub-cascade-")))
         with ThreadPoolExecutor(len(TIERS)) as pool:
             starting = [
-                pool.submit(_start, folder, place, name) for place, name in enumerate(TIERS)
+                pool.submit(start_hub, folder, place, name) for place, name in enumerate(TIERS)
             ]
             for one in starting:
                 if one.exception() is None:
-                    stack.callback(one.result().hub.stop)
-                    stack.callback(one.result().desk.close)
+                    stack.callback(one.result().stop)
             hubs = {one.result().name: one.result() for one in starting}
         street, district, city = hubs.values()
         pair(street.desk, street.name, district.desk)

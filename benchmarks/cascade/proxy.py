@@ -17,7 +17,7 @@ class Line:
         self._towards = towards
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._meetings: set[asyncio.Task[None]] = set()
         self._is_down = False
         self.cuts = 0
         self.bytes = 0
@@ -28,7 +28,7 @@ class Line:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._meet, self.host, 0)
+        self._server = await asyncio.start_server(self._take, self.host, 0)
         return self
 
     async def __aexit__(
@@ -40,7 +40,7 @@ class Line:
         assert self._server is not None
         self._server.close()
         self._break_off()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._meetings, return_exceptions=True)
 
     def cut(self) -> None:
         """Break every connection off, whatever is under way, and refuse new ones until `mend`."""
@@ -64,6 +64,11 @@ class Line:
             # A reset, not a goodbye: what was under way is lost.
             writer.transport.abort()
 
+    def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        meeting = asyncio.create_task(self._meet(reader, writer))
+        self._meetings.add(meeting)
+        meeting.add_done_callback(self._meetings.discard)
+
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self.takes():
             writer.transport.abort()
@@ -79,7 +84,6 @@ class Line:
             asyncio.create_task(self._carry(reader, far_writer)),
             asyncio.create_task(self._carry(far_reader, writer)),
         ]
-        self._tasks.update(ways)
         if not self.takes():
             self._break_off()
         try:
@@ -89,7 +93,6 @@ class Line:
             for one in pair:
                 one.transport.abort()
             await asyncio.gather(*ways, return_exceptions=True)
-            self._tasks.difference_update(ways)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
