@@ -16,9 +16,10 @@ from commhub.calls.orders import Orderly, Orders
 from commhub.domain.account import Principal
 from commhub.domain.call import TALKING, Call, Cause, Direction, Leg, LegState, move_leg
 from commhub.domain.call_facts import CallEnded, FloorCommanded, LegTransferred
-from commhub.domain.errors import ConflictError, DomainError, InvalidError
+from commhub.domain.errors import ConflictError, DomainError, InvalidError, UnavailableError
 from commhub.domain.people import Scheme
 from commhub.kit.clock import Clock
+from commhub.ports.between import FloorsElsewhere
 from commhub.ports.media import PLAIN, EngineStatus, FloorAction
 from commhub.ports.store import Store, UnitOfWork
 from commhub.ports.telephony import shape_of
@@ -67,6 +68,17 @@ class ConferenceControl:
         self._store = store
         self._clock = clock
         self._orderly = orderly
+        self._elsewhere: FloorsElsewhere | None = None
+
+    def connect_hubs(self, elsewhere: FloorsElsewhere) -> None:
+        """Who asks other hubs for the floors of theirs."""
+        self._elsewhere = elsewhere
+
+    @property
+    def elsewhere(self) -> FloorsElsewhere:
+        if self._elsewhere is None:
+            raise UnavailableError("this hub has no neighbours")
+        return self._elsewhere
 
     async def change_leg(
         self, call_id: str, leg_id: str, wish: LegWish, principal: Principal
@@ -87,7 +99,9 @@ class ConferenceControl:
         if leg.held != before.held:
             orders.hold.append(leg)
         await self._orderly.shape(orders)
-        if wish.key is not None:
+        if wish.key is not None and leg.endpoint.hub is not None:
+            await self.elsewhere.press(leg, wish.key, principal)
+        elif wish.key is not None:
             await self._orderly.media.key_group(call_id, group, wish.key)
         return leg
 
@@ -197,7 +211,7 @@ class ConferenceControl:
         self, group: str, action: FloorAction, participant: str | None, principal: Principal
     ) -> None:
         """Take the floor of a group away (None: from whoever talks), or give it to a radio. The engine is the judge
-        of whether that can be; what it refuses is on the audit as refused."""
+        of whether that can be, for a group at another hub (`patrol@street-a`) that hub; what is refused is on the audit as refused."""
         if action is FloorAction.GRANT and participant is None:
             raise InvalidError("say to whom the floor is to be given")
         now = self._clock.now()
@@ -217,7 +231,11 @@ class ConferenceControl:
                 )
             await uow.audit.append(now, principal.actor, what, group, "ok", participant or "")
         try:
-            await self._orderly.media.command_floor(group, action, participant)
+            name, _, hub = group.partition("@")
+            if hub:
+                await self.elsewhere.command(hub, name, action, participant, principal)
+            else:
+                await self._orderly.media.command_floor(group, action, participant)
         except DomainError as error:
             async with self._store.begin() as uow:
                 await uow.audit.append(

@@ -103,10 +103,14 @@ async def whispered_to(uow: UnitOfWork, leg: Leg) -> list[Leg]:
 
 
 async def calls_of_group(uow: UnitOfWork, group: str) -> list[Call]:
-    """The live calls that have the talk group as a leg."""
+    """The live calls that have the talk group as a leg. Which groups of another hub (`patrol@street-a`) our legs there are in, only
+    that hub knows: all calls with a radio of it are meant."""
     found: dict[str, Call] = {}
+    hub = group.partition("@")[2] or None
     for leg in await uow.calls.live_legs(Scheme.RADIO):
-        if leg.call_id not in found and await group_of(uow, leg.endpoint) == group:
+        if leg.endpoint.hub != hub or leg.call_id in found:
+            continue
+        if hub is not None or await group_of(uow, leg.endpoint) == group:
             found[leg.call_id] = await uow.calls.get(leg.call_id)
     return list(found.values())
 
@@ -119,6 +123,21 @@ async def drop_leg(
     await uow.calls.update_leg(ended)
     uow.record(moved(ended, call, at=now, actor=actor))
     orders.hang_up.append((leg, Cause.DESK))
+
+
+async def take_leg(
+    uow: UnitOfWork, leg: Leg, detail: str, actor: str, now: datetime, orders: Orders
+) -> None:
+    """A weightier call takes the leg's terminal. Whoever is left in its call stays, also alone, and the desk sees why."""
+    held = await _hold(uow, leg.id)
+    if held is None:
+        return
+    call, before = held
+    ended = move_leg(before, LegState.ENDED, now, cause=Cause.PREEMPTED, detail=detail)
+    await uow.calls.update_leg(ended)
+    uow.record(moved(ended, call, at=now, actor=actor))
+    orders.hang_up.append((before, Cause.PREEMPTED))
+    await uow.calls.update(replace(call, had_two=False))
 
 
 async def _hold(uow: UnitOfWork, leg_id: str) -> tuple[Call, Leg] | None:

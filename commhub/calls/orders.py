@@ -51,6 +51,7 @@ class Orderly:
     def __init__(self, ring_for_s: float) -> None:
         self._ring_for_s = ring_for_s
         self._drivers: Mapping[Scheme, LegDriver] = {}
+        self._elsewhere: LegDriver | None = None
         self._engine: MediaEngine | None = None
         self._numbering: Numbering | None = None
 
@@ -59,6 +60,10 @@ class Orderly:
         self._drivers = drivers
         outside: object = drivers.get(Scheme.TEL)
         self._numbering = outside if isinstance(outside, Numbering) else None
+
+    def connect_hubs(self, elsewhere: LegDriver) -> None:
+        """The driver of what is at other hubs (`radio:r12@street-a`), of whatever scheme."""
+        self._elsewhere = elsewhere
 
     @property
     def media(self) -> MediaEngine:
@@ -69,14 +74,15 @@ class Orderly:
     def endpoint(self, text: str) -> Endpoint:
         """Read an endpoint that can be called. Raises InvalidError with the schemes that can."""
         endpoint = Endpoint.parse(text)
-        if endpoint.scheme in _COME_THEMSELVES or not self.carries(endpoint):
+        comes_itself = endpoint.scheme in _COME_THEMSELVES and endpoint.hub is None
+        if comes_itself or not self.carries(endpoint):
             schemes = ", ".join(f"{one}:" for one in self._drivers if one not in _COME_THEMSELVES)
             raise InvalidError(f"{endpoint} cannot be called from here; these can: {schemes}")
         return endpoint
 
     def carries(self, endpoint: Endpoint) -> bool:
         """Whether a leg of this address can be in a call here."""
-        return endpoint.scheme in self._drivers and endpoint.hub is None
+        return endpoint.scheme in self._drivers and self._find(endpoint) is not None
 
     async def carry_out(self, orders: Orders) -> list[tuple[Leg, str]]:
         """Tell everybody; returns the legs that could not be placed, with the reason."""
@@ -90,12 +96,18 @@ class Orderly:
                 await _attempt("shape", leg, self.media.shape(leg.id, shape_of(leg)))
         await self._hold(orders)
         for leg in orders.answer:
-            await _attempt("answer", leg, self._driver(leg).answer(leg.id))
+            await _attempt("answer", leg, self._answer(leg))
         for call_id, on, per_leg in orders.record:
             await _attempt("record", None, self.media.record(call_id, on, per_leg))
         for leg, cause in orders.hang_up:
-            await _attempt("hang_up", leg, self._driver(leg).hang_up(leg.id, cause))
+            await _attempt("hang_up", leg, self._hang_up(leg, cause))
         return failed
+
+    async def _answer(self, leg: Leg) -> None:
+        await self._driver(leg).answer(leg.id)
+
+    async def _hang_up(self, leg: Leg, cause: Cause) -> None:
+        await self._driver(leg).hang_up(leg.id, cause)
 
     async def shape(self, orders: Orders) -> None:
         """Tell the engine how legs take part; raises what it says. A hold without its prompt is a hold still."""
@@ -142,25 +154,31 @@ class Orderly:
 
     async def recover(self, leg: Leg) -> bool:
         """Whether the far end of a leg without audio comes back by itself."""
-        driver: object = self._drivers.get(leg.endpoint.scheme)
+        driver: object = self._find(leg.endpoint)
         return isinstance(driver, Recovering) and await driver.recover(leg.id)
 
     async def probe(self, leg: Leg) -> None:
         """Have the far end asked whether it is still there, where that can be done."""
-        driver: object = self._drivers.get(leg.endpoint.scheme)
+        driver: object = self._find(leg.endpoint)
         if isinstance(driver, Probing):
             await driver.probe(leg.id)
 
     async def readdress(self, leg: Leg, address: RtpAddress) -> bool:
         """Whether the leg's far end can be told that our address has changed; it is then being told."""
-        driver: object = self._drivers.get(leg.endpoint.scheme)
+        driver: object = self._find(leg.endpoint)
         if not isinstance(driver, Readdressing):
             return False
         await driver.readdress(leg.id, address)
         return True
 
+    def _find(self, endpoint: Endpoint) -> LegDriver | None:
+        return self._drivers.get(endpoint.scheme) if endpoint.hub is None else self._elsewhere
+
     def _driver(self, leg: Leg) -> LegDriver:
-        return self._drivers[leg.endpoint.scheme]
+        driver = self._find(leg.endpoint)
+        if driver is None:
+            raise UnavailableError(f"nobody carries {leg.endpoint} here")
+        return driver
 
     async def _place(self, leg: Leg, call: Call) -> str | None:
         order = LegOrder(
@@ -172,6 +190,7 @@ class Orderly:
             shape=shape_of(leg),
             placed_by=call.created_by,
             in_room=call.room_id is not None,
+            incident_id=call.incident_id,
         )
         try:
             await self._driver(leg).place(order)

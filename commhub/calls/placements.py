@@ -28,7 +28,10 @@ class CallPlacements:
             legs = await uow.calls.legs_of(call_id)
         if not call.is_live:
             return None
-        radio = any(leg.is_live and leg.endpoint.scheme is Scheme.RADIO for leg in legs)
+        radio = any(
+            leg.is_live and leg.endpoint.scheme is Scheme.RADIO and leg.endpoint.hub is None
+            for leg in legs
+        )
         return Placement(worker=call.worker, with_radio=radio)
 
     async def live_legs(self, leg_ids: Collection[str]) -> frozenset[str]:

@@ -14,6 +14,7 @@ import structlog
 
 from commhub.calls import duty_moves, moves, told
 from commhub.calls.control import MAX_LEGS, ConferenceControl
+from commhub.calls.neighbours import NeighbourCalls
 from commhub.calls.orders import Orderly, Orders, own_desk
 from commhub.calls.rooms import RoomSoundService
 from commhub.calls.transfers import Transfers
@@ -26,6 +27,7 @@ from commhub.domain.recording import UNRECORDED, RecordingRule
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
 from commhub.kit.supervise import Doorbell
+from commhub.ports.between import Agreements, FloorsElsewhere
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
 from commhub.ports.media import MediaEngine, RtpAddress
 from commhub.ports.store import Also, Store, UnitOfWork
@@ -82,10 +84,20 @@ class CallService:
         """The phones' hand in it."""
         self.rooms = RoomSoundService(store, clock, self._orderly, self.control, self)
         """Calls that are the sound of rooms."""
+        self.neighbours = NeighbourCalls(store, clock, self._orderly, self)
+        """Calls that cross to other hubs."""
 
     def connect(self, media: MediaEngine, drivers: Mapping[Scheme, LegDriver]) -> None:
         """Hand over the engine and the leg drivers, which themselves were handed this service."""
         self._orderly.connect(media, drivers)
+
+    def connect_hubs(
+        self, elsewhere: LegDriver, agreements: Agreements, floors: FloorsElsewhere
+    ) -> None:
+        """Hand over what carries legs to other hubs, and what was agreed with them."""
+        self._orderly.connect_hubs(elsewhere)
+        self.control.connect_hubs(floors)
+        self.neighbours.connect(agreements)
 
     # --- the desk ----------------------------------------------------------------------------------------
 
@@ -208,7 +220,14 @@ class CallService:
     async def call_offered(
         self, incoming: IncomingCall, *, also: Also | None = None
     ) -> IncomingAccepted | IncomingRefused:
-        """A phone dialled: it hears ringing until whom it dialled answers."""
+        """A phone dialled, or another hub: they hear ringing until whom they called answers."""
+        if incoming.caller.hub is not None:
+            return await self.neighbours.offered(incoming, also)
+        return await self._dialled(incoming, also)
+
+    async def _dialled(
+        self, incoming: IncomingCall, also: Also | None
+    ) -> IncomingAccepted | IncomingRefused:
         now = self._clock.now()
         outside = await self._orderly.outside(incoming.called, incoming.caller)
         is_emergency = outside is not None and outside.emergency

@@ -39,6 +39,7 @@ class Cause(StrEnum):
     NO_COMMON_CODEC = "no_common_codec"
     MEDIA_LOST = "media_lost"
     TRANSFERRED = "transferred"
+    PREEMPTED = "preempted"
     CALL_ENDED = "call_ended"
     FAILED = "failed"
 

@@ -115,6 +115,17 @@ class SharedMoved(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SharedCommanded(Fact):
+    """A device was ordered over tiers to do `op`. `given`: by us, to a device of the neighbour; else the neighbour's order was handed to
+    ours."""
+
+    peer: str
+    subject: str
+    op: str
+    given: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineMerged(Fact):
     """Lines of another hub came into the timeline of an incident, the oldest of them of `since`. Only on the bus: the lines are the
     record."""

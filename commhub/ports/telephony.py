@@ -16,7 +16,7 @@ from commhub.ports.media import PLAIN, LegShape, RtpAddress
 class LegOrder:
     """`caller` is the name the far end's display shows. `ring_for_s` ends an unanswered leg. `shape` is how the leg
     begins: a driver that reserves a place for it says so there. `placed_by` is who asked for the call, as the timeline
-    has it (`user:li`, `phone:1001`). `in_room`: the call is the sound of a room, so the leg may have a picture."""
+    has it (`user:li`, `phone:1001`). `in_room`: the call is the sound of a room, so the leg may have a picture. `incident_id` is what the call is about."""
 
     call_id: str
     leg_id: str
@@ -26,6 +26,7 @@ class LegOrder:
     shape: LegShape = PLAIN
     placed_by: str = "system"
     in_room: bool = False
+    incident_id: str | None = None
 
 
 def shape_of(leg: Leg) -> LegShape:

@@ -1,7 +1,7 @@
 """HTTP of what neighbours share: /api/v1/tiers/exports is ours, /api/v1/tiers/directory theirs."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Response
@@ -14,6 +14,7 @@ from commhub.http.bodies import Body
 from commhub.http.idempotency import IdempotencyKey
 from commhub.http.views import View
 from commhub.ports.store import Store, UnitOfWork
+from commhub.tiers.commands import HubCommands, SharedCommand
 from commhub.tiers.directory import NewExport, Reach, SharedDirectoryService
 from commhub.tiers.presence import Presence
 
@@ -27,6 +28,15 @@ class ExportBody(Body):
     subject: Subject
     rights: Annotated[list[ShareRight], Field(min_length=1, max_length=3)]
     label: Annotated[str | None, Field(max_length=64)] = None
+
+
+class CommandBody(Body):
+    """As a command to a device of this hub; `incident` puts it on the timeline of both."""
+
+    op: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,31}$", examples=["live.start"])]
+    args: dict[str, object] = Field(default_factory=dict, max_length=32)
+    expires_in_s: float = Field(300, gt=0, le=3600)
+    incident: Annotated[str | None, Field(max_length=64)] = None
 
 
 class ExportView(View):
@@ -96,7 +106,9 @@ def shared_view(reach: Reach, presence: Presence) -> SharedView:
     )
 
 
-def build_router(directory: SharedDirectoryService, presence: Presence, store: Store) -> APIRouter:
+def build_router(
+    directory: SharedDirectoryService, presence: Presence, commands: HubCommands, store: Store
+) -> APIRouter:
     """Exports, and what comes of the neighbours' exports here."""
     router = APIRouter(prefix="/tiers", tags=["tiers"])
     may_manage = [needs(Permission.MANAGE_DIRECTORY)]
@@ -132,5 +144,28 @@ def build_router(directory: SharedDirectoryService, presence: Presence, store: S
     async def shared() -> Sequence[SharedView]:
         """What neighbours let us address, by hub and subject."""
         return [shared_view(one, presence) for one in await directory.shared()]
+
+    @router.post(
+        "/directory/{address}/commands",
+        status_code=202,
+        dependencies=[needs(Permission.COMMAND_DEVICE)],
+    )
+    async def command(
+        address: str, body: CommandBody, principal: CurrentPrincipal, key: IdempotencyKey
+    ) -> Response:
+        """Order a device of a lower hub; answers when that hub has handed it to the device's broker."""
+        order = SharedCommand(
+            address=address,
+            op=body.op,
+            args=body.args,
+            expires_in=timedelta(seconds=body.expires_in_s),
+            incident_id=body.incident,
+        )
+
+        async def produce() -> dict[str, str]:
+            await commands.order(order, principal)
+            return {"address": address, "op": body.op}
+
+        return await key.run_after(store, body, produce, status=202)
 
     return router

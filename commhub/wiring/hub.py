@@ -178,11 +178,9 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
     routers.append(build_token_router(desks, webrtc, core.clock))
     routers += rooms.routers
     edges.append(build_webrtc_router(desks, webrtc, core.clock, rooms.edge.door))
-    edges.append(rooms.edge.router)
-    edges += telephones.routers
-    edges.append(tiers.edge)
+    edges += [rooms.edge.router, *telephones.routers, tiers.edge]
     between = tier_incidents_part(settings, core, tiers)
-    shared = shared_part(core, tiers)
+    shared = await shared_part(settings, core, tiers, telephones.sip, fleet, stack)
     routers += [tiers.router, between.router, shared.router]
     app = create_app(
         routers=routers,
