@@ -181,6 +181,10 @@ class Doors:
         if one.role is RoomRole.VIEWER:
             raise NotAllowedError("viewers of this room show nothing")
         source = await self._own_source(uow, room, one, asking.source)
+        if source.kind is SourceKind.TIER:
+            remote = await uow.cascades.find_source(source.id)
+            if remote is None or remote.wanted is None:
+                raise ConflictError("nobody here looks at this picture any more")
         # The voice comes with the camera's main stream, once.
         sound = (
             room.mode is RoomMode.MEETING
@@ -249,7 +253,14 @@ class Doors:
         )
 
     async def _wake(self, uow: UnitOfWork, room: Room, source: Source, orders: Orders) -> str:
-        """A picture nobody sends: a camera of the fleet is asked to. Raises NotFoundError for one that is over."""
+        """A picture nobody sends: a camera of the fleet is asked to, another hub for its own. Raises NotFoundError for one that is
+        over; says why another hub does not send its own."""
+        if source.kind is SourceKind.TIER and source.state is not SourceState.ENDED:
+            remote = await uow.cascades.find_source(source.id)
+            orders.fetch.append(source)
+            if remote is not None and remote.refused is not None:
+                return f"{remote.peer} does not send this picture: {remote.refused}"
+            return "the picture is being fetched from another hub; ask again in a moment"
         if source.device is None:
             if source.state is SourceState.ENDED:
                 raise NotFoundError("this picture is over")
@@ -316,6 +327,7 @@ class Doors:
                 await uow.audit.append(now, who, f"room.{row.right}", row.source_id, "ok", room.id)
             await moves.settle(uow, room, now, orders)
         await self._orderly.carry_out(orders)
+        self._orderly.looked(room.id)
 
     async def _looked_away(self, uow: UnitOfWork, source_id: str) -> None:
         """A view was switched: from now on nobody may want that picture any more."""
@@ -344,6 +356,7 @@ class Doors:
                 await moves.close_session(uow, room, session, reason, now)
                 await moves.settle(uow, room, now, orders)
         await self._orderly.carry_out(orders)
+        self._orderly.looked(room.id)
 
     async def find_session(self, session_id: str) -> RoomSession:
         """See `ports.rooms.RoomsIn`."""

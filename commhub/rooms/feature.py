@@ -9,12 +9,14 @@ from commhub.domain.facts import Fact
 from commhub.kit.bus import Bus
 from commhub.kit.clock import Clock
 from commhub.kit.sealing import Seal
-from commhub.kit.supervise import run_forever
+from commhub.kit.supervise import Doorbell, run_forever
 from commhub.ports.inside import DeviceOrders, Notices, RoomSound
 from commhub.ports.media import MediaEngine
 from commhub.ports.rooms import RoomTokens
 from commhub.ports.store import Store
 from commhub.ports.video import VideoEngine
+from commhub.rooms.cascade.feature import Cascade, RoomTiers
+from commhub.rooms.cascade.ground import Ground
 from commhub.rooms.config import RoomConfig
 from commhub.rooms.dialling import Numbers
 from commhub.rooms.entering import Doors
@@ -51,6 +53,8 @@ class RoomPorts:
     notices: Notices
     wants_keyframe: Callable[[str], Awaitable[None]]
     """Asks the far end of a phone's picture, by its leg, for a whole one."""
+    tiers: RoomTiers | None = None
+    """Without it no room is joined with another hub's."""
 
 
 class RoomFeature:
@@ -81,12 +85,37 @@ class RoomFeature:
         self.readers = Readers(store)
         self.walls = Walls(store, clock)
         self.pulling = Pulling(store, clock, orderly)
+        self.cascade = self._joined(ports, config, orderly, ports.tiers) if ports.tiers else None
+
+    def _joined(
+        self, ports: RoomPorts, config: RoomConfig, orderly: Orderly, tiers: RoomTiers
+    ) -> Cascade:
+        bell = Doorbell()
+        ground = Ground(
+            us=tiers.us,
+            store=ports.store,
+            clock=ports.clock,
+            links=tiers.links,
+            orderly=orderly,
+            rooms=self.rooms,
+            events=self.events,
+            tokens=ports.tokens,
+            config=config,
+            look=lambda _: bell.ring(),
+        )
+        cascade = Cascade(ground, tiers, ports.bus, bell)
+        orderly.fetch = cascade.wait_for
+        orderly.looked = ground.look
+        self.voices.heard = cascade.speaking.heard
+        return cascade
 
     async def run(self) -> None:
         """Follow rooms, roll-calls and the age of recordings until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.follower.run(), name="rooms-follow")
             tasks.create_task(run_forever("roll-calls", self.roll_calls.run), name="roll-calls")
+            if self.cascade is not None:
+                tasks.create_task(self.cascade.run(), name="cascade")
             tasks.create_task(
                 run_forever("room-recordings", self.recordings.run), name="room-recordings"
             )

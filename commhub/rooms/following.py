@@ -158,9 +158,14 @@ class RoomFollower:
         sessions = await uow.rooms.sessions_of(room.id)
         if await _is_meeting_now(uow, room):
             return
+        sent_on = {one.source_id for one in await uow.cascades.uplinks_of(room.id)}
         for source in cameras:
             since = source.wanted_at or source.created_at
-            if _is_watched(room, source, sessions) or now - since < self._config.idle_for:
+            if (
+                source.id in sent_on
+                or _is_watched(room, source, sessions)
+                or now - since < self._config.idle_for
+            ):
                 continue
             await moves.shift(uow, room, source, SourceState.IDLE, now, "system", "unwatched")
             for session in sessions:

@@ -38,6 +38,8 @@ from commhub.kit.ids import new_id
 from commhub.ports.store import UnitOfWork
 from commhub.rooms.orders import Orders
 
+HUB = "hub:"
+"""How the account of a neighbouring hub begins."""
 _THERE = frozenset({ParticipantState.INVITED, ParticipantState.LEFT})
 
 
@@ -281,7 +283,7 @@ async def _claim(
 
 
 def _is_at(one: Participant, endpoint: Endpoint) -> bool:
-    if endpoint.scheme is Scheme.ROOM:
+    if endpoint.scheme is Scheme.ROOM and endpoint.hub is None:
         return one.id == endpoint.name
     return one.endpoint == endpoint
 
@@ -311,6 +313,11 @@ async def _place(
     at: datetime,
     orders: Orders,
 ) -> None:
+    if one.kind is ParticipantKind.TIER and (one.account or "").startswith(HUB):
+        # A hub is there while the rooms are joined, whether or not anything of it is seen or heard (`cascade`).
+        if one.state is ParticipantState.REMOVED and leg is not None and leg.is_live:
+            orders.hang_up.append(leg.id)
+        return
     talks = leg is not None and leg.state in TALKING
     there = talks or has_session
     gone = not there and one.state is ParticipantState.JOINED

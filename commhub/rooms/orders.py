@@ -4,7 +4,7 @@ An order that fails is that one's affair and said in the log: what was decided s
 the engine comes back or a camera is asked anew.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -39,6 +39,7 @@ class Orders:
     spotlight: list[tuple[str, str | None]] = field(default_factory=list)
     pull: list[Pull] = field(default_factory=list)
     start: list[Source] = field(default_factory=list)
+    fetch: list[Source] = field(default_factory=list)
     stop: list[Source] = field(default_factory=list)
     silence: list[tuple[str, bool]] = field(default_factory=list)
     hold: list[tuple[str, bool]] = field(default_factory=list)
@@ -66,6 +67,10 @@ class Orderly:
         self._tokens = tokens
         self._clock = clock
         self._config = config
+        self.fetch: Callable[[str], None] = _nobody
+        """Has another hub's picture come, whose id it is."""
+        self.looked: Callable[[str], None] = _nobody
+        """Told of a room in which a far end came or went."""
 
     async def carry_out(self, orders: Orders, by: Principal = ROOMS) -> None:
         """Tell everybody. Who is to be gone goes first."""
@@ -73,6 +78,8 @@ class Orderly:
         await self._tell_engine(orders)
         for source in orders.stop:
             await _attempt("stop", source.id, self._camera(source, STOP, by))
+        for source in orders.fetch:
+            self.fetch(source.id)
         for source in orders.start:
             await _attempt("start", source.id, self._camera(source, START, by))
 
@@ -141,6 +148,11 @@ def _ingest_of(pull: Pull, url: str) -> IngestOrder:
         url=url,
         layer=Layer(pull.layer),
     )
+
+
+def _nobody(of: str) -> None:
+    """Of a hub without neighbours nobody wants to know."""
+    del of
 
 
 async def _attempt(what: str, of: str, work: Awaitable[None]) -> None:

@@ -5,7 +5,7 @@ is whose. What is remembered is of the moment: after a restart the follower find
 who speaks.
 """
 
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -15,6 +15,7 @@ from commhub.domain.room import Participant, ParticipantState, SourceKind, Sourc
 from commhub.ports.media import MediaEngine
 from commhub.ports.store import Store
 from commhub.ports.video import VideoEngine
+from commhub.rooms.moves import HUB
 
 log = structlog.get_logger(__name__)
 
@@ -31,11 +32,13 @@ class _Voice:
 
 
 def talkers(people: Iterable[Participant]) -> dict[str, str]:
-    """The legs of those who are in the room, and whose each is."""
+    """The legs of those who are in the room, and whose each is. A hub's is that of all its people: it says itself who speaks."""
     return {
         one.leg_id: one.id
         for one in people
-        if one.leg_id is not None and one.state is ParticipantState.JOINED
+        if one.leg_id is not None
+        and one.state is ParticipantState.JOINED
+        and not (one.account or "").startswith(HUB)
     }
 
 
@@ -47,6 +50,8 @@ class Voices:
         self._media = media
         self._video = video
         self._voices: dict[str, _Voice] = {}
+        self.heard: Callable[[str, str, float | None], None] = _nobody
+        """Told of a room, who speaks there and how loud, each second."""
 
     async def attend(self, room_id: str, talking: Mapping[str, str]) -> None:
         """These legs, and no others, are in the room now: have them watched. One that could not be is tried again the next
@@ -88,6 +93,7 @@ class Voices:
                 await self._video.left(voice.room_id, str(voice.name))
             voice.name = name
         voice.speaks = level_dbov is not None
+        self.heard(voice.room_id, str(voice.name), level_dbov)
         await self._video.voice(voice.room_id, str(voice.name), level_dbov)
 
     async def _name_of(self, voice: _Voice) -> str:
@@ -102,6 +108,11 @@ class Voices:
             and source.kind is not SourceKind.SCREEN
         )
         return next(own, voice.participant_id)
+
+
+def _nobody(room_id: str, name: str, level_dbov: float | None) -> None:
+    """Of a hub without neighbours nobody wants to know."""
+    del room_id, name, level_dbov
 
 
 async def _attempt(what: str, leg_id: str, work: Awaitable[None]) -> bool:

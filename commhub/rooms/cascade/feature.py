@@ -1,0 +1,171 @@
+"""The cascade put together: what neighbours say goes to its part, and a follower looks at every joined room whenever something moved,
+and now and then anyway."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from commhub.domain.errors import DomainError
+from commhub.domain.facts import Fact
+from commhub.domain.room import ParticipantState
+from commhub.domain.room_facts import (
+    ParticipantMoved,
+    RoomChanged,
+    RoomEnded,
+    SourceMoved,
+    SpeakerMoved,
+)
+from commhub.domain.tier import CascadeState, Peering
+from commhub.kit.bus import Bus, Subscription
+from commhub.kit.supervise import Doorbell, run_forever
+from commhub.ports.pushes import PicturesOut
+from commhub.ports.tiers import Body, TierLinks, TierWords
+from commhub.rooms.cascade import said
+from commhub.rooms.cascade.fetching import Fetching
+from commhub.rooms.cascade.ground import Ground
+from commhub.rooms.cascade.joining import Joining
+from commhub.rooms.cascade.scene import load
+from commhub.rooms.cascade.speaking import Speaking
+from commhub.rooms.cascade.telling import Telling
+from commhub.rooms.cascade.uplinks import Uplinks
+
+log = structlog.get_logger(__name__)
+
+_FACTS = 4096
+_LOOK_EVERY_S = 1.0
+_TOGETHER_S = 0.02
+_MEASURE_EVERY_S = 5.0
+_TOUCHING = (SourceMoved, SpeakerMoved, ParticipantMoved, RoomChanged, RoomEnded)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomTiers:
+    """What rooms need of tiers. `us` is this hub's name."""
+
+    us: str
+    links: TierLinks
+    words: TierWords
+    pushes: PicturesOut
+
+
+class Cascade:
+    """Everything of joined rooms; `run` is what goes on by itself. `uplinks` implements `ports.video.PushesIn`."""
+
+    def __init__(self, ground: Ground, tiers: RoomTiers, bus: Bus[Fact], bell: Doorbell) -> None:
+        self._ground = ground
+        self._bus = bus
+        self._bell = bell
+        self.joining = Joining(ground)
+        self.telling = Telling(ground)
+        self.fetching = Fetching(ground)
+        self.uplinks = Uplinks(ground, tiers.pushes)
+        self.speaking = Speaking(ground)
+        self._measured_at = 0.0
+        self._register(tiers.words)
+
+    def _register(self, words: TierWords) -> None:
+        words.on_ask(said.JOIN, self.joining.accept)
+        words.on_ask(said.START, self.uplinks.start)
+        words.on_ask(said.STOP, self.uplinks.stop)
+        words.on_tell(said.LEFT, self.joining.heard_left)
+        words.on_tell(said.JOINS, self._heard_joins)
+        words.on_tell(said.SOURCES, self.telling.heard_sources)
+        words.on_tell(said.REFUSED, self.telling.heard_refused)
+        words.on_tell(said.SPEAKING, self.speaking.heard_speaking)
+        words.on_tell(said.SPEAKER, self.speaking.heard_speaker)
+        words.on_link(self._link_moved)
+
+    async def _link_moved(self, peering: Peering, up: bool) -> None:
+        async with self._ground.store.read() as uow:
+            remote = await uow.cascades.sources_from(peering.peer)
+        self.telling.link_moved(peering.peer)
+        self.speaking.link_moved(peering.peer)
+        self.fetching.link_moved(one.source_id for one in remote)
+        await self.joining.link_moved(peering, up)
+
+    async def _heard_joins(self, peering: Peering, body: Body) -> None:
+        held = await self.joining.heard_joins(peering, body)
+        for room_id, standing in held.items():
+            await self.uplinks.only(peering, room_id, standing.wants)
+
+    def wait_for(self, source_id: str) -> None:
+        """Somebody wants to see another hub's picture that is not here yet."""
+        self.fetching.wait_for(source_id)
+        self._bell.ring()
+
+    # --- following ---------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        try:
+            await run_forever("cascade", self._follow)
+        finally:
+            await self.joining.errands.close()
+            await self.fetching.errands.close()
+            await self.uplinks.errands.close()
+
+    async def _follow(self) -> None:
+        with self._bus.subscribe(_FACTS, lambda fact: isinstance(fact, _TOUCHING)) as facts:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._listen(facts), name="cascade-listen")
+                while True:
+                    await self._bell.wait(_LOOK_EVERY_S)
+                    await self.step()
+                    await asyncio.sleep(_TOGETHER_S)
+
+    async def _listen(self, facts: Subscription[Fact]) -> None:
+        async for _ in facts:
+            self._bell.ring()
+
+    async def step(self) -> None:
+        """Look once at every joined room."""
+        async with self._ground.store.read() as uow:
+            peerings = {one.peer: one for one in await uow.peerings.list()}
+            joins = [
+                join
+                for peer in peerings
+                for join in await uow.cascades.of_peer(peer)
+                if join.goes_on
+            ]
+            uplinks = await uow.cascades.uplinks()
+        rooms = dict.fromkeys([*(one.room_id for one in joins), *(one.room_id for one in uplinks)])
+        for room_id in rooms:
+            try:
+                await self._look(room_id)
+            except DomainError as error:
+                log.warning("cascade_not_followed", room_id=room_id, reason=str(error))
+        self.uplinks.forget_strays({one.id for one in uplinks})
+        await self._measure(peerings, {one.peer for one in uplinks})
+
+    async def _look(self, room_id: str) -> None:
+        async with self._ground.store.read() as uow:
+            scene = await load(uow, await uow.rooms.get(room_id))
+        if not scene.room.is_open:
+            await self.joining.end_all(room_id)
+        removed = {one.id for one in scene.people if one.state is ParticipantState.REMOVED}
+        for one in scene.cascades:
+            if one.goes_on and one.participant_id in removed:
+                await self.joining.removed(one)
+            elif one.state is CascadeState.ASKED and scene.room.is_open:
+                self.joining.ask_again(room_id, one.peer)
+        self.telling.compare(scene)
+        await self.speaking.compare(scene)
+        await self.uplinks.compare(scene)
+        self.fetching.compare(scene)
+
+    async def _measure(self, peerings: Mapping[str, Peering], peers: set[str]) -> None:
+        now = self._ground.clock.monotonic()
+        if now - self._measured_at < _MEASURE_EVERY_S:
+            return
+        self._measured_at = now
+        for peer in peers & peerings.keys():
+            if peerings[peer].uplink_kbps:
+                await self.uplinks.reallot(peerings[peer])
+
+    async def settle(self) -> None:
+        """Return when everything that is to follow has followed (for tests and benchmarks)."""
+        await self.joining.errands.settle()
+        await self.fetching.errands.settle()
+        await self.uplinks.errands.settle()

@@ -1,0 +1,449 @@
+"""How two rooms become one and part again, and how both sides find together after a link was down.
+
+Who is asked has its half of the room before it answers; the asking side keeps the join as ASKED until then, so that one whose answer
+was lost, or that was wished for while the link was down, is asked again. Rooms are joined as a tree: a hub that is in the
+meeting already by another way is refused, or its voices would go in circles.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+
+import structlog
+
+from commhub.domain.account import Principal
+from commhub.domain.errors import (
+    ConflictError,
+    DomainError,
+    IllegalMoveError,
+    NotAllowedError,
+    NotFoundError,
+    UnavailableError,
+)
+from commhub.domain.room import ParticipantState, Room, RoomMode, SessionRight, SourceState
+from commhub.domain.tier import CascadeState, Order, Peering, Relation, RoomCascade, check_order
+from commhub.ports.store import UnitOfWork
+from commhub.ports.tiers import Body, TierRefusedError
+from commhub.rooms import moves
+from commhub.rooms.cascade import said
+from commhub.rooms.cascade.errands import Errands
+from commhub.rooms.cascade.ground import Ground, account_of, guest_hub, shift
+from commhub.rooms.cascade.said import JoinAsk, Standing
+from commhub.rooms.orders import Orders
+from commhub.rooms.service import NewRoom
+
+log = structlog.get_logger(__name__)
+
+_ANSWER_S = 5.0
+"""For each hub of a chain, which the next one waits for."""
+_INCIDENTS_ROOMS = 20
+
+
+class Joining:
+    """Joins of this hub's rooms with those of its neighbours."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self.errands = Errands("join")
+        self._beyond: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._since: dict[tuple[str, str], float] = {}
+        self._up_at: dict[str, float] = {}
+
+    # --- the desk ----------------------------------------------------------------------------------------
+
+    async def join(
+        self, room_id: str, peer: str, by: Principal, beyond: Sequence[str] = ()
+    ) -> RoomCascade:
+        """Invite a neighbour into a meeting, and through it its own neighbours, one behind the other (`beyond`). Again it is the same
+        join. While the link is down it is ASKED, and done when that is back.
+
+        Raises NotFoundError, ConflictError for a room that has ended or is no meeting, TierRefusedError with the neighbour's words.
+        """
+        ground, now = self._ground, self._ground.clock.now()
+        async with ground.store.begin() as uow:
+            room = await moves.open_room(uow, room_id)
+            if room.mode is not RoomMode.MEETING:
+                raise ConflictError("only a meeting is joined with another hub's")
+            peering = await uow.peerings.get(peer)
+            if not peering.is_active:
+                raise NotAllowedError(f"the peering with {peer} is revoked", peer=peer)
+            known = await join_with(uow, room_id, peer)
+            cascade = known
+            if cascade is None or not cascade.goes_on:
+                one = await guest_hub(uow, room, peering, now, by.actor)
+                cascade = RoomCascade(
+                    room_id=room_id,
+                    peer=peer,
+                    relation=peering.relation,
+                    state=CascadeState.ASKED,
+                    created_at=now,
+                    created_by=by.actor,
+                    participant_id=one.id,
+                )
+                await shift(uow, room, known, cascade, by.actor, now)
+            await uow.audit.append(now, by.actor, "room.join", room_id, "ok", peer)
+        self._beyond[room_id, peer] = tuple(beyond)
+        if cascade.state is CascadeState.JOINED and not beyond:
+            return cascade
+        try:
+            return await self.ask(room_id, peer)
+        except UnavailableError as error:
+            log.info("join_waits", room_id=room_id, peer=peer, reason=str(error))
+            return cascade
+
+    async def leave(self, room_id: str, peer: str, by: Principal) -> None:
+        """Part with a neighbour. Twice is once. Raises NotFoundError for one that was never joined."""
+        ground, now, orders = self._ground, self._ground.clock.now(), Orders()
+        async with ground.store.begin() as uow:
+            room = await uow.rooms.get(room_id)
+            cascade = await join_with(uow, room_id, peer)
+            if cascade is None:
+                raise NotFoundError(f"this room is not joined with {peer}")
+            if cascade.goes_on:
+                await uow.audit.append(now, by.actor, "room.part", room_id, "ok", peer)
+                await end_join(uow, room, cascade, now, by.actor, None, orders)
+        await self._parted(cascade, orders)
+
+    async def removed(self, cascade: RoomCascade) -> None:
+        """Its host has sent the neighbour out of our half."""
+        ground, now, orders = self._ground, self._ground.clock.now(), Orders()
+        async with ground.store.begin() as uow:
+            room = await uow.rooms.get(cascade.room_id)
+            await end_join(uow, room, cascade, now, "system", "removed", orders)
+        await self._parted(cascade, orders)
+
+    def ask_again(self, room_id: str, peer: str) -> None:
+        """A join that waits for the link, or whose answer was lost."""
+        if self._ground.links.state_of(peer).up:
+            self.errands.send(f"{room_id}-{peer}", partial(self._ask_again, room_id, peer))
+
+    async def _ask_again(self, room_id: str, peer: str) -> None:
+        await self.ask(room_id, peer)
+
+    # --- with the neighbour ------------------------------------------------------------------------------
+
+    async def ask(self, room_id: str, peer: str) -> RoomCascade:
+        """Have the neighbour join. Raises UnavailableError (it stays ASKED), TierRefusedError (it is ended, with the reason)."""
+        ground = self._ground
+        async with ground.store.read() as uow:
+            room = await uow.rooms.get(room_id)
+            cascades = await uow.cascades.of_room(room_id)
+        asked = JoinAsk(
+            room=room.id,
+            name=room.name,
+            hubs=hubs_here(ground.us, cascades, peer),
+            incident_id=room.incident_id,
+            beyond=self._beyond.get((room_id, peer), ()),
+        )
+        try:
+            patience_s = _ANSWER_S * (1 + len(asked.beyond))
+            answer = await ground.links.ask(peer, said.JOIN, asked.body(), patience_s)
+        except TierRefusedError as error:
+            await self._refused(room_id, peer, str(error))
+            raise
+        return await self._answered(room_id, peer, answer)
+
+    async def accept(self, peering: Peering, body: Body) -> Body:
+        """Answer `room.join`: have a half of the room. Asked again, the same half."""
+        check_order(peering, Order.JOIN_ROOM)
+        asked = JoinAsk.read(body)
+        ground, now = self._ground, self._ground.clock.now()
+        actor = account_of(peering.peer)
+        async with ground.store.begin() as uow:
+            room, known = await self._half(uow, peering, asked)
+            cascades = await uow.cascades.of_room(room.id)
+            ours = hubs_here(ground.us, cascades, peering.peer)
+            twice = sorted(set(ours) & set(asked.hubs))
+            if twice:
+                raise IllegalMoveError(
+                    f"a loop: {', '.join(twice)} is in this meeting already by another way",
+                    hubs=twice,
+                )
+            one = await guest_hub(uow, room, peering, now, actor)
+            cascade = RoomCascade(
+                room_id=room.id,
+                peer=peering.peer,
+                relation=peering.relation,
+                state=CascadeState.JOINED,
+                created_at=known.created_at if known else now,
+                created_by=known.created_by if known else actor,
+                their_room=asked.room,
+                participant_id=one.id,
+                hubs=asked.hubs,
+            )
+            await shift(uow, room, known, cascade, actor, now)
+            if known is None:
+                await uow.audit.append(now, actor, "room.join", room.id, "ok", asked.room)
+        self._since[room.id, peering.peer] = ground.clock.monotonic()
+        notes = await self._join_beyond(room.id, peering, asked.beyond)
+        ground.look(room.id)
+        async with ground.store.read() as uow:
+            hubs = hubs_here(ground.us, await uow.cascades.of_room(room.id), peering.peer)
+        return {"room": room.id, "hubs": list(hubs), "notes": notes}
+
+    async def heard_left(self, peering: Peering, body: Body) -> None:
+        """`room.left`: the other side parted, or ended its half. A half that was only opened for it ends, too."""
+        room_id = said.id_of(body, "room")
+        async with self._ground.store.read() as uow:
+            cascade = await join_with(uow, room_id, peering.peer)
+        if cascade is not None and cascade.goes_on:
+            await self._over(cascade, f"{peering.name} has left")
+
+    # --- links -------------------------------------------------------------------------------------------
+
+    async def link_moved(self, peering: Peering, up: bool) -> None:
+        """The link came up: say how all joins are here. Or it went down, and with it the joins over it."""
+        ground = self._ground
+        if up:
+            self._up_at[peering.peer] = ground.clock.monotonic()
+            await self.tell_standing(peering.peer)
+            ground.look(None)
+            return
+        await self._go_down(peering)
+
+    async def tell_standing(self, peer: str) -> None:
+        """Say `room.joins`."""
+        async with self._ground.store.read() as uow:
+            standings = [
+                await self._standing(uow, one)
+                for one in await uow.cascades.of_peer(peer)
+                if one.goes_on
+            ]
+        self._ground.links.tell(
+            peer, said.JOINS, {"joins": [standing.body() for standing in standings]}
+        )
+
+    async def heard_joins(self, peering: Peering, body: Body) -> Mapping[str, Standing]:
+        """`room.joins`: what the other side does not know any more is over, what it knows holds. Returns the standings by our rooms."""
+        ground = self._ground
+        told = {one.theirs: one for one in Standing.read_all(body) if one.theirs is not None}
+        async with ground.store.read() as uow:
+            mine = [one for one in await uow.cascades.of_peer(peering.peer) if one.goes_on]
+        held: dict[str, Standing] = {}
+        for cascade in mine:
+            standing = told.get(cascade.room_id)
+            if standing is not None and standing.room == cascade.their_room:
+                held[cascade.room_id] = standing
+                await self._holds(cascade)
+            elif cascade.their_room is not None and not self._is_new(cascade):
+                await self._over(cascade, f"{peering.name} does not have its half any more")
+        ground.look(None)
+        return held
+
+    def _is_new(self, cascade: RoomCascade) -> bool:
+        """Joined since the link came up: what the other side said at its begin is older."""
+        since = self._since.get((cascade.room_id, cascade.peer))
+        return since is not None and since >= self._up_at.get(cascade.peer, 0.0)
+
+    async def _holds(self, known: RoomCascade) -> None:
+        ground = self._ground
+        async with ground.store.begin() as uow:
+            room = await uow.rooms.get(known.room_id)
+            cascade = await join_with(uow, known.room_id, known.peer)
+            if cascade is not None and cascade.state is CascadeState.DOWN:
+                after = replace(cascade, state=CascadeState.JOINED, reason=None)
+                await shift(uow, room, cascade, after, "system", ground.clock.now())
+
+    async def _go_down(self, peering: Peering) -> None:
+        ground, orders = self._ground, Orders()
+        async with ground.store.read() as uow:
+            joined = [
+                one
+                for one in await uow.cascades.of_peer(peering.peer)
+                if one.state is CascadeState.JOINED
+            ]
+        for known in joined:
+            async with ground.store.begin() as uow:
+                room = await uow.rooms.get(known.room_id)
+                cascade = await join_with(uow, known.room_id, known.peer)
+                if cascade is None or cascade.state is not CascadeState.JOINED:
+                    continue
+                now = ground.clock.now()
+                if not peering.is_active:
+                    why = "the peering was revoked"
+                    await end_join(uow, room, cascade, now, "system", why, orders)
+                    continue
+                after = replace(cascade, state=CascadeState.DOWN, reason="the link is down")
+                await shift(uow, room, cascade, after, "system", now)
+        await ground.orderly.carry_out(orders)
+        ground.look(None)
+
+    async def _standing(self, uow: UnitOfWork, cascade: RoomCascade) -> Standing:
+        wants = [
+            one.their_source
+            for one in await uow.cascades.sources_of(cascade.room_id)
+            if one.peer == cascade.peer and one.wanted is not None
+        ]
+        one = cascade.participant_id and await uow.rooms.find_participant(cascade.participant_id)
+        leg = await uow.calls.find_leg(one.leg_id) if one and one.leg_id else None
+        return Standing(
+            room=cascade.room_id,
+            theirs=cascade.their_room,
+            wants=tuple(wants),
+            voice=leg is not None and leg.is_live,
+        )
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    async def _half(
+        self, uow: UnitOfWork, peering: Peering, asked: JoinAsk
+    ) -> tuple[Room, RoomCascade | None]:
+        """Our half of their room: the one there is, that of the incident we share, or a new one."""
+        for one in await uow.cascades.of_peer(peering.peer):
+            if one.goes_on and one.their_room == asked.room:
+                room = await uow.rooms.get(one.room_id)
+                if room.is_open:
+                    return room, one
+        incident_id = None
+        if asked.incident_id is not None:
+            share = await uow.shares.find(asked.incident_id, peering.peer)
+            if share is not None and (await uow.incidents.get(asked.incident_id)).is_open:
+                incident_id = asked.incident_id
+        if incident_id is not None:
+            for room in await uow.rooms.list(True, incident_id, None, _INCIDENTS_ROOMS):
+                joined = await join_with(uow, room.id, peering.peer)
+                if room.mode is RoomMode.MEETING and (joined is None or not joined.goes_on):
+                    return await uow.rooms.get(room.id), None
+        hub = Principal(id=peering.peer, name=peering.peer, kind="hub", roles=frozenset())
+        new = NewRoom(name=asked.name, incident_id=incident_id)
+        return (await self._ground.rooms.open(uow, new, hub)).room, None
+
+    async def _answered(self, room_id: str, peer: str, answer: Body) -> RoomCascade:
+        ground = self._ground
+        theirs, hubs = said.id_of(answer, "room"), said.hubs_of(answer, "hubs")
+        notes = "; ".join(str(one)[:200] for one in said.list_of(answer, "notes", 16)) or None
+        async with ground.store.begin() as uow:
+            room = await uow.rooms.get(room_id)
+            known = await join_with(uow, room_id, peer)
+            if known is None or not known.goes_on or not room.is_open:
+                raise ConflictError("this room was parted from it, or ended, meanwhile")
+            after = replace(
+                known, state=CascadeState.JOINED, their_room=theirs, hubs=hubs, reason=notes
+            )
+            await shift(uow, room, known, after, known.created_by, ground.clock.now())
+        self._since[room_id, peer] = ground.clock.monotonic()
+        self._beyond.pop((room_id, peer), None)
+        ground.look(room_id)
+        return after
+
+    async def _refused(self, room_id: str, peer: str, reason: str) -> None:
+        ground, orders = self._ground, Orders()
+        async with ground.store.begin() as uow:
+            room = await uow.rooms.get(room_id)
+            known = await join_with(uow, room_id, peer)
+            if known is not None and known.goes_on:
+                await end_join(uow, room, known, ground.clock.now(), "system", reason, orders)
+        await ground.orderly.carry_out(orders)
+
+    async def _join_beyond(
+        self, room_id: str, peering: Peering, beyond: Sequence[str]
+    ) -> list[str]:
+        """Invite those beyond us, as far as who asks may; what did not come about is a sentence."""
+        if not beyond:
+            return []
+        if peering.relation is not Relation.UPPER:
+            return [f"{beyond[0]}: only a hub above us has us invite others"]
+        by = Principal(id=peering.peer, name=peering.peer, kind="hub", roles=frozenset())
+        try:
+            joined = await self.join(room_id, beyond[0], by, beyond[1:])
+        except DomainError as error:
+            return [f"{beyond[0]}: {error}"]
+        if joined.state is not CascadeState.JOINED:
+            return [f"{beyond[0]}: asked, but the link to it is down"]
+        return [] if joined.reason is None else [joined.reason]
+
+    async def _over(self, known: RoomCascade, reason: str) -> None:
+        ground, now, orders = self._ground, self._ground.clock.now(), Orders()
+        async with ground.store.begin() as uow:
+            room = await uow.rooms.get(known.room_id)
+            cascade = await join_with(uow, known.room_id, known.peer)
+            if cascade is None or not cascade.goes_on:
+                return
+            actor = account_of(known.peer)
+            await end_join(uow, room, cascade, now, actor, reason, orders)
+            if room.is_open and room.created_by == actor and not await _own_people(uow, room):
+                await moves.end(uow, room, now, actor, orders)
+        await ground.orderly.carry_out(orders)
+        ground.look(known.room_id)
+
+    async def end_all(self, room_id: str) -> None:
+        """The room has ended: part with everybody it was joined with."""
+        ground, now = self._ground, self._ground.clock.now()
+        async with ground.store.read() as uow:
+            going = [one for one in await uow.cascades.of_room(room_id) if one.goes_on]
+        for cascade in going:
+            orders = Orders()
+            async with ground.store.begin() as uow:
+                room = await uow.rooms.get(room_id)
+                await end_join(uow, room, cascade, now, "system", "the room has ended", orders)
+            await self._parted(cascade, orders)
+
+    async def _parted(self, cascade: RoomCascade, orders: Orders) -> None:
+        ground = self._ground
+        await ground.orderly.carry_out(orders)
+        if cascade.their_room is not None:
+            # Lost, it is found when the link comes back and this join is not among those told.
+            ground.links.tell(cascade.peer, said.LEFT, {"room": cascade.their_room})
+        ground.look(cascade.room_id)
+
+
+async def join_with(uow: UnitOfWork, room_id: str, peer: str) -> RoomCascade | None:
+    """The room's join with that hub, one that has ended too."""
+    joins = await uow.cascades.of_room(room_id)
+    return next((one for one in joins if one.peer == peer), None)
+
+
+def hubs_here(us: str, cascades: Sequence[RoomCascade], but: str) -> tuple[str, ...]:
+    """Everybody in the meeting on this side of the join with `but`."""
+    beyond = [hub for one in cascades if one.goes_on and one.peer != but for hub in one.hubs]
+    return tuple(dict.fromkeys((us, *beyond)))
+
+
+async def end_join(
+    uow: UnitOfWork,
+    room: Room,
+    cascade: RoomCascade,
+    at: datetime,
+    actor: str,
+    reason: str | None,
+    orders: Orders,
+) -> None:
+    """The join is over: the other's pictures and voices go, and ours go there no more."""
+    for remote in await uow.cascades.sources_of(room.id):
+        if remote.peer == cascade.peer:
+            await drop_source(uow, room, remote.source_id, at, orders)
+    for uplink in await uow.cascades.uplinks_of(room.id):
+        if uplink.peer == cascade.peer:
+            await uow.cascades.delete_uplink(uplink.id)
+            orders.release.append(uplink.id)
+    if cascade.participant_id is not None:
+        one = await uow.rooms.find_participant(cascade.participant_id)
+        if one is not None and one.leg_id is not None:
+            orders.hang_up.append(one.leg_id)
+    after = replace(cascade, state=CascadeState.ENDED, reason=reason)
+    await shift(uow, room, cascade, after, actor, at)
+
+
+async def drop_source(
+    uow: UnitOfWork, room: Room, source_id: str, at: datetime, orders: Orders
+) -> None:
+    """A picture of another hub is over here; told of again, it is the same one."""
+    for session in await uow.rooms.sessions_of(room.id):
+        if session.source_id == source_id and session.right is SessionRight.PUBLISH:
+            orders.release.append(session.id)
+            await moves.close_session(uow, room, session, "over", at)
+    remote = await uow.cascades.find_source(source_id)
+    if remote is not None and (remote.wanted is not None or remote.refused is not None):
+        await uow.cascades.put_source(replace(remote, wanted=None, refused=None))
+    source = await uow.rooms.find_source(source_id)
+    if source is not None and source.state is not SourceState.ENDED:
+        await moves.shift(uow, room, source, SourceState.ENDED, at, "system", "over")
+
+
+async def _own_people(uow: UnitOfWork, room: Room) -> bool:
+    """Whether somebody of this hub is there, who may not be done talking."""
+    return any(
+        one.state is ParticipantState.JOINED and not (one.account or "").startswith(moves.HUB)
+        for one in await uow.rooms.participants_of(room.id)
+    )

@@ -1,0 +1,346 @@
+"""Pictures of ours go to a neighbour that asked for them: the giving side of the hop. One push for each picture and neighbour, however many look there.
+
+What each push gets of the way is allotted anew whenever one comes or goes, or its measure changes (`budget`); its layer is switched on the
+connection it has. What was asked stands in rows; the token that lets us in there is only remembered, and a neighbour that does not get
+its picture asks again. Implements `ports.video.PushesIn`.
+"""
+
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import structlog
+
+from commhub.domain.errors import (
+    ConflictError,
+    DomainError,
+    NotAllowedError,
+    NotFoundError,
+    UnavailableError,
+)
+from commhub.domain.room import Room, Source, SourceState
+from commhub.domain.tier import CascadeState, Order, Peering, Relation, Uplink, check_order
+from commhub.kit.ids import new_id
+from commhub.ports.pushes import PicturesOut, PushTarget
+from commhub.ports.store import UnitOfWork
+from commhub.ports.tiers import Body
+from commhub.ports.video import Layer, PushOrder
+from commhub.rooms.cascade import said
+from commhub.rooms.cascade.budget import USUAL_KBPS, Share, Wanted, allot
+from commhub.rooms.cascade.errands import Errands
+from commhub.rooms.cascade.ground import Ground
+from commhub.rooms.cascade.joining import join_with
+from commhub.rooms.cascade.metrics import PUSHES
+from commhub.rooms.cascade.said import StartAsk
+from commhub.rooms.cascade.scene import Scene
+from commhub.rooms.entering import wake_camera
+from commhub.rooms.orders import Orders
+
+log = structlog.get_logger(__name__)
+
+_SETTLING_S = 3.0
+"""A push that began so lately may just not have arrived yet."""
+_AGAIN_S = 1.0
+_LONGEST_PAUSE_S = 15.0
+_WORTH_WRITING = 4
+"""A measure is written when it moved by more than this part of it."""
+_LAYERS = {"main": Layer.MAIN, "sub": Layer.SUB, "low": Layer.LOW}
+
+
+class UplinkFullError(ConflictError):
+    """The way to the neighbour holds no more pictures."""
+
+    code = "uplink-full"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was asked of a push and is of the moment."""
+
+    token: str = field(repr=False)
+    focus: bool
+    watchers: int
+
+
+@dataclass(slots=True)
+class _Sending:
+    """A push that was agreed."""
+
+    layer: Layer
+    since: float
+
+
+class Uplinks:
+    """Pushes of this hub's pictures to the hubs above it."""
+
+    def __init__(self, ground: Ground, pushes: PicturesOut) -> None:
+        self._ground = ground
+        self._pushes = pushes
+        self.errands = Errands("push")
+        self._asked: dict[str, _Asked] = {}
+        self._sending: dict[str, _Sending] = {}
+        self._next: dict[str, tuple[float, float]] = {}
+
+    # --- the neighbour asks ------------------------------------------------------------------------------
+
+    async def start(self, peering: Peering, body: Body) -> Body:
+        """Answer `picture.start`. Asked again, the same push; with another layer it is switched. Raises UplinkFullError."""
+        check_order(peering, Order.SEE_SHARED)
+        asked = StartAsk.read(body)
+        if peering.relation is not Relation.UPPER or peering.url is None:
+            raise NotAllowedError(f"{peering.peer} is below us and fetches its pictures itself")
+        orders = Orders()
+        async with self._ground.store.begin() as uow:
+            room, source = await self._theirs(uow, peering, asked.room, asked.source)
+            known = await self._find(uow, room.id, source.id, peering.peer)
+            uplink = Uplink(
+                id=known.id if known is not None else new_id(),
+                room_id=room.id,
+                source_id=source.id,
+                peer=peering.peer,
+                url=peering.url.rstrip("/") + asked.whip,
+                layer=int(asked.layer),
+                asked_at=self._ground.clock.now(),
+                sent=known.sent if known is not None else None,
+                kbps=known.kbps if known is not None else 0,
+            )
+            self._asked[uplink.id] = _Asked(asked.token, asked.focus, asked.watchers)
+            await uow.cascades.put_uplink(uplink)
+            share = (await self._allot(uow, peering)).get(uplink.id)
+            if share is None:
+                # What is in the row is what others see of it; nobody but who asked need know of this one.
+                await uow.cascades.delete_uplink(uplink.id)
+                self._asked.pop(uplink.id, None)
+            elif source.device is not None and source.state is not SourceState.LIVE:
+                await wake_camera(uow, room, source, self._ground.clock, orders)
+        if share is None:
+            PUSHES.labels("full").inc()
+            self._ground.look(room.id)
+            raise UplinkFullError(
+                f"the way to {peering.peer} holds {peering.uplink_kbps} kbit/s, and others need them more",
+                uplink_kbps=peering.uplink_kbps,
+            )
+        await self._ground.orderly.carry_out(orders)
+        if not asked.has:
+            self._begin_anew(uplink.id)
+        self._ground.look(room.id)
+        return {"state": source.state.value, "layer": int(share.layer)}
+
+    async def stop(self, peering: Peering, body: Body) -> Body:
+        """Answer `picture.stop`; one that is not sent is fine."""
+        room_id, source_id = said.id_of(body, "room"), said.id_of(body, "source")
+        async with self._ground.store.begin() as uow:
+            await uow.rooms.get(room_id)
+            known = await self._find(uow, room_id, source_id, peering.peer)
+            if known is not None:
+                await self._drop(uow, known)
+                await self._allot(uow, peering)
+        if known is not None:
+            await self._end(known.id)
+        self._ground.look(room_id)
+        return {}
+
+    async def only(self, peering: Peering, room_id: str, wanted: Collection[str]) -> None:
+        """A neighbour that came back said what it wants of this room: nothing else goes there."""
+        dropped: list[str] = []
+        async with self._ground.store.begin() as uow:
+            await uow.rooms.get(room_id)
+            for one in await uow.cascades.uplinks_of(room_id):
+                if one.peer == peering.peer and one.source_id not in wanted:
+                    await self._drop(uow, one)
+                    dropped.append(one.id)
+        for uplink_id in dropped:
+            # Who told this goes on being listened to meanwhile.
+            self.errands.send(uplink_id, partial(self._end, uplink_id))
+
+    # --- what the engine tells ---------------------------------------------------------------------------
+
+    async def push_connected(self, session_id: str) -> None:
+        """See `ports.video.PushesIn`."""
+        if session_id in self._sending:
+            PUSHES.labels("connected").inc()
+            self._next.pop(session_id, None)
+            await self._note(session_id, None)
+
+    async def push_lost(self, session_id: str, reason: str) -> None:
+        """See `ports.video.PushesIn`: begun again at once, and with pauses after that."""
+        if self._sending.pop(session_id, None) is not None:
+            PUSHES.labels("lost").inc()
+            await self._note(session_id, reason)
+            self._ground.look(None)
+
+    async def engine_came(self, sessions: Collection[str]) -> None:
+        """The picture engine is (again) there, with these sessions; what it pushes on since before our time is ours again."""
+        now = self._ground.clock.monotonic()
+        for session_id in [one for one in self._sending if one not in sessions]:
+            del self._sending[session_id]
+        async with self._ground.store.read() as uow:
+            uplinks = await uow.cascades.uplinks()
+        for one in uplinks:
+            if one.id in sessions and one.id not in self._sending:
+                self._sending[one.id] = _Sending(Layer(one.sent or 0), now - _SETTLING_S)
+
+    # --- looking -----------------------------------------------------------------------------------------
+
+    async def compare(self, scene: Scene) -> None:
+        """Have what is asked for pushed, as it is to be, and nothing else of this room."""
+        if not scene.room.is_open:
+            await self._end_all(scene)
+            return
+        for uplink in scene.uplinks:
+            if scene.joined(uplink.peer) is not None:
+                self._look(scene, uplink)
+
+    def forget_strays(self, known: Collection[str]) -> None:
+        """Pushes whose row is gone are over."""
+        for uplink_id in [one for one in self._sending if one not in known]:
+            self.errands.send(uplink_id, partial(self._end, uplink_id))
+
+    def _look(self, scene: Scene, uplink: Uplink) -> None:
+        source = scene.sources.get(uplink.source_id)
+        if source is None or self.errands.is_out(uplink.id):
+            return
+        sending, asked = self._sending.get(uplink.id), self._asked.get(uplink.id)
+        if uplink.sent is None:
+            if sending is not None:
+                self.errands.send(uplink.id, partial(self._end, uplink.id))
+        elif sending is None:
+            is_due = self._ground.clock.monotonic() >= self._next.get(uplink.id, (0.0, 0.0))[0]
+            if source.state is SourceState.LIVE and asked is not None and is_due:
+                self.errands.send(uplink.id, partial(self._push, uplink, asked))
+        elif sending.layer != uplink.sent:
+            self.errands.send(uplink.id, partial(self._switch, uplink, sending))
+
+    async def reallot(self, peering: Peering) -> None:
+        """Look again at what each push takes: pictures grow and shrink."""
+        async with self._ground.store.begin() as uow:
+            await self._allot(uow, peering)
+
+    # --- errands -----------------------------------------------------------------------------------------
+
+    async def _push(self, uplink: Uplink, asked: _Asked) -> None:
+        now = self._ground.clock.monotonic()
+        layer = Layer(uplink.sent or 0)
+        _, pause = self._next.get(uplink.id, (0.0, 0.0))
+        pause = min(max(2 * pause, _AGAIN_S), _LONGEST_PAUSE_S)
+        self._next[uplink.id] = (now + pause, pause)
+        order = PushOrder(
+            session_id=uplink.id,
+            room_id=uplink.room_id,
+            source_id=uplink.source_id,
+            best=layer,
+        )
+        self._sending[uplink.id] = _Sending(layer, now)
+        try:
+            await self._pushes.push(order, PushTarget(url=uplink.url, token=asked.token))
+        except DomainError as error:
+            self._sending.pop(uplink.id, None)
+            PUSHES.labels("failed").inc()
+            if not isinstance(error, UnavailableError):
+                # It would be refused again: whoever wants it asks, and brings another token.
+                self._asked.pop(uplink.id, None)
+            await self._note(uplink.id, str(error)[:300])
+            raise
+
+    async def _switch(self, uplink: Uplink, sending: _Sending) -> None:
+        layer = Layer(uplink.sent or 0)
+        try:
+            await self._ground.orderly.video.show(uplink.id, uplink.source_id, layer)
+        except DomainError:
+            # Not answered yet, or another codec: agreed anew it has the layer.
+            self._sending.pop(uplink.id, None)
+            raise
+        sending.layer = layer
+
+    async def _end(self, uplink_id: str) -> None:
+        for memory in (self._sending, self._asked, self._next):
+            memory.pop(uplink_id, None)
+        with suppress(UnavailableError):
+            await self._pushes.stop(uplink_id)
+        PUSHES.labels("stopped").inc()
+
+    async def _end_all(self, scene: Scene) -> None:
+        for uplink in scene.uplinks:
+            async with self._ground.store.begin() as uow:
+                await uow.cascades.delete_uplink(uplink.id)
+            await self._end(uplink.id)
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    def _begin_anew(self, uplink_id: str) -> None:
+        """They do not have it: what we take for a push is none, unless it only just began."""
+        sending = self._sending.get(uplink_id)
+        now = self._ground.clock.monotonic()
+        if sending is not None and now - sending.since >= _SETTLING_S:
+            del self._sending[uplink_id]
+        if uplink_id not in self._sending:
+            self._next.pop(uplink_id, None)
+
+    async def _theirs(
+        self, uow: UnitOfWork, peering: Peering, room_id: str, source_id: str
+    ) -> tuple[Room, Source]:
+        """A picture of a room that is joined with theirs, and is none of their own."""
+        room = await uow.rooms.get(room_id)
+        cascade = await join_with(uow, room_id, peering.peer)
+        if cascade is None or cascade.state not in {CascadeState.JOINED, CascadeState.DOWN}:
+            raise NotAllowedError("this room is not joined with yours")
+        source = await uow.rooms.find_source(source_id)
+        if source is None or source.room_id != room_id or source.state is SourceState.ENDED:
+            raise NotFoundError("there is no such picture any more")
+        remote = await uow.cascades.find_source(source_id)
+        if remote is not None and remote.peer == peering.peer:
+            raise ConflictError("this picture is yours")
+        return room, source
+
+    async def _find(
+        self, uow: UnitOfWork, room_id: str, source_id: str, peer: str
+    ) -> Uplink | None:
+        uplinks = await uow.cascades.uplinks_of(room_id)
+        return next((o for o in uplinks if (o.source_id, o.peer) == (source_id, peer)), None)
+
+    async def _drop(self, uow: UnitOfWork, uplink: Uplink) -> None:
+        await uow.cascades.delete_uplink(uplink.id)
+        source = await uow.rooms.find_source(uplink.source_id)
+        if source is not None:
+            # As when a view is closed: from now on nobody may want that picture any more.
+            await uow.rooms.update_source(replace(source, wanted_at=self._ground.clock.now()))
+
+    async def _note(self, uplink_id: str, error: str | None) -> None:
+        async with self._ground.store.begin() as uow:
+            known = await uow.cascades.find_uplink(uplink_id)
+            if known is not None and known.error != error:
+                await uow.cascades.put_uplink(replace(known, error=error))
+
+    async def _allot(self, uow: UnitOfWork, peering: Peering) -> dict[str, Share]:
+        """What each push to that neighbour gets of the way, written into the rows."""
+        uplinks = await uow.cascades.uplinks_to(peering.peer)
+        wanted = []
+        for one in sorted(uplinks, key=lambda one: one.asked_at):
+            asked = self._asked.get(one.id)
+            wanted.append(
+                Wanted(
+                    id=one.id,
+                    layer=Layer(one.layer),
+                    layers=await self._layers_of(uow, one.source_id),
+                    focus=asked is not None and asked.focus,
+                    watchers=asked.watchers if asked is not None else 1,
+                )
+            )
+        shares = dict(allot(wanted, peering.uplink_kbps))
+        for one in uplinks:
+            share = shares.get(one.id)
+            sent = None if share is None else int(share.layer)
+            kbps = 0 if share is None else share.kbps
+            if sent != one.sent or abs(kbps - one.kbps) > one.kbps // _WORTH_WRITING:
+                await uow.cascades.put_uplink(replace(one, sent=sent, kbps=kbps))
+        return shares
+
+    async def _layers_of(self, uow: UnitOfWork, source_id: str) -> dict[Layer, int]:
+        """What the picture can be had in, and what each takes: as measured, or as usual before it came."""
+        meter = self._ground.events.meter_of(source_id)
+        measured = {one.layer: one.kbps for one in meter.layers} if meter is not None else {}
+        source = await uow.rooms.find_source(source_id)
+        names = source.layers if source is not None and source.layers else ("main",)
+        layers = [_LAYERS[name] for name in names if name in _LAYERS] or [Layer.MAIN]
+        return {layer: round(measured.get(layer, 0.0)) or USUAL_KBPS[layer] for layer in layers}
