@@ -17,6 +17,7 @@ from commhub.wiring.demo.settle import (
     Keys,
     add_admin,
     settle_dispatcher,
+    settle_exports,
     settle_people,
     settle_phones,
 )
@@ -64,6 +65,7 @@ class Upper:
             settle_dispatcher(admin, self.keys)
             settle_people(admin, self.who.units, self.who.responders)
             settle_phones(admin, self.keys, self.who.phones)
+            settle_exports(admin, self.who.exports)
 
     def admin(self) -> Desk:
         return Desk(self.hub.url, ADMIN, self.keys.people[ADMIN])

@@ -13,6 +13,7 @@ from rich.table import Table
 from commhub.wiring.demo.cast import StoryError
 from commhub.wiring.demo.stage import NOTE, Note, Stage, cast_of, introduction
 from commhub.wiring.demo.story import tell
+from commhub.wiring.demo.story_above import tell_above
 from commhub.wiring.hub_process import HubError
 from devices.errors import BrokerError
 
@@ -80,5 +81,7 @@ def _play(note: Note, console: Console) -> None:
         for desk in cast.desks:
             stack.enter_context(desk)
         tell(cast)
-    if cast.above is None:
-        console.print("  - a street alone: what is between tiers is not part of this story")
+        if cast.above is not None:
+            tell_above(cast, cast.above)
+        else:
+            console.print("  - a street alone: what is between tiers is not part of this story")

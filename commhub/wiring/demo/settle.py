@@ -11,7 +11,7 @@ import httpx
 
 from commhub.domain.people import Role
 from commhub.kit.ids import new_id, new_secret
-from commhub.wiring.demo.town import DEVICES, PHONES, RESPONDERS, UNITS, Phone
+from commhub.wiring.demo.town import DEVICES, PHONES, RESPONDERS, STREET_EXPORTS, UNITS, Phone
 from commhub.wiring.hub_process import HubError, HubProcess
 
 # Not «admin»: the hub may make that one by itself when it starts.
@@ -134,6 +134,12 @@ def settle_phones(desk: Desk, keys: Keys, phones: Sequence[Phone]) -> None:
         keys.phones[phone.name] = made["password"]
 
 
+def settle_exports(desk: Desk, exports: Sequence[dict[str, Any]]) -> None:
+    """What neighbouring hubs may address."""
+    for export in exports:
+        desk.post("/tiers/exports", export)
+
+
 def settle_devices(desk: Desk, keys: Keys) -> None:
     for device in DEVICES:
         made = desk.post(
@@ -167,3 +173,4 @@ def settle(hub: HubProcess, keys: Keys) -> None:
         settle_dispatcher(admin, keys)
         settle_people(admin)
         settle_equipment(admin, keys)
+        settle_exports(admin, STREET_EXPORTS)

@@ -11,7 +11,6 @@ from typing import Any
 import yaml
 
 from commhub.wiring.demo.cast import Cast, StoryError, Talker, expect, step, until
-from commhub.wiring.demo.story_above import tell_above
 from commhub.wiring.demo.watching import watch_live
 
 # A tone counts as heard this far over the floor, and one's own voice as absent at this level below the others'.
@@ -39,8 +38,6 @@ def tell(cast: Cast) -> None:
         finish_and_close(cast, incident, user)
     with step(cast, "nobody accepts the second SOS; its clock escalates it to the next responder"):
         escalate(cast)
-    if cast.above is not None:
-        tell_above(cast, cast.above)
 
 
 # --- the steps -------------------------------------------------------------------------------------------
@@ -158,14 +155,14 @@ def hold_call(cast: Cast, incident_id: str) -> None:
         for phone in cast.phones:
             phone.talk(True)
         # The phones speak: their voice takes the floor, and the radios hear both.
-        _hears(cast.radio, cast.phones)
+        hears(cast.radio, cast.phones)
         for phone in cast.phones:
-            _hears(phone, [other for other in cast.phones if other is not phone])
+            hears(phone, [other for other in cast.phones if other is not phone])
         # The radio presses its key: the phones hear it, and one another still.
         cast.radio.talk(True)
         for phone in cast.phones:
-            _hears(phone, [other for other in talkers if other is not phone])
-        _does_not_hear(cast.radio, [cast.radio])
+            hears(phone, [other for other in talkers if other is not phone])
+        does_not_hear(cast.radio, [cast.radio])
     finally:
         for talker in talkers:
             talker.talk(False)
@@ -173,7 +170,7 @@ def hold_call(cast: Cast, incident_id: str) -> None:
     until("the call is over", lambda: cast.desk.get(path)["ended_at"])
 
 
-def _hears(listener: Talker, others: Sequence[Talker]) -> None:
+def hears(listener: Talker, others: Sequence[Talker]) -> None:
     """All of `others` stand out of what `listener` hears, and its own tone does not."""
 
     def heard() -> bool:
@@ -194,14 +191,20 @@ def _hears(listener: Talker, others: Sequence[Talker]) -> None:
         raise StoryError(f"{error}; it hears {dict(listener.levels())}") from error
 
 
-def _does_not_hear(listener: Talker, others: Sequence[Talker]) -> None:
+def does_not_hear(listener: Talker, others: Sequence[Talker]) -> None:
     levels = listener.levels()
     loud = [other.endpoint for other in others if levels[f"{other.tone:g}"] > -ABSENT_BELOW_DB]
     expect(not loud, f"{listener.endpoint} hears {loud}: {dict(levels)}")
 
 
 def finish_and_close(cast: Cast, incident_id: str, user: str) -> None:
-    """完成 on the card, then verify and close at the desk; the timeline must tell all of it, in order."""
+    """Finish it; the timeline must tell all of it, in order."""
+    finish(cast, incident_id, user)
+    _check_timeline(timeline(cast, incident_id))
+
+
+def finish(cast: Cast, incident_id: str, user: str) -> None:
+    """完成 on the card, then verify and close at the desk."""
     card = newest_card(cast, user)
     expect(card is not None and "finish" in _buttons(card), f"no 完成 on the card: {card}")
     cast.wecom.do("tap", user=user, task_id=card["task_id"] if card else "", key="finish")
@@ -210,7 +213,6 @@ def finish_and_close(cast: Cast, incident_id: str, user: str) -> None:
     cast.desk.post(actions, {"action": "verify", "note": "电话回访，已处理"})
     closed = cast.desk.post(actions, {"action": "close", "note": "结案"})
     expect(closed["stage"] == "closed", f"the stage is {closed['stage']}")
-    _check_timeline(timeline(cast, incident_id))
 
 
 def _check_timeline(entries: list[dict[str, Any]]) -> None:

@@ -139,7 +139,15 @@ class UpperHub(TownHub):
     units: Sequence[dict[str, Any]]
     responders: Sequence[dict[str, Any]]
     phones: Sequence[Phone]
+    exports: Sequence[dict[str, Any]] = ()
 
+
+# What the hub above may call, see and command of the street's.
+STREET_EXPORTS: list[dict[str, Any]] = [
+    {"peer": "*", "subject": "radio:r12", "rights": ["call", "see", "command"]},
+    {"peer": "*", "subject": "cam:b7", "rights": ["call", "see", "command"]},
+    {"peer": "*", "subject": "sip:1001", "rights": ["call"]},
+]
 
 STREET = TownHub("dongjie", "东街街道指挥中心", "street")
 
@@ -160,6 +168,10 @@ DISTRICT = UpperHub(
         {"id": "kong", "name": "孔亮", "unit_id": "district-desk", "leads": True, "endpoints": []},
     ],
     phones=[],
+    exports=[
+        {"peer": "*", "subject": f"unit:{unit}", "rights": ["call"]}
+        for unit in ("police", "rescue", "health")
+    ],
 )
 
 CITY = UpperHub(
