@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from fastapi import APIRouter
+
 from commhub.domain.facts import Fact
 from commhub.kit.bus import Bus
 from commhub.kit.clock import Clock
@@ -17,6 +19,7 @@ from commhub.ports.store import Store
 from commhub.ports.video import VideoEngine
 from commhub.rooms.cascade.feature import Cascade, RoomTiers
 from commhub.rooms.cascade.ground import Ground
+from commhub.rooms.cascade.routes import build_router as build_cascade_router
 from commhub.rooms.config import RoomConfig
 from commhub.rooms.dialling import Numbers
 from commhub.rooms.entering import Doors
@@ -108,6 +111,11 @@ class RoomFeature:
         orderly.looked = ground.look
         self.voices.heard = cascade.speaking.heard
         return cascade
+
+    @property
+    def cascade_routers(self) -> list[APIRouter]:
+        """Those of joined rooms."""
+        return [] if self.cascade is None else [build_cascade_router(self.cascade, self.store)]
 
     async def run(self) -> None:
         """Follow rooms, roll-calls and the age of recordings until cancelled."""

@@ -145,6 +145,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
         core.store, BrokerCredentials(broker_config(settings)), devices, core.clock
     )
     await _admit_devices(fleet)
+    tiers = tier_part(settings, core.store, core.clock)
     rooms = room_part(
         settings,
         RoomNeighbours(
@@ -158,11 +159,12 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
             legs=guests,
             health=core.health,
             sip=telephones.sip,
+            tiers=tiers,
         ),
     )
+    await stack.enter_async_context(rooms.outward.client)
     await stack.enter_async_context(rooms.video)
     accounts, sessions = await _open_accounts(core)
-    tiers = tier_part(settings, core.store, core.clock)
     live = LiveService(
         core.store,
         core.bus,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter
@@ -23,8 +24,10 @@ from commhub.rooms import inside_routes, record_routes, routes
 from commhub.rooms.config import RoomConfig
 from commhub.rooms.feature import RoomFeature, RoomPorts
 from commhub.settings import Settings
+from commhub.wiring.cascade import PicturesOutward, pictures_outward
 from commhub.wiring.health import Health
 from commhub.wiring.secrets import own_secret
+from commhub.wiring.tiers import TierPart
 from commhub.wiring.video import RoomEdge, room_edge, video_engine
 from gateways.sip.gateway import SipGateway
 from gateways.webrtc.room_legs import RoomLegs
@@ -54,11 +57,12 @@ def _keep(settings: Settings) -> Mapping[Retention, int]:
 
 @dataclass(frozen=True, slots=True)
 class RoomPart:
-    """Everything of rooms in one process. Enter `video` before anybody is served."""
+    """Everything of rooms in one process. Enter `video` and the client of `outward` before anybody is served."""
 
     feature: RoomFeature
     video: VideoClient | NoVideo
     edge: RoomEdge
+    outward: PicturesOutward
 
     @property
     def routers(self) -> list[APIRouter]:
@@ -68,6 +72,7 @@ class RoomPart:
             routes.build_router(self.feature),
             record_routes.build_router(self.feature),
             inside_routes.build_router(self.feature),
+            *self.feature.cascade_routers,
             self.edge.api_router,
         ]
 
@@ -86,12 +91,14 @@ class RoomNeighbours:
     legs: RoomLegs
     health: Health
     sip: SipGateway
+    tiers: TierPart
 
 
 def room_part(settings: Settings, near: RoomNeighbours) -> RoomPart:
     """Rooms with the picture engine and the edge by which browsers and cameras come; phones come by `calls`."""
     video = video_engine(settings, near.health, near.clock)
     tokens = SignedRoomTokens(own_secret(settings.data_dir, "room-tokens").encode(), near.clock)
+    outward = pictures_outward(settings, near.tiers, video)
     ports = RoomPorts(
         store=near.store,
         clock=near.clock,
@@ -104,6 +111,7 @@ def room_part(settings: Settings, near: RoomNeighbours) -> RoomPart:
         seal=Seal(own_secret(settings.data_dir, "camera-addresses"), "camera-addresses"),
         notices=near.messages,
         wants_keyframe=near.sip.ask_keyframe,
+        tiers=outward.tiers,
     )
     feature = RoomFeature(ports, room_config(settings), ZoneInfo(settings.time_zone))
     near.calls.rooms.connect(feature.numbers, feature.voices)
@@ -117,6 +125,14 @@ def room_part(settings: Settings, near: RoomNeighbours) -> RoomPart:
         near.legs,
         tokens,
         near.clock,
-        near.sip.engine_came,
+        partial(_engine_came, feature, near.sip),
     )
-    return RoomPart(feature, video, edge)
+    if feature.cascade is not None:
+        video.deliver_pushes_to(feature.cascade.uplinks)
+    return RoomPart(feature, video, edge, outward)
+
+
+async def _engine_came(feature: RoomFeature, sip: SipGateway) -> None:
+    await sip.engine_came()
+    if feature.cascade is not None:
+        await feature.cascade.engine_came()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from commhub.domain.errors import DomainError
+from commhub.domain.errors import DomainError, UnavailableError
 from commhub.domain.facts import Fact
 from commhub.domain.room import ParticipantState
 from commhub.domain.room_facts import (
@@ -93,6 +93,16 @@ class Cascade:
     def wait_for(self, source_id: str) -> None:
         """Somebody wants to see another hub's picture that is not here yet."""
         self.fetching.wait_for(source_id)
+        self._bell.ring()
+
+    async def engine_came(self) -> None:
+        """The picture engine is there (again)."""
+        try:
+            status = await self._ground.orderly.video.status()
+        except UnavailableError as error:
+            log.warning("pushes_not_compared", reason=str(error))
+            return
+        await self.uplinks.engine_came(frozenset(status.sessions))
         self._bell.ring()
 
     # --- following ---------------------------------------------------------------------------------------
