@@ -1,6 +1,7 @@
 /** What the hub says and what a reader must find in the sentence, for every kind of fact. */
 
 import { ROOM_EXAMPLES, type Example } from './examples-rooms'
+import { TIER_EXAMPLES } from './examples-tiers'
 
 export const EXAMPLES: Record<string, Example[]> = {
   report_received: [
@@ -377,4 +378,5 @@ export const EXAMPLES: Record<string, Example[]> = {
     },
   ],
   ...ROOM_EXAMPLES,
+  ...TIER_EXAMPLES,
 }

@@ -10,7 +10,7 @@ import { RENDERERS, sentenceOf } from '@/timeline/sentences'
 import { EXAMPLES } from './examples'
 import { entry } from './things'
 
-const FACTS = ['facts', 'call_facts', 'room_facts']
+const FACTS = ['facts', 'call_facts', 'room_facts', 'tier_facts']
   .map((file) => readFileSync(`../commhub/domain/${file}.py`, 'utf8'))
   .join('\n')
 const KINDS = [...FACTS.matchAll(/^class (\w+)\(Fact\)/gm)].map(([, name = '']) =>
@@ -33,6 +33,7 @@ function contextIn(locale: Locale): Context {
       endpoint: (endpoint) =>
         ({ 'sip:1001': '值班台', 'radio:patrol-1': '巡防组' })[endpoint] ?? endpoint,
       device: (id) => ({ b7: '记录仪 7' })[id] ?? id,
+      hub: (id) => ({ d1: '区指挥中心' })[id] ?? id,
       incident: () => '20261120-0009',
       me: { actor: 'user:chen', name: '陈晨' },
     },

@@ -36,6 +36,13 @@ const ENUMS: [file: string, name: string, vocabulary: Vocabulary][] = [
   ['domain/roll_call.py', 'Verdict', 'verdict'],
   ['domain/message.py', 'DeliveryState', 'delivery'],
   ['domain/message.py', 'CardAction', 'ack'],
+  ['domain/tier.py', 'Tier', 'tier'],
+  ['domain/tier.py', 'Relation', 'relation'],
+  ['domain/tier.py', 'ShareState', 'shareState'],
+  ['domain/tier.py', 'ShareRight', 'shareRight'],
+  ['domain/tier.py', 'CheckInState', 'checkIn'],
+  ['domain/tier.py', 'SupervisionState', 'supervision'],
+  ['domain/tier.py', 'CascadeState', 'cascade'],
   ['domain/report.py', 'Source', 'source'],
   ['domain/device.py', 'DeviceKind', 'device'],
   ['domain/timer.py', 'ClockName', 'clock'],
@@ -76,6 +83,15 @@ describe('the words of the console', () => {
       'look here',
     ])
     expect(attentionsInWords(null)).toEqual([])
+  })
+
+  it('name who at another hub wants something, and what', () => {
+    expect(attentionsInWords('tier_returned: 区中心 (王琳): 不属我辖区')).toEqual([
+      '对方退回：区中心 (王琳): 不属我辖区',
+    ])
+    expect(attentionsInWords('tier_no_show: 水务局 has not checked in')).toEqual([
+      '有部门逾期未报到',
+    ])
   })
 
   it('explain a ranking', () => {

@@ -17,6 +17,7 @@ export type Cause =
   | 'no_common_codec'
   | 'media_lost'
   | 'transferred'
+  | 'preempted'
   | 'call_ended'
   | 'failed'
 

@@ -6,12 +6,14 @@ import enDesk from './en/desk'
 import enPages from './en/pages'
 import enRooms from './en/rooms'
 import enTerms from './en/terms'
+import enTiers from './en/tiers'
 import enTimeline from './en/timeline'
 import type { Messages } from './messages'
 import zhDesk from './zh-CN/desk'
 import zhPages from './zh-CN/pages'
 import zhRooms from './zh-CN/rooms'
 import zhTerms from './zh-CN/terms'
+import zhTiers from './zh-CN/tiers'
 import zhTimeline from './zh-CN/timeline'
 
 export const LOCALES = ['zh-CN', 'en'] as const
@@ -24,6 +26,7 @@ const zh: Messages = {
   desk: zhDesk,
   pages: zhPages,
   rooms: zhRooms,
+  tiers: zhTiers,
 }
 const en: Messages = {
   terms: enTerms,
@@ -31,6 +34,7 @@ const en: Messages = {
   desk: enDesk,
   pages: enPages,
   rooms: enRooms,
+  tiers: enTiers,
 }
 
 export function makeI18n(locale: Locale) {

@@ -4,6 +4,7 @@ import type desk from './zh-CN/desk'
 import type pages from './zh-CN/pages'
 import type rooms from './zh-CN/rooms'
 import type terms from './zh-CN/terms'
+import type tiers from './zh-CN/tiers'
 import type timeline from './zh-CN/timeline'
 
 type Texts<T> = { [K in keyof T]: T[K] extends string ? string : Texts<T[K]> }
@@ -14,4 +15,5 @@ export type Messages = Texts<{
   desk: typeof desk
   pages: typeof pages
   rooms: typeof rooms
+  tiers: typeof tiers
 }>

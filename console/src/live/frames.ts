@@ -10,7 +10,7 @@ import type {
   TimelineEntryView,
 } from '@/api/types'
 import type { RoomView, SpeakerView } from '@/api/rooms'
-import type { CascadeState, PeeringView } from '@/api/tiers'
+import type { CascadeState, IncidentTiersView, PeeringView } from '@/api/tiers'
 
 export interface LiveState {
   incidents: Record<string, IncidentView>
@@ -21,6 +21,8 @@ export interface LiveState {
   services: Record<string, ServiceView>
   /** Those that go on. */
   rooms: Record<string, RoomView>
+  /** What open incidents have in common with other hubs. */
+  shares: Record<string, IncidentTiersView>
   /** Neighbouring hubs, by the name of each. */
   peerings: Record<string, PeeringView>
 }
@@ -103,6 +105,7 @@ const TABLES: readonly Table[] = [
   'phones',
   'services',
   'rooms',
+  'shares',
   'peerings',
 ]
 
@@ -115,6 +118,7 @@ export function emptyState(): LiveState {
     phones: {},
     services: {},
     rooms: {},
+    shares: {},
     peerings: {},
   }
 }

@@ -9,6 +9,7 @@ import { hubNow } from '@/live/time'
 import { useDirectory } from '@/stores/directory'
 import { useIncidents } from '@/stores/incidents'
 import { useSession } from '@/stores/session'
+import { useTiers } from '@/stores/tiers'
 
 import type { Words } from './names'
 import type { Context } from './sentence'
@@ -35,6 +36,7 @@ export function useSentenceContext(): ComputedRef<Context> {
   const directory = useDirectory()
   const incidents = useIncidents()
   const session = useSession()
+  const tiers = useTiers()
   return computed<Context>(() => ({
     locale: locale.value,
     words: words.value,
@@ -42,6 +44,7 @@ export function useSentenceContext(): ComputedRef<Context> {
       responder: directory.responderName,
       endpoint: directory.partyName,
       device: directory.deviceName,
+      hub: tiers.nameOf,
       incident: (id) => incidents.find(id)?.number ?? id,
       me: { actor: session.actor, name: session.principal?.display_name || session.actor },
     },

@@ -5,6 +5,8 @@ export interface Names {
   endpoint(endpoint: string): string
   device(id: string): string
   incident(id: string): string
+  /** A hub, our own or a neighbour. */
+  hub(id: string): string
   /** Who sits at this desk. */
   me: { actor: string; name: string }
 }
@@ -37,6 +39,7 @@ export function nameOfActor(actor: string, names: Names, locale: string): string
   const [kind = '', ...rest] = actor.split(':')
   const name = rest.join(':')
   if (kind === 'responder') return names.responder(name)
+  if (kind === 'hub') return names.hub(name)
   if (kind === 'device' || kind === 'sensor') return names.device(name)
   // Its name is the delivery's id, which means nothing to people.
   if (kind === 'alert') return locale === 'en' ? 'Card by telephone' : '电话派单'

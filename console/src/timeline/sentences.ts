@@ -1,5 +1,5 @@
 /**
- * Every kind of fact as a sentence for people. The kinds are those of `facts.py`, `call_facts.py` and `room_facts.py` in `commhub/domain`;
+ * Every kind of fact as a sentence for people. The kinds are those of `facts.py`, `call_facts.py`, `room_facts.py` and `tier_facts.py` in `commhub/domain`;
  * a kind that is newer than this console is shown by its name with its data.
  */
 
@@ -12,6 +12,7 @@ import { PROGRESS } from './progress'
 import { ROOMS } from './rooms'
 import type { Context, Renderer, Sentence } from './sentence'
 import { SOUND } from './sound'
+import { TIERS } from './tiers'
 
 export const RENDERERS: Record<string, Renderer> = {
   ...PROGRESS,
@@ -19,6 +20,7 @@ export const RENDERERS: Record<string, Renderer> = {
   ...DUTY,
   ...SOUND,
   ...ROOMS,
+  ...TIERS,
 }
 
 function unknownKind(entry: TimelineEntryView): Sentence {

@@ -148,6 +148,7 @@ const terms: Messages['terms'] = {
     no_common_codec: 'No common codec',
     media_lost: 'Audio lost',
     transferred: 'Transferred',
+    preempted: 'Taken by a call of higher priority',
     call_ended: 'Call ended',
     failed: 'Failed',
   },
@@ -302,6 +303,15 @@ const terms: Messages['terms'] = {
     unreachable: 'The responder has no usable address',
     clock_failed: 'A clock failed',
     delivery_failed: 'A notification was not delivered',
+    tier_reported_up: 'Reported from below',
+    tier_assigned_down: 'Assigned from above',
+    tier_whistled: 'Whistled for our departments',
+    tier_returned: 'Given back',
+    tier_refused: 'Refused there',
+    tier_no_show: 'A department has not checked in',
+    tier_supervised: 'Supervised from above',
+    tier_overdue: 'Supervision not answered in time',
+    tier_over_there: 'Over at the other hub: verify',
   },
   reason: {
     distance_m: '{value} m away',
@@ -346,6 +356,24 @@ const terms: Messages['terms'] = {
   table: { assign: 'Assignment', sla: 'Clocks' },
   mode: { normal: 'Normal', war: 'Emergency', special: 'Special' },
   tier: { street: 'Street', district: 'District', city: 'City' },
+  relation: { upper: 'above', lower: 'below' },
+  shareState: {
+    offered: 'Offered',
+    held: 'Shared',
+    returned: 'Given back',
+    refused: 'Refused',
+    ended: 'Settled',
+  },
+  shareRight: { call: 'call', see: 'see', command: 'command' },
+  checkIn: {
+    called: 'Called',
+    checked_in: 'Here',
+    no_show: 'No-show',
+    late: 'Late',
+    withdrawn: 'Withdrawn',
+  },
+  supervision: { open: 'Open', overdue: 'Overdue', answered: 'Answered', lifted: 'Lifted' },
+  cascade: { asked: 'Asked', joined: 'Joined', down: 'Cut off', ended: 'Left' },
 }
 
 export default terms
