@@ -4,7 +4,7 @@ A fact names what it touched in its own fields, so a new kind of fact needs noth
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -53,19 +53,12 @@ class Gathered:
         if isinstance(fact, SpeakerMoved):
             # It changes nothing of the room that is kept.
             return
-        for name, collection in NAMES.items():
-            touched = getattr(fact, name, None)
-            if touched is not None:
-                self.dirty.setdefault(collection, set()).add(touched)
-        if fact.incident_id is not None:
-            self._has_lines(fact.incident_id, fact.at)
-        if isinstance(fact, TimelineMerged):
-            # Its lines are older than it: they were written at another hub.
-            self._has_lines(fact.about, fact.since)
+        for collection, key in _touched(fact):
+            self.dirty.setdefault(collection, set()).add(key)
+        if (lines := _lines_of(fact)) is not None:
+            incident_id, since = lines
+            self.timelines[incident_id] = min(self.timelines.get(incident_id, since), since)
         match fact:
-            case StageMoved(incident_id=str(incident_id)):
-                # What is shared of it is shown for as long as it is open.
-                self.dirty.setdefault(Collection.SHARES, set()).add(incident_id)
             case FloorMoved():
                 self.floor.append((fact.group, floor_json(fact)))
             case ServiceMoved():
@@ -74,9 +67,6 @@ class Gathered:
                 self.links = True
             case _:
                 return
-
-    def _has_lines(self, incident_id: str, since: datetime) -> None:
-        self.timelines[incident_id] = min(self.timelines.get(incident_id, since), since)
 
     @property
     def has_events(self) -> bool:
@@ -121,6 +111,24 @@ def _news_of(fact: Fact) -> tuple[str, str, About | None] | None:
             return "cascade", _cascade_json(fact), About(fact.room_id)
         case _:
             return None
+
+
+def _touched(fact: Fact) -> Iterator[tuple[Collection, str]]:
+    for name, collection in NAMES.items():
+        touched = getattr(fact, name, None)
+        if touched is not None:
+            yield collection, touched
+    if isinstance(fact, StageMoved) and fact.incident_id is not None:
+        # What is shared of an incident is shown for as long as it is open.
+        yield Collection.SHARES, fact.incident_id
+
+
+def _lines_of(fact: Fact) -> tuple[str, datetime] | None:
+    """The incident whose timeline is longer now, and the time of the first new line: of lines that were written at another hub
+    it is before the fact's."""
+    if isinstance(fact, TimelineMerged):
+        return fact.about, fact.since
+    return None if fact.incident_id is None else (fact.incident_id, fact.at)
 
 
 def _speaker_json(fact: SpeakerMoved) -> str:

@@ -265,6 +265,8 @@ class Sharing:
 
     async def follow_answer(self, uow: UnitOfWork, message: TierMessage) -> None:
         """What we offered was taken there, or refused. Registered for every message that offers."""
+        if await uow.shares.find(about(message), message.peer) is None:
+            return
         incident = await uow.incidents.get(about(message))
         share = await uow.shares.find(incident.id, message.peer)
         if share is None:

@@ -175,6 +175,8 @@ class Supervising:
         if message.state is not MessageState.REFUSED:
             return
         said = SupervisedBody.model_validate(message.body)
+        if await uow.shares.find_supervision(said.id) is None:
+            return
         incident_id = about(message)
         order = await self._of(uow, incident_id, said.id)
         if order.waits:

@@ -97,7 +97,8 @@ class Words:
             if (follow := self._settled.get(message.kind)) is not None:
                 await follow(uow, message)
             if code is not None:
-                uow.record(self._refused(message, code, reason or "", ours=True))
+                told = await _on_timeline(uow, message)
+                uow.record(self._refused(told, code, reason or "", ours=True))
 
     async def asked(self, peer: str, kind: str, body: Body) -> Body:
         """See `ports.tiers.TierIn`."""
@@ -227,8 +228,7 @@ class Words:
         async with self._store.begin() as uow:
             await self._take(uow, peer, epoch, message)
             await uow.peerings.note_refusal(peer, message.id, error.code, str(error))
-            known = message.incident_id and await uow.shares.find(message.incident_id, peer)
-            told = message if known else replace(message, incident_id=None)
+            told = await _on_timeline(uow, message)
             uow.record(self._refused(told, error.code, str(error), ours=False))
         return replace(message, state=MessageState.REFUSED, code=error.code, reason=str(error))
 
@@ -242,6 +242,12 @@ class Words:
             reason=reason,
             ours=ours,
         )
+
+
+async def _on_timeline(uow: UnitOfWork, message: TierMessage) -> TierMessage:
+    """The message, of an incident only where it is one that we share: a refusal of any other is no line of a timeline."""
+    known = message.incident_id and await uow.shares.find(message.incident_id, message.peer)
+    return message if known else replace(message, incident_id=None)
 
 
 async def _active(uow: UnitOfWork, peer: str) -> Peering:
