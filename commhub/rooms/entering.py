@@ -239,7 +239,7 @@ class Doors:
             ):
                 raise NotAllowedError("this picture belongs to another department")
             if source.state is not SourceState.LIVE:
-                return await self._wake(uow, room, source, orders)
+                return await self._wake(uow, room, source, asking.layer, orders)
         elif not meets:
             raise InvalidError("nobody speaks in this room; name a source")
         return Admission(
@@ -252,12 +252,14 @@ class Doors:
             may_hear=meets and asking.source == SPEAKER,
         )
 
-    async def _wake(self, uow: UnitOfWork, room: Room, source: Source, orders: Orders) -> str:
+    async def _wake(
+        self, uow: UnitOfWork, room: Room, source: Source, layer: Layer, orders: Orders
+    ) -> str:
         """A picture nobody sends: a camera of the fleet is asked to, another hub for its own. Raises NotFoundError for one that is
         over; says why another hub does not send its own."""
         if source.kind is SourceKind.TIER and source.state is not SourceState.ENDED:
             remote = await uow.cascades.find_source(source.id)
-            orders.fetch.append(source)
+            orders.fetch.append((source.id, layer))
             if remote is not None and remote.refused is not None:
                 return f"{remote.peer} does not send this picture: {remote.refused}"
             return "the picture is being fetched from another hub; ask again in a moment"

@@ -39,7 +39,7 @@ class Orders:
     spotlight: list[tuple[str, str | None]] = field(default_factory=list)
     pull: list[Pull] = field(default_factory=list)
     start: list[Source] = field(default_factory=list)
-    fetch: list[Source] = field(default_factory=list)
+    fetch: list[tuple[str, Layer]] = field(default_factory=list)
     stop: list[Source] = field(default_factory=list)
     silence: list[tuple[str, bool]] = field(default_factory=list)
     hold: list[tuple[str, bool]] = field(default_factory=list)
@@ -67,9 +67,9 @@ class Orderly:
         self._tokens = tokens
         self._clock = clock
         self._config = config
-        self.fetch: Callable[[str], None] = _nobody
-        """Has another hub's picture come, whose id it is."""
-        self.looked: Callable[[str], None] = _nobody
+        self.fetch: Callable[[str, Layer], None] = lambda source_id, layer: None
+        """Has another hub's picture come, no better than that."""
+        self.looked: Callable[[str], None] = lambda room_id: None
         """Told of a room in which a far end came or went."""
 
     async def carry_out(self, orders: Orders, by: Principal = ROOMS) -> None:
@@ -78,8 +78,8 @@ class Orderly:
         await self._tell_engine(orders)
         for source in orders.stop:
             await _attempt("stop", source.id, self._camera(source, STOP, by))
-        for source in orders.fetch:
-            self.fetch(source.id)
+        for source_id, layer in orders.fetch:
+            self.fetch(source_id, layer)
         for source in orders.start:
             await _attempt("start", source.id, self._camera(source, START, by))
 
@@ -148,11 +148,6 @@ def _ingest_of(pull: Pull, url: str) -> IngestOrder:
         url=url,
         layer=Layer(pull.layer),
     )
-
-
-def _nobody(of: str) -> None:
-    """Of a hub without neighbours nobody wants to know."""
-    del of
 
 
 async def _attempt(what: str, of: str, work: Awaitable[None]) -> None:

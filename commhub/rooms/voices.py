@@ -50,7 +50,7 @@ class Voices:
         self._media = media
         self._video = video
         self._voices: dict[str, _Voice] = {}
-        self.heard: Callable[[str, str, float | None], None] = _nobody
+        self.heard: Callable[[str, str, float | None], None] = lambda room_id, name, level: None
         """Told of a room, who speaks there and how loud, each second."""
 
     async def attend(self, room_id: str, talking: Mapping[str, str]) -> None:
@@ -108,11 +108,6 @@ class Voices:
             and source.kind is not SourceKind.SCREEN
         )
         return next(own, voice.participant_id)
-
-
-def _nobody(room_id: str, name: str, level_dbov: float | None) -> None:
-    """Of a hub without neighbours nobody wants to know."""
-    del room_id, name, level_dbov
 
 
 async def _attempt(what: str, leg_id: str, work: Awaitable[None]) -> bool:

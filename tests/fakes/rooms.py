@@ -96,7 +96,7 @@ class MeteredMedia(RememberingMedia):
 class RoomTown:
     """`feature` is what is tested; the rest plays its neighbours."""
 
-    def __init__(self, store, bus, clock, folder, **config):
+    def __init__(self, store, bus, clock, folder, *, tiers=None, **config):
         self.store, self.clock, self.bus = store, clock, bus
         self.driver, self.media, self.video = FakeDriver(), MeteredMedia(), MeteredVideo()
         self.calls = CallService(store, clock)
@@ -118,6 +118,7 @@ class RoomTown:
             seal=Seal("secret", "camera-addresses"),
             notices=self.town.messages,
             wants_keyframe=self._ask_keyframe,
+            tiers=tiers,
         )
         settings = RoomConfig(
             **{"folder": folder, "public_url": "https://hub.test", "compare_every_s": 60, **config}
@@ -248,6 +249,7 @@ class RoomTown:
                 participant_id=admission.participant_id,
                 right=RoomRight.VIEW,
                 source_id=admission.source_id,
+                layer=admission.layer,
             )
         )
         return admission

@@ -22,6 +22,7 @@ from commhub.kit.bus import Bus, Subscription
 from commhub.kit.supervise import Doorbell, run_forever
 from commhub.ports.pushes import PicturesOut
 from commhub.ports.tiers import Body, TierLinks, TierWords
+from commhub.ports.video import Layer
 from commhub.rooms.cascade import said
 from commhub.rooms.cascade.fetching import Fetching
 from commhub.rooms.cascade.ground import Ground
@@ -78,21 +79,28 @@ class Cascade:
         words.on_link(self._link_moved)
 
     async def _link_moved(self, peering: Peering, up: bool) -> None:
-        async with self._ground.store.read() as uow:
-            remote = await uow.cascades.sources_from(peering.peer)
-        self.telling.link_moved(peering.peer)
-        self.speaking.link_moved(peering.peer)
-        self.fetching.link_moved(one.source_id for one in remote)
+        await self._forget(peering.peer)
         await self.joining.link_moved(peering, up)
+
+    async def _forget(self, peer: str) -> None:
+        """What was told over the link before is told anew."""
+        async with self._ground.store.read() as uow:
+            remote = await uow.cascades.sources_from(peer)
+        self.telling.link_moved(peer)
+        self.speaking.link_moved(peer)
+        self.fetching.link_moved(one.source_id for one in remote)
 
     async def _heard_joins(self, peering: Peering, body: Body) -> None:
         held = await self.joining.heard_joins(peering, body)
         for room_id, standing in held.items():
             await self.uplinks.only(peering, room_id, standing.wants)
+        if body.get("reply") is not True:
+            await self._forget(peering.peer)
+            await self.joining.tell_standing(peering.peer, is_reply=True)
 
-    def wait_for(self, source_id: str) -> None:
+    def wait_for(self, source_id: str, layer: Layer) -> None:
         """Somebody wants to see another hub's picture that is not here yet."""
-        self.fetching.wait_for(source_id)
+        self.fetching.wait_for(source_id, layer)
         self._bell.ring()
 
     async def engine_came(self) -> None:

@@ -15,6 +15,7 @@ from commhub.domain.room import SessionRight, SourceState
 from commhub.domain.tier import CascadeState, RemoteSource
 from commhub.ports.rooms import RoomRight, RoomToken
 from commhub.ports.tiers import TierRefusedError
+from commhub.ports.video import Layer
 from commhub.rooms import moves
 from commhub.rooms.cascade import said
 from commhub.rooms.cascade.errands import Errands
@@ -39,13 +40,15 @@ class Fetching:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self.errands = Errands("fetch")
-        self._waited_for: dict[str, float] = {}
+        self._waited_for: dict[str, tuple[Layer, float]] = {}
         self._told: dict[str, Need] = {}
         self._next: dict[str, float] = {}
 
-    def wait_for(self, source_id: str) -> None:
-        """Somebody wants to see it who cannot be let in before it is there."""
-        self._waited_for[source_id] = self._ground.clock.monotonic() + _WAITED_FOR_S
+    def wait_for(self, source_id: str, layer: Layer) -> None:
+        """Somebody wants to see it, no better than that, who cannot be let in before it is there."""
+        best, _ = self._waited_for.get(source_id, (layer, 0.0))
+        until = self._ground.clock.monotonic() + _WAITED_FOR_S
+        self._waited_for[source_id] = (min(best, layer), until)
 
     def link_moved(self, source_ids: Iterable[str]) -> None:
         """What these were told is forgotten: they are asked anew."""
@@ -56,14 +59,15 @@ class Fetching:
     def compare(self, scene: Scene) -> None:
         """Have come what is needed, and stop what is not."""
         now = self._ground.clock.monotonic()
-        for source_id in [one for one, until in self._waited_for.items() if until <= now]:
+        for source_id in [one for one, (_, until) in self._waited_for.items() if until <= now]:
             del self._waited_for[source_id]
         for session in scene.sessions:
             if session.right is SessionRight.VIEW:
                 # Let in: from now on the session says that it is looked at.
                 self._waited_for.pop(session.source_id, None)
         speaker = self._ground.events.speaker_of(scene.room.id).source_id
-        wanted = needs(scene, speaker, self._waited_for)
+        waited_for = {one: layer for one, (layer, _) in self._waited_for.items()}
+        wanted = needs(scene, speaker, waited_for)
         for remote in scene.remote.values():
             self._look(scene, remote, wanted.get(remote.source_id), now)
 

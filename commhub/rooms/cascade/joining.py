@@ -202,17 +202,16 @@ class Joining:
             return
         await self._go_down(peering)
 
-    async def tell_standing(self, peer: str) -> None:
-        """Say `room.joins`."""
+    async def tell_standing(self, peer: str, *, is_reply: bool = False) -> None:
+        """Say `room.joins`. Only one side may have noticed that the link was away, so what is no reply is replied to."""
         async with self._ground.store.read() as uow:
             standings = [
                 await self._standing(uow, one)
                 for one in await uow.cascades.of_peer(peer)
                 if one.goes_on
             ]
-        self._ground.links.tell(
-            peer, said.JOINS, {"joins": [standing.body() for standing in standings]}
-        )
+        joins = [standing.body() for standing in standings]
+        self._ground.links.tell(peer, said.JOINS, {"joins": joins, "reply": is_reply})
 
     async def heard_joins(self, peering: Peering, body: Body) -> Mapping[str, Standing]:
         """`room.joins`: what the other side does not know any more is over, what it knows holds. Returns the standings by our rooms."""

@@ -1,6 +1,6 @@
 """A joined room as it is at one moment, and what of other hubs' pictures is needed in it. Reads; decides nothing."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from commhub.domain.room import Participant, Room, Session, SessionRight, Source
@@ -61,7 +61,7 @@ class Need:
     watchers: int = field(default=1, compare=False)
 
 
-def needs(scene: Scene, speaker: str | None, waited_for: Collection[str]) -> dict[str, Need]:
+def needs(scene: Scene, speaker: str | None, waited_for: Mapping[str, Layer]) -> dict[str, Need]:
     """By source. `speaker` is the picture that SPEAKER shows, `waited_for` what somebody asked for who cannot be let in before it is there."""
     found: dict[str, Need] = {}
     if not scene.room.is_open:
@@ -73,7 +73,9 @@ def needs(scene: Scene, speaker: str | None, waited_for: Collection[str]) -> dic
             *(Layer(one.layer) for one in scene.uplinks if one.source_id == source_id),
         ]
         watchers = len(layers)
-        if source_id in waited_for or scene.room.recording or scene.room.spotlight == source_id:
+        if source_id in waited_for:
+            layers.append(waited_for[source_id])
+        if scene.room.recording or scene.room.spotlight == source_id:
             layers.append(Layer.MAIN)
         if layers:
             found[source_id] = Need(
