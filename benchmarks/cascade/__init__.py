@@ -12,6 +12,7 @@ killed (kill -9) and started again, and at last everybody leaves.
 
 import argparse
 import asyncio
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -29,7 +30,10 @@ from commhub.wiring.hub_process import HubError
 def main(argv: Sequence[str]) -> int:
     """1 when the hubs did not do their work."""
     options = _options(argv)
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    )
     try:
         if options.exchange:
             outcome = asyncio.run(run_exchange(options.exchange, options.cuts))

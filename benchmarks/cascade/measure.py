@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import httpx
 import numpy as np
@@ -23,6 +24,15 @@ _SETTLE_S = 1.5
 _QUIET_AFTER_S = 2.0
 _QUIET_FOR_S = 1.5
 _MET_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What a hub's picture engine has received and how much it pushes, when the camera had sent so many packets."""
+
+    received: int
+    pushing: int
+    sent: int
 
 
 class Cascade:
@@ -69,24 +79,22 @@ class Cascade:
         await _until(lambda: all(eye.seen for eye in eyes.all), _PICTURES_WITHIN_S, playing)
         await asyncio.sleep(_SETTLE_S)
 
-        counted = [await hub.counts() for hub in self._hubs]
+        before = [await self._received(hub, camera) for hub in self._hubs]
         first, above[0].keeps = camera.count, True
         await asyncio.sleep(self._seconds)
         last, above[0].keeps = camera.count, False
         await asyncio.sleep(_MET_S)
-        since = [await hub.counts() for hub in self._hubs]
+        after = [await self._received(hub, camera) for hub in self._hubs]
         hops = [
-            np.concatenate([delays_ms(below, between, first, last)]),
+            delays_ms(below, between, first, last),
             np.concatenate([delays_ms(between, eye, first, last) for eye in above]),
         ]
         sizes, lasted = await asyncio.to_thread(above[0].pictures)
-        come = [
-            sum(first <= k < last for k in eye.seen) / max(1, len(_recognised(camera, first, last)))
-            for eye in above
-        ]
+        due = {k for k in below.seen if first <= k < last}
+        come = [len(due & eye.seen.keys()) / len(due) for eye in (between, *above)]
         received = [
-            (now["received"] - then["received"]) / (last - first)
-            for then, now in zip(counted[1:], since[1:], strict=True)
+            (now.received - then.received) / (now.sent - then.sent)
+            for then, now in zip(before[1:], after[1:], strict=True)
         ]
         rejoin_s = await self._kill_the_middle(above, playing)
         flowing = await self._leave(camera)
@@ -94,7 +102,7 @@ class Cascade:
             fps=round((len(sizes) - 1) / lasted, 1) if lasted else 0.0,
             height=min((height for _, height in sizes), default=0),
             hop_p95_ms=round(max(float(np.percentile(hop, 95)) for hop in hops if len(hop)), 2),
-            streams_per_hop=max(now["now_pushing"] for now in since[:2]),
+            streams_per_hop=max(now.pushing for now in after[:2]),
             rejoin_s=round(rejoin_s, 2),
             viewers=self._viewers,
             decoded=len(sizes),
@@ -105,6 +113,10 @@ class Cascade:
             packets_after_leaving=flowing,
         )
 
+    async def _received(self, hub: TierHub, camera: Camera) -> _Counted:
+        counts = await hub.counts()
+        return _Counted(counts["received"], counts["now_pushing"], camera.count)
+
     @property
     def _hubs(self) -> tuple[TierHub, TierHub, TierHub]:
         return self._street, self._district, self._city
@@ -112,12 +124,11 @@ class Cascade:
     # --- the meeting -------------------------------------------------------------------------------------
 
     def _join_rooms(self) -> dict[str, str]:
-        """The city opens a meeting and invites the district, which invites the street. The rooms by hub."""
+        """The city opens a meeting and invites the district, and the street beyond it. The rooms by hub."""
         city = self._city.desk.post("/rooms", {"name": "cascade"})["id"]
-        self._city.desk.post(f"/rooms/{city}/cascades", {"peer": self._district.name})
-        district = _room_at(self._district.desk)
-        self._district.desk.post(f"/rooms/{district}/cascades", {"peer": self._street.name})
-        street = _room_at(self._street.desk)
+        chain = {"peer": self._district.name, "beyond": [self._street.name]}
+        self._city.desk.post(f"/rooms/{city}/cascades", chain)
+        district, street = _room_at(self._district.desk), _room_at(self._street.desk)
         return dict(zip((one.name for one in self._hubs), (street, district, city), strict=True))
 
     async def _watch(self, at: TierHub, rooms: dict[str, str], eyes: Eyes) -> Eye:
@@ -164,11 +175,6 @@ class Cascade:
         now = [await hub.counts() for hub in self._hubs[1:]]
         assert camera.count > sent, "the camera stopped, so that nothing flows says nothing"
         return sum(b["received"] - a["received"] for a, b in zip(then, now, strict=True))
-
-
-def _recognised(camera: Camera, first: int, last: int) -> set[int]:
-    """Those of the camera's packets that can be known again."""
-    return {k for places in camera.marks.values() for k in places if first <= k < last}
 
 
 def _room_at(desk: Desk) -> str:
