@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 from fakes.objects import a_responder, a_unit
+from fakes.tier_calls import Devices
 from fakes.tiers import TierHub, a_hub, join, pair
 from fakes.waiting import eventually
 from fakes.web import app_of, client_of, someone
+from fastapi import APIRouter
 
 from commhub.domain.device import Device, DeviceKind
 from commhub.domain.errors import InvalidError, NotAllowedError, NotFoundError
@@ -22,6 +24,7 @@ from commhub.domain.tier import Shared, ShareRight, Tier
 from commhub.kit.clock import SystemClock
 from commhub.ports.store import SipAccount
 from commhub.tiers import directory_routes
+from commhub.tiers.commands import HubCommands
 from commhub.tiers.directory import EVERYBODY, NewExport, SharedDirectoryService
 from commhub.tiers.presence import Presence
 
@@ -45,6 +48,13 @@ class Sharing:
             export = await self.directory.share(uow, new, LI)
         self.directory.wake()
         return export.id
+
+    def router(self) -> APIRouter:
+        hub = self.hub
+        commands = HubCommands(
+            hub.store, SystemClock(), hub.links, self.directory, Devices(), hub.words
+        )
+        return directory_routes.build_router(self.directory, self.presence, commands, hub.store)
 
     async def theirs(self) -> dict[str, Shared]:
         return {one.shared.address: one.shared for one in await self.directory.shared()}
@@ -247,10 +257,7 @@ async def test_what_is_not_ours_or_not_there_cannot_be_shared(
 
 async def test_exports_and_the_directory_over_http(street: Sharing, district: Sharing) -> None:
     await pair(street.hub, district.hub)
-    router = directory_routes.build_router(street.directory, street.presence, street.hub.store)
-    theirs = directory_routes.build_router(
-        district.directory, district.presence, district.hub.store
-    )
+    router, theirs = street.router(), district.router()
     async with linked(street, district):
         async with client_of(app_of(router), key="admin") as client:
             body = {"peer": "*", "subject": "radio:r12", "rights": ["call", "see"]}
