@@ -20,7 +20,7 @@ def script(*options: str) -> subprocess.CompletedProcess[str]:
 def test_the_demo_tells_the_whole_story_and_stops_what_it_started():
     told = script()
     assert told.returncode == 0, told.stderr
-    assert told.stderr.count("✓") == 13
+    assert told.stderr.count("✓") == 15
 
 
 @pytest.mark.audio

@@ -78,7 +78,7 @@ class CastAbove:
 
     district: Desk
     city: Desk
-    phone: Talker
+    phone: PhoneTalker
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ class Cast:
     bodycam: Simulated
     viewer: Simulated
     phones: Sequence[Talker]
-    radio: Talker
+    radio: RadioTalker
     say: Callable[[str, float], None]
     above: CastAbove | None = None
 

@@ -229,7 +229,11 @@ def introduction(note: Note) -> list[tuple[str, str]]:
     consoles = [(STREET.name, note.url, note.password)]
     consoles += [(upper.name, upper.url, upper.password) for upper in note.above]
     return [
-        *((name, f"{url}   {DISPATCHER} / {password}") for name, url, password in consoles),
+        *(
+            line
+            for name, url, password in consoles
+            for line in ((name, url), ("  Login", f"{DISPATCHER} / {password}"))
+        ),
         ("企业微信 (phones)", note.simulators["wecom"]),
         (f"外线电话 {TELEPHONE}", note.simulators["telephone"]),
         *devices,

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from commhub.wiring.demo.cast import Cast, StoryError, Talker, expect, step, until
+from commhub.wiring.demo.settle import Desk
 from commhub.wiring.demo.watching import watch_live
 
 # A tone counts as heard this far over the floor, and one's own voice as absent at this level below the others'.
@@ -139,18 +140,7 @@ def accept_card(cast: Cast, incident_id: str) -> str:
 def hold_call(cast: Cast, incident_id: str) -> None:
     """Bridge the phones with the radio group and measure who hears whom, in both directions of the floor."""
     talkers = [*cast.phones, cast.radio]
-    call = cast.desk.post(
-        "/calls", {"legs": [talker.endpoint for talker in talkers], "incident": incident_id}
-    )
-    path = f"/calls/{call['id']}"
-
-    def all_connected() -> bool:
-        legs = cast.desk.get(path)["legs"]
-        failed = [leg for leg in legs if leg["state"] == "ended"]
-        expect(not failed, f"a leg ended: {failed}")
-        return all(leg["state"] == "connected" for leg in legs)
-
-    until("all legs are connected", all_connected, within_s=15)
+    path = connect(cast.desk, [talker.endpoint for talker in talkers], incident_id)
     try:
         for phone in cast.phones:
             phone.talk(True)
@@ -168,6 +158,21 @@ def hold_call(cast: Cast, incident_id: str) -> None:
             talker.talk(False)
     cast.desk.delete(path)
     until("the call is over", lambda: cast.desk.get(path)["ended_at"])
+
+
+def connect(desk: Desk, endpoints: Sequence[str], incident_id: str) -> str:
+    """A call with these legs, all of them connected; the path to it."""
+    call = desk.post("/calls", {"legs": endpoints, "incident": incident_id})
+    path = f"/calls/{call['id']}"
+
+    def all_connected() -> bool:
+        legs = desk.get(path)["legs"]
+        failed = [leg for leg in legs if leg["state"] == "ended"]
+        expect(not failed, f"a leg ended: {failed}")
+        return all(leg["state"] == "connected" for leg in legs)
+
+    until("all legs are connected", all_connected, within_s=15)
+    return path
 
 
 def hears(listener: Talker, others: Sequence[Talker]) -> None:

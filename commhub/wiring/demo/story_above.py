@@ -7,10 +7,19 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from commhub.wiring.demo.cast import Cast, CastAbove, expect, step, until
+from commhub.wiring.demo.cast import (
+    Cast,
+    CastAbove,
+    PhoneTalker,
+    RadioTalker,
+    expect,
+    step,
+    until,
+)
 from commhub.wiring.demo.settle import Desk
-from commhub.wiring.demo.story import accept_card, finish, raise_sos
+from commhub.wiring.demo.story import accept_card, connect, finish, hears, raise_sos
 from commhub.wiring.demo.town import CITY, DISTRICT, STREET
+from commhub.wiring.demo.watching import see
 
 WITHIN_S = 20.0
 
@@ -25,6 +34,14 @@ def tell_above(cast: Cast, above: CastAbove) -> None:
         incident = report_up(cast, above)
     with step(cast, "the street whistles the district's police, who check in; both sides see it"):
         whistle(cast, above, incident)
+    with step(
+        cast, "the city opens a meeting over all tiers and sees the street's body camera in 1080p"
+    ):
+        watch_from_the_city(cast, above, incident)
+    with step(
+        cast, "street radio and city phone in a call of the district, each hearing the other"
+    ):
+        talk_over_tiers(cast, above, incident)
     with step(cast, "the city's order reaches the street by way of the district"):
         orders = order_down(cast, above, incident)
     with step(cast, "the street finishes, answers and closes; the city sees the loop closed"):
@@ -100,6 +117,53 @@ def whistle(cast: Cast, above: CastAbove, incident: str) -> None:
         return [one["by"] for one in mine if one["state"] == "checked_in"] == ["何勇"]
 
     until("the street sees who came", came, WITHIN_S)
+
+
+def watch_from_the_city(cast: Cast, above: CastAbove, incident: str) -> None:
+    """One meeting, a half of it at each hub. The street takes its body camera in, which sends because somebody in the city looks."""
+    city = above.city
+    room = city.post("/rooms", {"name": "三级联合会商", "incident": incident})["id"]
+    city.post(f"/rooms/{room}/cascades", {"peer": DISTRICT.hub, "beyond": [STREET.hub]})
+    half = until(
+        "the street has its half of the meeting, of the same incident",
+        lambda: _open_room(cast.desk, incident),
+        WITHIN_S,
+    )
+    cast.desk.post(f"/rooms/{half}/invitations", {"to": "cam:b7"})
+    source = until(
+        "the city's meeting has the picture", lambda: _street_source(city, room), WITHIN_S
+    )
+    way = [STREET.hub, DISTRICT.hub, CITY.hub]
+    expect(source["via"] == way, f"it came via {source['via']}")
+    see(cast, city, room, source["source_id"])
+    city.delete(f"/rooms/{room}")
+
+
+def _open_room(desk: Desk, incident: str) -> str | None:
+    rooms = desk.get("/rooms", open="true", incident=incident)["items"]
+    return next((room["id"] for room in rooms), None)
+
+
+def _street_source(desk: Desk, room: str) -> dict[str, Any] | None:
+    sources = desk.get(f"/rooms/{room}/cascades")["sources"]
+    return next((one for one in sources if one["origin"].startswith(f"{STREET.hub}/")), None)
+
+
+def talk_over_tiers(cast: Cast, above: CastAbove, incident: str) -> None:
+    """Two neighbours' terminals bridged by the hub between them."""
+    radio = RadioTalker(cast.radio.page, f"{cast.radio.endpoint}@{STREET.hub}", cast.radio.tone)
+    phone = PhoneTalker(above.phone.page, f"{above.phone.endpoint}@{CITY.hub}", above.phone.tone)
+    path = connect(above.district, [radio.endpoint, phone.endpoint], incident)
+    try:
+        phone.talk(True)
+        hears(radio, [phone])
+        radio.talk(True)
+        hears(phone, [radio])
+    finally:
+        for talker in (radio, phone):
+            talker.talk(False)
+    above.district.delete(path)
+    until("the call is over", lambda: above.district.get(path)["ended_at"])
 
 
 def order_down(cast: Cast, above: CastAbove, incident: str) -> Sequence[tuple[Desk, str]]:

@@ -189,6 +189,7 @@ CITY = UpperHub(
         },
     ],
     phones=[Phone("3001", "市指挥中心 值班台", "cao", 620.0)],
+    exports=[{"peer": "*", "subject": "sip:3001", "rights": ["call"]}],
 )
 
 TONES = [

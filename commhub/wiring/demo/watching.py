@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from commhub.wiring.demo.cast import Cast, Simulated, expect, until
+from commhub.wiring.demo.settle import Desk
 
 # What the simulated camera shows: a loop of four seconds, every picture with its number.
 FULL_SIZE = (1920, 1080)
@@ -15,12 +16,18 @@ PICTURES_BEHIND = 45
 def watch_live(cast: Cast, camera: str = "b7") -> None:
     """The camera that nobody watched is asked to send, and its picture, 1080p, is the one it shows at this moment."""
     room = cast.desk.post("/rooms/live", {"camera": camera})
-    source = room["sources"][0]["id"]
-    cookie = "; ".join(f"{name}={value}" for name, value in cast.desk.cookies.items())
+    see(cast, cast.desk, room["id"], room["sources"][0]["id"])
+    state = cast.desk.get(f"/rooms/{room['id']}")["sources"][0]["state"]
+    expect(state == "live", f"the source is {state}")
+
+
+def see(cast: Cast, desk: Desk, room: str, source: str) -> None:
+    """Somebody at that desk watches a source there that is the body camera's: 1080p, and what it shows at this moment."""
+    cookie = "; ".join(f"{name}={value}" for name, value in desk.cookies.items())
     cast.viewer.do(
         "watch",
-        whep=f"{cast.desk.url}/whep/{room['id']}/{source}",
-        headers={"Cookie": cookie, "Origin": cast.desk.url},
+        whep=f"{desk.url}/whep/{room}/{source}",
+        headers={"Cookie": cookie, "Origin": desk.url},
     )
 
     def seen() -> bool:
@@ -29,14 +36,12 @@ def watch_live(cast: Cast, camera: str = "b7") -> None:
         return shown["frames"] >= PICTURES_SEEN and is_fresh(cast.bodycam, shown)
 
     try:
-        until(f"pictures of {camera} are seen as it shows them", seen, within_s=15)
+        until(f"pictures are seen at {desk.url} as the camera shows them", seen, within_s=15)
         shown = cast.viewer.state()
         size = (shown["width"], shown["height"])
         expect(size == FULL_SIZE, f"the picture is {size}")
     finally:
         cast.viewer.do("stop")
-    state = cast.desk.get(f"/rooms/{room['id']}")["sources"][0]["state"]
-    expect(state == "live", f"the source is {state}")
 
 
 def is_fresh(camera: Simulated, shown: Mapping[str, Any]) -> bool:
