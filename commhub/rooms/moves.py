@@ -4,11 +4,11 @@ Each has the room's row already (`open_room`), so what comes at the same moment 
 never said by anybody: `settle` reads it from the sessions and legs that there are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from commhub.domain.call import TALKING, Leg
+from commhub.domain.call import TALKING, Direction, Leg
 from commhub.domain.errors import ConflictError, NotFoundError
 from commhub.domain.people import Endpoint, Scheme
 from commhub.domain.room import (
@@ -251,9 +251,10 @@ async def settle(uow: UnitOfWork, room: Room, at: datetime, orders: Orders) -> N
     """Have the participants be where their legs and sessions say they are. Said twice, nothing happens."""
     legs = await uow.calls.legs_of(room.call_id) if room.call_id is not None else ()
     people = list(await uow.rooms.participants_of(room.id))
+    live = {leg.id for leg in legs if leg.is_live}
     for leg in legs:
-        if leg.is_live and not leg.listen_only:
-            await _claim(uow, room, people, leg, at)
+        if leg.id in live and not leg.listen_only:
+            await _claim(uow, room, people, leg, at, live - {leg.id})
     seen = {session.participant_id for session in await uow.rooms.sessions_of(room.id)}
     by_id = {leg.id: leg for leg in legs}
     for one in people:
@@ -261,12 +262,20 @@ async def settle(uow: UnitOfWork, room: Room, at: datetime, orders: Orders) -> N
 
 
 async def _claim(
-    uow: UnitOfWork, room: Room, people: list[Participant], leg: Leg, at: datetime
+    uow: UnitOfWork,
+    room: Room,
+    people: list[Participant],
+    leg: Leg,
+    at: datetime,
+    others: Collection[str],
 ) -> None:
-    """Find whose leg this is. One that the desk had rung into the call makes a participant of its own."""
+    """Find whose leg this is. One that the desk had rung into the call makes a participant of its own, and so does a second one of
+    another hub (`others` are the legs that live, too)."""
     if any(one.leg_id == leg.id for one in people):
         return
-    known = next((one for one in people if _is_at(one, leg.endpoint)), None)
+    known = next((one for one in people if _is_at(one, leg)), None)
+    if known is not None and is_hub(known) and known.leg_id in others:
+        known = None
     if known is not None:
         mine = replace(known, leg_id=leg.id)
         await uow.rooms.update_participant(mine)
@@ -282,10 +291,23 @@ async def _claim(
     people.append(mine)
 
 
-def _is_at(one: Participant, endpoint: Endpoint) -> bool:
+def _is_at(one: Participant, leg: Leg) -> bool:
+    endpoint = leg.endpoint
+    if endpoint.hub is not None and _is_other_half(leg):
+        return one.account == f"{HUB}{endpoint.hub}"
     if endpoint.scheme is Scheme.ROOM and endpoint.hub is None:
         return one.id == endpoint.name
     return one.endpoint == endpoint
+
+
+def _is_other_half(leg: Leg) -> bool:
+    """Whether it carries all voices of another hub's half of the room: we dialled their room, or their room ours."""
+    return leg.endpoint.scheme is Scheme.ROOM or leg.direction is Direction.INBOUND
+
+
+def is_hub(one: Participant) -> bool:
+    """Whether it stands for a neighbouring hub with its half of the room."""
+    return one.kind is ParticipantKind.TIER and (one.account or "").startswith(HUB)
 
 
 async def stranger(
@@ -313,7 +335,7 @@ async def _place(
     at: datetime,
     orders: Orders,
 ) -> None:
-    if one.kind is ParticipantKind.TIER and (one.account or "").startswith(HUB):
+    if is_hub(one):
         # A hub is there while the rooms are joined, whether or not anything of it is seen or heard (`cascade`).
         if one.state is ParticipantState.REMOVED and leg is not None and leg.is_live:
             orders.hang_up.append(leg.id)

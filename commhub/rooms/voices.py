@@ -15,7 +15,7 @@ from commhub.domain.room import Participant, ParticipantState, SourceKind, Sourc
 from commhub.ports.media import MediaEngine
 from commhub.ports.store import Store
 from commhub.ports.video import VideoEngine
-from commhub.rooms.moves import HUB
+from commhub.rooms.moves import is_hub
 
 log = structlog.get_logger(__name__)
 
@@ -36,9 +36,7 @@ def talkers(people: Iterable[Participant]) -> dict[str, str]:
     return {
         one.leg_id: one.id
         for one in people
-        if one.leg_id is not None
-        and one.state is ParticipantState.JOINED
-        and not (one.account or "").startswith(HUB)
+        if one.leg_id is not None and one.state is ParticipantState.JOINED and not is_hub(one)
     }
 
 

@@ -7,6 +7,7 @@ import httpx
 from bridges.video.client import VideoClient
 from bridges.video.orders import NoVideo
 from commhub.domain.tier import Peering
+from commhub.ports.between import TierVoice
 from commhub.rooms.cascade.feature import RoomTiers
 from commhub.settings import Settings
 from commhub.wiring.tiers import TierPart
@@ -44,7 +45,7 @@ class PicturesOutward:
 
 
 def pictures_outward(
-    settings: Settings, tiers: TierPart, video: VideoClient | NoVideo
+    settings: Settings, tiers: TierPart, video: VideoClient | NoVideo, voice: TierVoice
 ) -> PicturesOutward:
     """Pushes to the hubs above."""
     addresses = AddressesAbove()
@@ -56,6 +57,7 @@ def pictures_outward(
             links=tiers.links,
             words=tiers.words,
             pushes=WhipPushes(video, client),
+            voice=voice,
         ),
         client,
     )

@@ -98,7 +98,7 @@ def room_part(settings: Settings, near: RoomNeighbours) -> RoomPart:
     """Rooms with the picture engine and the edge by which browsers and cameras come; phones come by `calls`."""
     video = video_engine(settings, near.health, near.clock)
     tokens = SignedRoomTokens(own_secret(settings.data_dir, "room-tokens").encode(), near.clock)
-    outward = pictures_outward(settings, near.tiers, video)
+    outward = pictures_outward(settings, near.tiers, video, near.calls.neighbours)
     ports = RoomPorts(
         store=near.store,
         clock=near.clock,

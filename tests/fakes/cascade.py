@@ -10,9 +10,12 @@ from fakes import tiers
 from fakes.rooms import LI, RoomTown
 from fakes.waiting import eventually
 
+from commhub.domain.call import Direction, Leg, LegState
 from commhub.domain.errors import UnavailableError
+from commhub.domain.people import Endpoint, Scheme
 from commhub.domain.tier import Tier
 from commhub.kit.clock import SystemClock
+from commhub.kit.ids import new_id
 from commhub.ports.rooms import Asking, RoomRight, RoomSession
 from commhub.ports.video import VideoCodec
 from commhub.rooms.cascade.feature import RoomTiers
@@ -59,15 +62,49 @@ class JoinedHub:
 
     def __init__(self, hub, folder, hubs):
         self.name, self.tier = hub.name, hub
+        self._hubs = hubs
         self.pushes = Pushes(hubs)
         self.town = RoomTown(
             hub.store,
             hub.bus,
             SystemClock(),
             folder / hub.name / "recordings",
-            tiers=RoomTiers(us=hub.name, links=hub.links, words=hub.words, pushes=self.pushes),
+            tiers=RoomTiers(
+                us=hub.name,
+                links=hub.links,
+                words=hub.words,
+                pushes=self.pushes,
+                voice=self,
+            ),
         )
+        self.dialled = []
         self.cascade = self.town.feature.cascade
+
+    async def connect_room(self, peer, call_id, their_room, by):
+        """`ports.between.TierVoice`: a leg that is answered at once, and the other room's half of it."""
+        self.dialled.append((peer, their_room))
+        ours = await self._voice_leg(call_id, Endpoint(Scheme.ROOM, their_room, peer))
+        await self.town.calls.leg_connected(ours.id, "opus")
+        there = self._hubs[peer]
+        room = (await there.town.feature.rooms.get(their_room)).room
+        theirs = await there._voice_leg(
+            room.call_id, Endpoint(Scheme.DESK, "rooms", self.name), Direction.INBOUND
+        )
+        await there.town.calls.leg_connected(theirs.id, "opus")
+        return ours
+
+    async def _voice_leg(self, call_id, endpoint, direction=Direction.OUTBOUND):
+        leg = Leg(
+            id=new_id(),
+            call_id=call_id,
+            endpoint=endpoint,
+            direction=direction,
+            created_at=SystemClock().now(),
+            state=LegState.RINGING,
+        )
+        async with self.town.store.begin() as uow:
+            await uow.calls.add_leg(leg)
+        return leg
 
     async def receive(self, room, source, token, session):
         """A push arrives at our WHIP."""

@@ -37,11 +37,6 @@ class Errands:
         finally:
             self._tasks.pop(key, None)
 
-    async def settle(self) -> None:
-        """Return when nothing is out."""
-        while self._tasks:
-            await asyncio.wait(list(self._tasks.values()))
-
     async def close(self) -> None:
         tasks = list(self._tasks.values())
         for task in tasks:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from commhub.domain.call_facts import LegMoved
 from commhub.domain.errors import DomainError, UnavailableError
 from commhub.domain.facts import Fact
 from commhub.domain.room import ParticipantState
@@ -20,6 +21,7 @@ from commhub.domain.room_facts import (
 from commhub.domain.tier import CascadeState, Peering
 from commhub.kit.bus import Bus, Subscription
 from commhub.kit.supervise import Doorbell, run_forever
+from commhub.ports.between import TierVoice
 from commhub.ports.pushes import PicturesOut
 from commhub.ports.tiers import Body, TierLinks, TierWords
 from commhub.ports.video import Layer
@@ -28,6 +30,7 @@ from commhub.rooms.cascade.fetching import Fetching
 from commhub.rooms.cascade.ground import Ground
 from commhub.rooms.cascade.joining import Joining
 from commhub.rooms.cascade.scene import load
+from commhub.rooms.cascade.sounding import Sounding
 from commhub.rooms.cascade.speaking import Speaking
 from commhub.rooms.cascade.telling import Telling
 from commhub.rooms.cascade.uplinks import Uplinks
@@ -49,6 +52,7 @@ class RoomTiers:
     links: TierLinks
     words: TierWords
     pushes: PicturesOut
+    voice: TierVoice | None = None
 
 
 class Cascade:
@@ -63,6 +67,7 @@ class Cascade:
         self.fetching = Fetching(ground)
         self.uplinks = Uplinks(ground, tiers.pushes)
         self.speaking = Speaking(ground)
+        self.sounding = Sounding(ground, tiers.voice)
         self._measured_at = 0.0
         self._register(tiers.words)
 
@@ -88,12 +93,14 @@ class Cascade:
             remote = await uow.cascades.sources_from(peer)
         self.telling.link_moved(peer)
         self.speaking.link_moved(peer)
+        self.sounding.link_moved(peer)
         self.fetching.link_moved(one.source_id for one in remote)
 
     async def _heard_joins(self, peering: Peering, body: Body) -> None:
         held = await self.joining.heard_joins(peering, body)
         for room_id, standing in held.items():
             await self.uplinks.only(peering, room_id, standing.wants)
+            await self.sounding.lost_there(room_id, peering.peer, standing)
         if body.get("reply") is not True:
             await self._forget(peering.peer)
             await self.joining.tell_standing(peering.peer, is_reply=True)
@@ -120,12 +127,11 @@ class Cascade:
         try:
             await run_forever("cascade", self._follow)
         finally:
-            await self.joining.errands.close()
-            await self.fetching.errands.close()
-            await self.uplinks.errands.close()
+            for part in (self.joining, self.fetching, self.uplinks, self.sounding):
+                await part.errands.close()
 
     async def _follow(self) -> None:
-        with self._bus.subscribe(_FACTS, lambda fact: isinstance(fact, _TOUCHING)) as facts:
+        with self._bus.subscribe(_FACTS, _is_ours) as facts:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(facts), name="cascade-listen")
                 while True:
@@ -170,6 +176,7 @@ class Cascade:
                 self.joining.ask_again(room_id, one.peer)
         self.telling.compare(scene)
         await self.speaking.compare(scene)
+        await self.sounding.compare(scene)
         await self.uplinks.compare(scene)
         self.fetching.compare(scene)
 
@@ -182,8 +189,9 @@ class Cascade:
             if peerings[peer].uplink_kbps:
                 await self.uplinks.reallot(peerings[peer])
 
-    async def settle(self) -> None:
-        """Return when everything that is to follow has followed (for tests and benchmarks)."""
-        await self.joining.errands.settle()
-        await self.fetching.errands.settle()
-        await self.uplinks.errands.settle()
+
+def _is_ours(fact: Fact) -> bool:
+    """Of the legs only those to other hubs: phones ring all day."""
+    if isinstance(fact, LegMoved):
+        return "@" in fact.endpoint
+    return isinstance(fact, _TOUCHING)

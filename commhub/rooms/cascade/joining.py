@@ -443,6 +443,6 @@ async def drop_source(
 async def _own_people(uow: UnitOfWork, room: Room) -> bool:
     """Whether somebody of this hub is there, who may not be done talking."""
     return any(
-        one.state is ParticipantState.JOINED and not (one.account or "").startswith(moves.HUB)
+        one.state is ParticipantState.JOINED and not moves.is_hub(one)
         for one in await uow.rooms.participants_of(room.id)
     )

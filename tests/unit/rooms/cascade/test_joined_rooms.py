@@ -5,6 +5,7 @@ from fakes.cascade import STREET_DISTRICT_CITY, WITHIN_S, joined_hubs
 from fakes.rooms import LI
 from fakes.waiting import eventually
 
+from commhub.domain.call import Cause
 from commhub.domain.room import SourceState
 from commhub.domain.tier import CascadeState
 from commhub.ports.tiers import TierRefusedError
@@ -148,3 +149,46 @@ async def test_a_room_that_ended_while_the_link_was_down_is_over_on_both_sides_w
 
     await eventually(is_over, within_s=WITHIN_S)
     assert not (await district.town.room(between)).is_open
+
+
+async def test_the_lower_hub_dials_up_for_the_voices_once_and_again_when_the_leg_is_lost(three):
+    street, district, city, _ = three
+    below, between, above = await met(street, district, city)
+    await eventually(lambda: street.dialled == [("district", between.id)], within_s=WITHIN_S)
+    await eventually(lambda: district.dialled == [("city", above.id)], within_s=WITHIN_S)
+    assert city.dialled == []
+
+    async def leg_of_the_hub():
+        await city.town.follow()
+        return (await city.town.people(above))["district"].leg_id
+
+    assert await eventually(leg_of_the_hub, within_s=WITHIN_S)
+    (leg,) = [one for one in await street.town.legs(below) if one.is_live]
+    await street.town.calls.leg_ended(leg.id, Cause.MEDIA_LOST, None)
+    await eventually(lambda: len(street.dialled) == 2, within_s=WITHIN_S)
+
+
+async def test_who_speaks_below_is_shown_everywhere_as_the_hub_on_top_decides(three):
+    street, district, city, _ = three
+    below, between, above = await met(street, district, city)
+    camera = await street.film(below)
+    known = await city.knows(above, f"street/{camera}")
+    passed = await district.knows(between, f"street/{camera}")
+
+    def told():
+        # Said again each second as long as somebody speaks.
+        street.cascade.speaking.heard(below.id, camera, -20.0)
+        return (above.id, known.source_id, -20.0) in city.town.video.told("voice")
+
+    await eventually(told, within_s=WITHIN_S)
+    assert district.town.video.told("voice") == []
+
+    await city.town.feature.events.speaker_moved(above.id, known.source_id)
+    for hub, room, shown in ((district, between, passed.source_id), (street, below, camera)):
+        await eventually(
+            lambda hub=hub, room=room, shown=shown: (
+                (room.id, shown) in hub.town.video.told("spotlight")
+            ),
+            within_s=WITHIN_S,
+        )
+        await hub.town.feature.events.speaker_moved(room.id, shown)
