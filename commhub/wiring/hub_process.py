@@ -16,7 +16,8 @@ from types import TracebackType
 import httpx
 
 _PORTS = (10_000, 19_999)
-READY_WITHIN_S = 60.0
+# Three hubs that start at once beside the tests of others on two cores take a minute.
+READY_WITHIN_S = 120.0
 STOP_WITHIN_S = 15.0
 # Of the 200 ranges of media ports, as far apart as three can be: the next ones are those of the next process ids.
 _APART = 67

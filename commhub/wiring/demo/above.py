@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from commhub.accounts.service import FIRST_ADMIN
 from commhub.wiring.demo.cast import until
 from commhub.wiring.demo.settle import (
-    ADMIN,
     DISPATCHER,
     Desk,
     Keys,
-    add_admin,
+    first_admin,
     settle_dispatcher,
     settle_exports,
     settle_people,
@@ -59,8 +59,8 @@ class Upper:
     def set(self) -> None:
         """Start it, and bring its people in. Raises HubError."""
         self.hub.start()
-        self.keys = add_admin(self.hub)
         self.hub.wait_ready()
+        self.keys = first_admin(self.hub)
         with self.admin() as admin:
             settle_dispatcher(admin, self.keys)
             settle_people(admin, self.who.units, self.who.responders)
@@ -68,7 +68,7 @@ class Upper:
             settle_exports(admin, self.who.exports)
 
     def admin(self) -> Desk:
-        return Desk(self.hub.url, ADMIN, self.keys.people[ADMIN])
+        return Desk(self.hub.url, FIRST_ADMIN, self.keys.people[FIRST_ADMIN])
 
     def note(self) -> UpperNote:
         who = self.who

@@ -1,5 +1,6 @@
 """Bring a fresh hub to life through its public face: its administrator by the command line, all else by the API."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -158,6 +159,16 @@ def settle_devices(desk: Desk, keys: Keys) -> None:
 def add_admin(hub: HubProcess) -> Keys:
     """The administrator who settles the rest; may be added while the hub is still starting."""
     return Keys(people=add_people(hub, {ADMIN: (Role.SYSTEM_ADMIN, Role.SECURITY_ADMIN)}))
+
+
+def first_admin(hub: HubProcess) -> Keys:
+    """The administrator whom a hub makes by itself when it starts without anybody, and names in its log once. It is ready."""
+    told = re.search(
+        r"^commhub: first_admin name=(\S+) password=(\S+)$", hub.log.read_text(), re.MULTILINE
+    )
+    if told is None:
+        raise HubError(f"the hub names no first administrator:\n{hub.log_tail()}")
+    return Keys(people={told[1]: told[2]})
 
 
 def settle_dispatcher(desk: Desk, keys: Keys) -> None:
