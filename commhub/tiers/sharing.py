@@ -266,6 +266,7 @@ class Sharing:
     async def follow_answer(self, uow: UnitOfWork, message: TierMessage) -> None:
         """What we offered was taken there, or refused. Registered for every message that offers."""
         if await uow.shares.find(about(message), message.peer) is None:
+            # Of what is not here there is no row to take.
             return
         incident = await uow.incidents.get(about(message))
         share = await uow.shares.find(incident.id, message.peer)

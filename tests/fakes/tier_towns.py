@@ -196,7 +196,7 @@ async def link(lower: TierTown, upper: TierTown) -> AsyncIterator[None]:
         await carried
 
 
-async def settle_all(*towns: TierTown) -> None:
+async def settle_all(*towns: TierTown, within_s: float = 60) -> None:
     """Tell until nobody has anything to say. Links must be there."""
 
     async def quiet() -> bool:
@@ -208,7 +208,7 @@ async def settle_all(*towns: TierTown) -> None:
         # What was taken meanwhile is news by now: so this is asked after that.
         return not any([await town.has_news() for town in towns])
 
-    await eventually(quiet, within_s=60)
+    await eventually(quiet, within_s=within_s)
 
 
 @asynccontextmanager

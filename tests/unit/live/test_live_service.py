@@ -340,14 +340,14 @@ async def test_an_alarm_of_the_lines_reaches_the_desk(service, bus, clock):
 async def test_a_desk_that_comes_later_sees_who_has_the_floor_and_whose_hub_it_is(
     store, bus, clock
 ):
-    identity = HubIdentity(name="东街", tier="street")
+    identity = HubIdentity(name="东街", tier="street", id="street-a")
     service = LiveService(store, bus, clock, hub=identity, config=QUICK)
     async with running(service) as desk:
         bus.publish(FloorMoved(at=clock.now(), group="g1", event="taken", talker="radio:r12"))
         await eventually(lambda: desk.events)
     whole = json.loads(service.snapshot().text)
     assert whole["state"]["floors"]["g1"]["talker"] == "radio:r12"
-    assert whole["hub"] == {"name": "东街", "tier": "street", "mode": "normal"}
+    assert whole["hub"] == {"name": "东街", "tier": "street", "mode": "normal", "id": "street-a"}
 
 
 async def test_services_are_known_from_the_start_and_followed(store, bus, clock):

@@ -1,0 +1,91 @@
+"""A thousand incidents both ways over a link that is cut fifty times: none lost, none doubled, and each told in order. The same with ten
+thousand over whole hubs and a TCP proxy is `python -m benchmarks cascade --exchange 10000`."""
+
+import asyncio
+import random
+from pathlib import Path
+
+from fakes.tier_towns import (
+    DESK,
+    TierTown,
+    connected,
+    link,
+    settle_all,
+    tier_towns,
+)
+from fakes.town import sos
+
+from commhub.domain.incident import Action
+from commhub.domain.tier import ShareState, Tier
+
+INCIDENTS = 1_000
+CUTS = 50
+
+
+async def hand_over(town: TierTown, count: int) -> list[str]:
+    """Open that many incidents, and report up or assign down each of them, with a word after it."""
+    for _ in range(count):
+        await town.town.reports.submit(sos(text="演练"))
+    while await town.town.reports.decide_waiting():
+        continue
+    opened = [one.id for one in await town.town.all_incidents() if one.origin == town.name]
+    for incident_id in opened:
+        async with town.write() as uow:
+            if town.name == "street-a":
+                await town.tiers.sharing.report_up(uow, incident_id, DESK)
+            else:
+                await town.tiers.sharing.assign_down(uow, incident_id, DESK, "street-a")
+        await town.town.act(await town.incident(incident_id), Action.COMMENT, note="补充")
+    return opened
+
+
+async def tell_on(town: TierTown) -> None:
+    while True:
+        if not await town.tiers.telling.tell_behind():
+            await asyncio.sleep(0.05)
+
+
+async def test_a_thousand_incidents_both_ways_over_a_link_that_is_cut_fifty_times(
+    tmp_path: Path,
+) -> None:
+    dice = random.Random(11)
+    tiers = (("street-a", Tier.STREET), ("district-1", Tier.DISTRICT))
+    async with tier_towns(tmp_path, *tiers) as (_, towns):
+        street, district = towns
+        work = [asyncio.create_task(hand_over(town, INCIDENTS // 2)) for town in towns]
+        telling = [asyncio.create_task(tell_on(town)) for town in towns]
+        for _ in range(CUTS):
+            left = dice.randrange(20, 120)
+
+            def passes(text: str) -> bool:
+                nonlocal left
+                left -= 1
+                return left > 0
+
+            await connected(street, district, passes)
+        up, down = await asyncio.gather(*work)
+        for task in telling:
+            task.cancel()
+        await asyncio.gather(*telling, return_exceptions=True)
+        async with link(street, district):
+            await settle_all(*towns, within_s=240)
+
+        handed_over = {*up, *down}
+        assert len(handed_over) == INCIDENTS
+        for town in towns:
+            assert {one.id for one in await town.town.all_incidents()} == handed_over
+        for incident_id in handed_over:
+            here = await street.merged(incident_id)
+            assert here == await district.merged(incident_id)
+            assert len(set(here)) == len(here)
+            for writer in towns:
+                places = await street.written_by(incident_id, writer.name)
+                assert places == sorted(places)
+                assert places == await district.written_by(incident_id, writer.name)
+            below, above = (
+                await street.share(incident_id, district),
+                await district.share(incident_id, street),
+            )
+            assert below is not None
+            assert above is not None
+            assert below.state is above.state is ShareState.HELD
