@@ -17,6 +17,8 @@ import { tablesOf } from '@/timeline/trace'
 import { MOVES } from '../fake/town'
 import { call, incident, leg } from './things'
 
+import { shared } from './tier-things'
+
 const plugins = [i18n]
 
 beforeEach(() => {
@@ -109,15 +111,21 @@ describe('the address book', () => {
       ],
       groups: ['patrol-1'],
       nameOf: (endpoint) => endpoint,
+      shared: [
+        shared({ endpoint: 'radio:r7@street-a', label: '对讲 7' }),
+        shared({ endpoint: null, subject: 'unit:water' }),
+      ],
+      hubName: (hub) => ({ 'street-a': '东街' })[hub] ?? hub,
     },
-    { groups: '对讲组', others: '其他' },
+    { groups: '对讲组', others: '其他', sharedBy: (name) => `${name}（共享）` },
   )
 
-  it('lists groups, units with their people, and what nobody carries', () => {
+  it('lists groups, units with their people, what neighbours share, and what nobody carries', () => {
     const shape = tree.map((node) => [node.label, node.children?.map((child) => child.label)])
     expect(shape).toEqual([
       ['对讲组', ['radio:patrol-1']],
       ['巡防队', ['张伟']],
+      ['东街（共享）', ['radio:r7@street-a']],
       ['其他', ['sip:1009']],
     ])
   })

@@ -160,6 +160,8 @@ export interface RollCallItemView {
   fps: number
   voice: Check
   verdict: Verdict
+  /** The hub that called them, where several did. */
+  hub?: string | null
 }
 
 export interface RollCallView {

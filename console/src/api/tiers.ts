@@ -133,6 +133,11 @@ export interface CascadeView {
   created_at: string
   created_by: string
   their_room: string | null
+  participant_id: string | null
+  /** Those whom it brings into the meeting. */
+  hubs: string[]
+  /** Why it is not joined, or what of it did not come about. */
+  reason: string | null
 }
 
 /** A source of another hub in a room of ours; `via` are the hubs it passed, its own first. */
@@ -145,9 +150,22 @@ export interface RemoteSourceView {
   error: string | null
 }
 
+/** A source of ours that is sent onward, `to` a hub or `platform:NAME`; `sent` is what the way holds. */
+export interface UplinkView {
+  id: string
+  source_id: string
+  to: string
+  layer: string
+  sent: string | null
+  kbps: number
+  asked_at: string
+  error: string | null
+}
+
 export interface RoomTiersView {
   cascades: CascadeView[]
   sources: RemoteSourceView[]
+  uplinks: UplinkView[]
 }
 
 // --- what is sent ------------------------------------------------------------------------------------------

@@ -17,6 +17,10 @@ export const PAGE = 9
 
 const KIND_ORDER: Record<string, number> = { screen: 0 }
 
+/** Another hub sends a picture when somebody looks, so those of other hubs are shown before they flow. */
+const isSeen = (source: SourceView): boolean =>
+  source.state === 'live' || (source.kind === 'tier' && source.state !== 'ended')
+
 /** Everybody who is there, screens and pictures before names, oneself last of each. */
 export function tilesOf(room: RoomView, me: string | null): Tile[] {
   const tiles: Tile[] = []
@@ -24,7 +28,7 @@ export function tilesOf(room: RoomView, me: string | null): Tile[] {
     if (person.state !== 'joined') continue
     const isMine = person.id === me
     const live = room.sources.filter(
-      (one) => one.participant_id === person.id && one.state === 'live' && !one.muted,
+      (one) => one.participant_id === person.id && isSeen(one) && !one.muted,
     )
     for (const source of live) tiles.push({ id: source.id, person, source, isMine })
     if (live.length === 0) tiles.push({ id: person.id, person, source: null, isMine })

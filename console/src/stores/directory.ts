@@ -6,6 +6,7 @@ import { computed, ref } from 'vue'
 import { api, ask } from '@/api/client'
 import type { EndpointView, ResponderView, UnitView } from '@/api/types'
 import { useLive } from './live'
+import { useTiers } from './tiers'
 
 export interface Contact {
   endpoint: string
@@ -24,6 +25,7 @@ export function nameOfEndpoint(endpoint: string): string {
 
 export const useDirectory = defineStore('directory', () => {
   const live = useLive()
+  const tiers = useTiers()
   const units = ref<UnitView[]>([])
   const responders = ref<ResponderView[]>([])
   const endpoints = ref<EndpointView[]>([])
@@ -57,6 +59,8 @@ export const useDirectory = defineStore('directory', () => {
 
   /** Whether an endpoint can be reached now. The live state knows first; the address book else. */
   function presence(endpoint: string): boolean | null {
+    const shared = tiers.sharedByEndpoint[endpoint]
+    if (shared) return shared.reachable
     const name = nameOfEndpoint(endpoint)
     const phone = endpoint.startsWith('sip:') ? live.state.phones[name] : undefined
     if (phone) return phone.online
@@ -77,6 +81,8 @@ export const useDirectory = defineStore('directory', () => {
 
   /** Who is behind an endpoint, in words: the person, the device or the group. */
   function endpointName(endpoint: string): string {
+    const shared = tiers.sharedByEndpoint[endpoint]
+    if (shared) return shared.label
     const name = nameOfEndpoint(endpoint)
     const device = live.state.fleet[name]
     const phone = live.state.phones[name]

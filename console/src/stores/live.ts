@@ -85,6 +85,9 @@ export const useLive = defineStore('live', () => {
       else if (op.event === 'speaker') takeSpeaker(op.value)
       else if (op.event === 'shared') sharedMoves.value += 1
       else if (op.event === 'cascade') cascadeMoves.value += 1
+      else if (op.event === 'timeline') {
+        for (const listener of timelineListeners.value) listener(op.value)
+      }
     }
   }
 

@@ -20,8 +20,8 @@ export const useTiers = defineStore('tiers', () => {
   const peerings = computed(() => ordered(Object.values(live.state.peerings)))
   const active = computed(() => peerings.value.filter((one) => one.state === 'active'))
   const broken = computed(() => brokenOf(active.value))
-  const sharedByAddress = computed(() =>
-    Object.fromEntries(shared.value.map((one) => [one.address, one])),
+  const sharedByEndpoint = computed(() =>
+    Object.fromEntries(shared.value.map((one) => [one.endpoint ?? one.address, one])),
   )
   /** Changes whenever a link comes or goes: with it, what can be reached. */
   const links = computed(() => active.value.map((one) => `${one.peer} ${String(one.up)}`).join())
@@ -60,7 +60,7 @@ export const useTiers = defineStore('tiers', () => {
     active,
     broken,
     links,
-    sharedByAddress,
+    sharedByEndpoint,
     peering,
     nameOf,
     isOurs,

@@ -1,5 +1,6 @@
 /** The tree of the address book: units → responders → endpoints, then talk groups, then what nobody carries. */
 
+import type { SharedView } from '@/api/tiers'
 import type { DeviceView, PhoneView, ResponderView, UnitView } from '@/api/types'
 
 export interface BookNode {
@@ -20,11 +21,15 @@ export interface BookSource {
   phones: readonly PhoneView[]
   groups: readonly string[]
   nameOf: (endpoint: string) => string
+  /** What neighbouring hubs share, and what each of these is called. */
+  shared: readonly SharedView[]
+  hubName: (hub: string) => string
 }
 
 export interface BookWords {
   groups: string
   others: string
+  sharedBy: (hub: string) => string
 }
 
 const SCHEME_OF_KIND: Record<DeviceView['kind'], string | null> = {
@@ -62,6 +67,20 @@ function others(source: BookSource): string[] {
   return [...phones, ...devices].filter((endpoint) => !carried.has(endpoint))
 }
 
+/** A section a hub; what has no address of its own, a department, is nobody to call. */
+function neighbours(source: BookSource, words: BookWords): BookNode[] {
+  const hubs = [...new Set(source.shared.map((one) => one.peer))]
+  return hubs.map((hub) => ({
+    key: `hub ${hub}`,
+    kind: 'section',
+    label: words.sharedBy(source.hubName(hub)),
+    words: hub,
+    children: source.shared.flatMap((one) =>
+      one.peer === hub && one.endpoint !== null ? [leaf(one.endpoint, source, `hub ${hub}`)] : [],
+    ),
+  }))
+}
+
 /** The whole tree; empty sections are left out. */
 export function treeOf(source: BookSource, words: BookWords): BookNode[] {
   const units = source.units.map<BookNode>((unit) => ({
@@ -88,9 +107,12 @@ export function treeOf(source: BookSource, words: BookWords): BookNode[] {
     ),
     section('others', words.others, others(source)),
   ]
-  return [...sections.slice(0, 1), ...units, ...sections.slice(1)].filter(
-    (node) => (node.children?.length ?? 0) > 0,
-  )
+  return [
+    ...sections.slice(0, 1),
+    ...units,
+    ...neighbours(source, words),
+    ...sections.slice(1),
+  ].filter((node) => (node.children?.length ?? 0) > 0)
 }
 
 /** Whether a node's own words hold all words of the search. */
