@@ -128,7 +128,8 @@ async def drop_leg(
 async def take_leg(
     uow: UnitOfWork, leg: Leg, detail: str, actor: str, now: datetime, orders: Orders
 ) -> None:
-    """A weightier call takes the leg's terminal. Whoever is left in its call stays, also alone, and the desk sees why."""
+    """A weightier call takes the leg's terminal. Whoever is left in its call stays, also alone, and the desk sees why; only a
+    neighbour has nobody left to wait for."""
     held = await _hold(uow, leg.id)
     if held is None:
         return
@@ -137,7 +138,11 @@ async def take_leg(
     await uow.calls.update_leg(ended)
     uow.record(moved(ended, call, at=now, actor=actor))
     orders.hang_up.append((before, Cause.PREEMPTED))
-    await uow.calls.update(replace(call, had_two=False))
+    left = [one for one in await uow.calls.legs_of(call.id) if one.is_live]
+    if all(one.direction is Direction.INBOUND and one.endpoint.hub for one in left):
+        await close(uow, call, Cause.PREEMPTED, actor, now, orders)
+    else:
+        await uow.calls.update(replace(call, had_two=False))
 
 
 async def _hold(uow: UnitOfWork, leg_id: str) -> tuple[Call, Leg] | None:

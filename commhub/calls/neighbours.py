@@ -32,6 +32,9 @@ class Desk(Protocol):
 
     def by_rule(self, call: Call) -> Call: ...
     async def carry_out(self, orders: Orders) -> None: ...
+    async def leg_ended(
+        self, leg_id: str, cause: Cause, detail: str | None, *, also: Also | None = None
+    ) -> None: ...
 
 
 class NeighbourCalls:
@@ -43,6 +46,7 @@ class NeighbourCalls:
         self._orderly = orderly
         self._desk = desk
         self._agreements: Agreements | None = None
+        self._visitors: set[str] = set()
 
     def connect(self, agreements: Agreements) -> None:
         self._agreements = agreements
@@ -73,6 +77,7 @@ class NeighbourCalls:
                 return IncomingRefused(cause=Cause.BUSY)
             if also is not None:
                 await also(uow)
+        self._visitors.add(incoming.leg_id)
         # First, or the terminal would be busy with what it is taken from.
         await self._desk.carry_out(making_way)
         await self._desk.carry_out(orders)
@@ -143,6 +148,63 @@ class NeighbourCalls:
             state=LegState.RINGING,
             name=incoming.display_name,
         )
+
+    # --- we call what a neighbour talks with (双接入) -----------------------------------------------------
+
+    def know(self, legs: Sequence[Leg]) -> None:
+        """These live; those of them by which neighbours call are looked at when somebody else wants what they talk with."""
+        self._visitors.update(
+            leg.id
+            for leg in legs
+            if leg.is_live and leg.direction is Direction.INBOUND and leg.endpoint.hub is not None
+        )
+
+    async def ring(self, call: Call, legs: Sequence[Leg]) -> None:
+        """Have the legs of a call of ours placed, but for terminals that a neighbour's call has and need not give up."""
+        busy = await self._busy(call, legs) if self._visitors else {}
+        for leg_id, who in busy.items():
+            await self._desk.leg_ended(leg_id, Cause.BUSY, f"in a call of {who}")
+        placed = [(leg, call) for leg in legs if leg.id not in busy]
+        await self._desk.carry_out(Orders(place=placed))
+
+    async def _busy(self, call: Call, legs: Sequence[Leg]) -> dict[str, str]:
+        """Who has which, by the id of the leg that wants it; what may be taken is taken."""
+        wanted = {leg.endpoint: leg for leg in legs if leg.endpoint.scheme not in SHARES_ITSELF}
+        busy: dict[str, str] = {}
+        taken: list[Leg] = []
+        if self._agreements is None:
+            return busy
+        for held in await self._lent():
+            leg = wanted.get(held.endpoint)
+            if leg is None or held.id == leg.id:
+                continue
+            asking, _ = await self._agreements.claim_of(leg)
+            holding, who = await self._agreements.claim_of(held)
+            if takes_over(asking, holding):
+                taken.append(held)
+            else:
+                busy[leg.id] = who
+        if taken:
+            orders, now = Orders(), self._clock.now()
+            async with self._store.begin() as uow:
+                for held in taken:
+                    detail = f"taken by a call of {call.created_by}"
+                    await moves.take_leg(uow, held, detail, call.created_by, now, orders)
+            await self._desk.carry_out(orders)
+        return busy
+
+    async def _lent(self) -> list[Leg]:
+        """The legs of ours that talk in calls of neighbours."""
+        lent: list[Leg] = []
+        async with self._store.read() as uow:
+            for leg_id in list(self._visitors):
+                visitor = await uow.calls.find_leg(leg_id)
+                if visitor is None or not visitor.is_live:
+                    self._visitors.discard(leg_id)
+                    continue
+                others = await uow.calls.legs_of(visitor.call_id)
+                lent += [leg for leg in others if leg.id != leg_id and leg.state in TALKING]
+        return lent
 
     # --- ports.between.FloorsHere ------------------------------------------------------------------------
 

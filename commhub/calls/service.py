@@ -130,7 +130,7 @@ class CallService:
             await moves.open_call(uow, call, legs, principal.actor)
             shown = ", ".join(map(str, endpoints))
             await uow.audit.append(now, principal.actor, "call.place", call.id, "ok", shown)
-        await self.carry_out(Orders(place=[(leg, call) for leg in legs]))
+        await self.neighbours.ring(call, legs)
         return CallState(call, legs)
 
     async def add_leg(
@@ -177,7 +177,7 @@ class CallService:
                 uow.record(told.shaped(leg, call, change, at=now, actor=principal.actor))
                 detail = f"{parsed} {entry}"
             await uow.audit.append(now, principal.actor, "call.add_leg", call_id, "ok", detail)
-        await self.carry_out(Orders(place=[(leg, call)]))
+        await self.neighbours.ring(call, [leg])
         return leg
 
     async def hang_up(self, call_id: str, leg_id: str, principal: Principal) -> None:
@@ -304,6 +304,7 @@ class CallService:
         again: list[tuple[Leg, Call]] = []
         answer: list[Leg] = []
         for state in await self._live():
+            self.neighbours.know(state.legs)
             answer += moves.unanswered(state.call, state.legs)
             for leg in state.legs:
                 if leg.state is not LegState.REQUESTED:

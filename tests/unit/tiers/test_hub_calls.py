@@ -279,6 +279,27 @@ async def test_an_emergency_of_the_street_and_a_lower_hub_take_nothing_away(
 
 
 @pytest.mark.usefixtures("joined")
+async def test_the_street_is_told_who_has_its_terminal_and_takes_it_back_in_an_emergency(
+    street: CallingHub, district: CallingHub
+) -> None:
+    await street.share("sip:1001", CALL)
+    theirs = await talk(street, district)
+    own = await street.place("sip:1001", "sip:1002")
+    legs = await street.until(own, _1001="ended")
+    assert (legs["1001"].cause, legs["1001"].detail) == (Cause.BUSY, "in a call of district-1")
+    await district.until(theirs, _1001="connected")
+
+    async with street.hub.store.begin() as uow:
+        await uow.incidents.add(an_incident(id="i", level=1))
+    await street.calls.resume()
+    urgent = await street.place("desk:li", "sip:1001", incident_id="i")
+    await street.pick_up("desk:li")
+    await street.pick_up("sip:1001")
+    await street.until(urgent, _1001="connected", li="connected")
+    await district.until(theirs, _1001="ended")
+
+
+@pytest.mark.usefixtures("joined")
 async def test_a_talk_group_takes_part_in_the_calls_of_both(
     street: CallingHub, district: CallingHub
 ) -> None:
