@@ -43,6 +43,12 @@ class VideoOrders(ABC):
     async def push_answered(self, session_id: str, answer: str) -> None:
         await self.ask(protocol.PushAnsweredArgs(session_id, answer))
 
+    async def offer_watch(self, order: PublishOrder) -> str:
+        return str(await self.ask(protocol.OfferWatchArgs(order)))
+
+    async def watch_answered(self, session_id: str, answer: str) -> None:
+        await self.ask(protocol.WatchAnsweredArgs(session_id, answer))
+
     async def place_sound(self, session_id: str, sound: SoundPlace | None) -> RtpAddress | None:
         result = await self.ask(protocol.PlaceSoundArgs(session_id, sound))
         address: RtpAddress | None = wire.read_as(RtpAddress, result) if result else None

@@ -62,6 +62,17 @@ class PushAnsweredArgs:
 
 
 @dataclass(frozen=True, slots=True)
+class OfferWatchArgs:
+    order: PublishOrder
+
+
+@dataclass(frozen=True, slots=True)
+class WatchAnsweredArgs:
+    session_id: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlaceSoundArgs:
     session_id: str
     sound: SoundPlace | None
@@ -147,6 +158,8 @@ Args = (
     | IngestArgs
     | OfferPushArgs
     | PushAnsweredArgs
+    | OfferWatchArgs
+    | WatchAnsweredArgs
     | PlaceSoundArgs
     | ShowArgs
     | MuteArgs
@@ -169,6 +182,8 @@ ARGS: Mapping[str, type[Args]] = {
     "ingest": IngestArgs,
     "offer_push": OfferPushArgs,
     "push_answered": PushAnsweredArgs,
+    "offer_watch": OfferWatchArgs,
+    "watch_answered": WatchAnsweredArgs,
     "place_sound": PlaceSoundArgs,
     "show": ShowArgs,
     "mute": MuteArgs,

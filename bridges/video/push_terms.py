@@ -35,6 +35,8 @@ _COMMON: Mapping[VideoCodec, Mapping[str, int | str | None]] = {
 }
 """For a source that is anybody's, or yet to come."""
 _HIGHEST_TYPE = 127
+_PROFILES = ("42e034", "4d0034", "640034")
+"""Of H.264, what we take: all that decoders know, at the highest level, because we decode nothing."""
 
 
 def offered_codecs(source: OfferedCodec | None) -> tuple[OfferedCodec, ...]:
@@ -44,6 +46,17 @@ def offered_codecs(source: OfferedCodec | None) -> tuple[OfferedCodec, ...]:
     named = {str(name).lower(): value for name, value in source.parameters.items()}
     passed = {name: named[name] for name in _PASSED_ON if named.get(name) not in (None, "")}
     return (_as_ours(0, source.codec, passed),)
+
+
+def takeable_codecs() -> tuple[OfferedCodec, ...]:
+    """Everything we forward, in each profile of H.264, so that the far end names the one it sends."""
+    known: list[tuple[VideoCodec, Mapping[str, int | str | None]]] = []
+    for codec, parameters in _COMMON.items():
+        if codec is VideoCodec.H264:
+            known += [(codec, {**parameters, "profile-level-id": one}) for one in _PROFILES]
+        else:
+            known.append((codec, parameters))
+    return tuple(_as_ours(n, codec, parameters) for n, (codec, parameters) in enumerate(known))
 
 
 def agreed_stream(

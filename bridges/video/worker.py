@@ -17,6 +17,7 @@ import structlog
 
 from bridges.control import ControlServer, Reply
 from bridges.transport.port import PortConfig, WebRtcPort
+from bridges.transport.sdp import OfferedCodec
 from bridges.video import protocol
 from bridges.video.counts import VideoCounts
 from bridges.video.events import Event, Measured
@@ -27,6 +28,7 @@ from bridges.video.push import Pushes
 from bridges.video.sessions import Sessions
 from bridges.video.taping import Taping
 from bridges.video.troubles import Troubles
+from bridges.video.watching import Watches
 from bridges.wire import ControlAddress, Message
 from commhub.domain.errors import UnavailableError
 from commhub.kit.clock import Clock, SystemClock
@@ -65,8 +67,9 @@ class VideoWorker:
         self.counts = VideoCounts()
         self._forwarder = Forwarder(self._clock, self.counts, self._tell)
         self._pulls = Pulls(self._forwarder, self._clock, self._tell)
+        self._watches = Watches(self._forwarder, self._clock, self._tell)
         self._sessions = Sessions(
-            self._forwarder, self._clock, self._tell, codec_elsewhere=self._pulls.codec_of
+            self._forwarder, self._clock, self._tell, codec_elsewhere=self._codec_elsewhere
         )
         self._pushes = Pushes(
             self._forwarder, self._clock, self._tell, codec_of=self._sessions.codec_of
@@ -104,8 +107,10 @@ class VideoWorker:
             port.is_patient = lambda: forwarder.is_crowded
             self._sessions.use(port)
             self._pushes.use(port)
+            self._watches.use(port)
             stack.callback(self._sessions.close)
             stack.push_async_callback(self._pushes.close)
+            stack.push_async_callback(self._watches.close)
             stack.callback(self._plain.close)
             stack.push_async_callback(self._pulls.close)
             control = ControlServer(
@@ -139,7 +144,7 @@ class VideoWorker:
         """Carry a request out now, in its turn."""
         reply.done(self._carry_out(args))
 
-    def _carry_out(self, args: protocol.Args) -> object:  # noqa: C901, PLR0912 - a flat list
+    def _carry_out(self, args: protocol.Args) -> object:  # noqa: C901, PLR0912, PLR0915 - a flat list
         """One order of control. A new order is one more case."""
         result: object = None
         match args:
@@ -153,6 +158,10 @@ class VideoWorker:
                 result = self._pushes.offer(order)
             case protocol.PushAnsweredArgs(session_id, answer):
                 self._pushes.answered(session_id, answer)
+            case protocol.OfferWatchArgs(order):
+                result = self._watches.offer(order)
+            case protocol.WatchAnsweredArgs(session_id, answer):
+                self._watches.answered(session_id, answer)
             case protocol.PlaceSoundArgs(session_id, sound):
                 address = self._sessions.place_sound(session_id, sound)
                 result = asdict(address) if address else None
@@ -183,6 +192,7 @@ class VideoWorker:
             case protocol.ReleaseArgs(session_id):
                 self._sessions.release(session_id)
                 self._pushes.release(session_id)
+                self._watches.release(session_id)
                 self._plain.release(session_id)
                 self._pulls.release(session_id)
             case protocol.StatusArgs():
@@ -190,6 +200,10 @@ class VideoWorker:
             case protocol.CountsArgs():
                 result = self._counts()
         return result
+
+    def _codec_elsewhere(self, source_id: str) -> OfferedCodec | None:
+        """Of a source that is pulled, or watched elsewhere."""
+        return self._pulls.codec_of(source_id) or self._watches.codec_of(source_id)
 
     @property
     def _running_taping(self) -> Taping:
@@ -202,7 +216,12 @@ class VideoWorker:
         return VideoStatus(
             worker=self._config.name,
             boot_id=self.boot_id,
-            sessions=(*self._sessions.ids, *self._pulls.ids, *self._pushes.ids),
+            sessions=(
+                *self._sessions.ids,
+                *self._pulls.ids,
+                *self._pushes.ids,
+                *self._watches.ids,
+            ),
             sources=tuple(
                 replace(meter, recording=taping.is_recorded(meter.source_id))
                 for meter in self._forwarder.source_meters()
@@ -224,6 +243,7 @@ class VideoWorker:
             **{f"now_{kind}": value for kind, value in self._sessions.numbers().items()},
             "now_plain": len(self._plain.ids),
             "now_pushing": len(self._pushes.ids),
+            "now_watching": len(self._watches.ids),
         }
 
     # Time and news -------------------------------------------------------------------------------------------
@@ -247,6 +267,7 @@ class VideoWorker:
         self._forwarder.tick()
         if ticks % _LOOK_EVERY == 0:
             self._sessions.end_failed()
+            self._watches.look()
             self._running_taping.end_gone()
             self._troubles.look(self._counts(), self._clock.monotonic())
         if ticks % _MEASURE_EVERY == 0:

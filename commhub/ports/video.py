@@ -2,7 +2,8 @@
 
 A *source* (画面源) is what one camera, screen or browser publishes into a room, in up to three layers; a *view* is one far
 end that watches, a *session* either of the two: one WebRTC connection (a WHIP or WHEP resource), one plain RTP stream of a
-SIP video call, one pull of an RTSP camera, or one *push* (推送): a view for which we offer, to the hub above or any WHIP ingest. The engine forwards packets and decodes none. It lives in a process of
+SIP video call, one pull of an RTSP camera, one *push* (推送): a view for which we offer, to the hub above or any WHIP ingest, or one
+*watch*: what we view by WHEP at the hub above, and is a source here. The engine forwards packets and decodes none. It lives in a process of
 its own; the sound that comes with a picture goes on to the audio engine as an ordinary RTP leg (`audio`, below),
 so that phones and radios are in a meeting like anybody else (decision 10).
 
@@ -245,6 +246,15 @@ class VideoEngine(Protocol):
     async def push_answered(self, session_id: str, answer: str) -> None:
         """The far end's answer; `PushesIn` tells what comes of it. Raises InvalidError, after which another answer is still taken,
         and NotFoundError when there is no offer (any more)."""
+        ...
+
+    async def offer_watch(self, order: PublishOrder) -> str:
+        """Our SDP offer to be sent what is to be that source of ours, for a WHEP endpoint; good for a minute. Without sound. The session is
+        as one of `publish` from its answer on: another one of the same source takes its place. Raises ConflictError when too many are watched."""
+        ...
+
+    async def watch_answered(self, session_id: str, answer: str) -> None:
+        """The far end's answer. Raises InvalidError, and NotFoundError when there is no offer (any more)."""
         ...
 
     async def place_sound(self, session_id: str, sound: SoundPlace | None) -> RtpAddress | None:

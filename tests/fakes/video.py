@@ -70,6 +70,15 @@ class FakeVideo:
         self.orders.append(("push_answered", session_id, answer))
         self.sessions[session_id] = self.offered.pop(session_id)
 
+    async def offer_watch(self, order):
+        self._check()
+        self.orders.append(("offer_watch", order))
+        self.offered[order.session_id] = order
+        return f"v=0\r\no=- {len(self.orders)} 1 IN IP4 127.0.0.1\r\n"
+
+    async def watch_answered(self, session_id, answer):
+        await self.push_answered(session_id, answer)
+
     async def place_sound(self, session_id, sound):
         self._check()
         if session_id not in self.sessions:

@@ -16,7 +16,14 @@ from bridges.transport.sdp.picture import (
     read_viewing,
 )
 from bridges.transport.sdp.pictured import PublicationAnswer, ViewingAnswer, write_answer
-from bridges.transport.sdp.pushed import PushAnswer, PushOffer, read_push_answer, write_push
+from bridges.transport.sdp.pushed import (
+    PushAnswer,
+    PushOffer,
+    read_push_answer,
+    read_watch_answer,
+    write_push,
+    write_watch,
+)
 
 __all__ = [
     "AudioOffer",
@@ -33,7 +40,9 @@ __all__ = [
     "read_publication",
     "read_push_answer",
     "read_viewing",
+    "read_watch_answer",
     "write_answer",
     "write_audio_answer",
     "write_push",
+    "write_watch",
 ]

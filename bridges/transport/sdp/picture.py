@@ -108,6 +108,12 @@ def read_taking(text: str) -> PictureOffer:
     return _read(text, publishes=False, what="answer")
 
 
+def read_sending(text: str) -> PictureOffer:
+    """Somebody's answer to our offer to be sent something: as a publisher's offer, in the form that comes first there. Raises
+    InvalidError."""
+    return _read(text, publishes=True, what="answer")
+
+
 def _read(text: str, *, publishes: bool, what: str = "offer") -> PictureOffer:
     description = offers.parse(text)
     lines = dict(zip(map(id, description.media), sdp.grouplines(text)[1], strict=True))
@@ -130,7 +136,8 @@ def _read(text: str, *, publishes: bool, what: str = "offer") -> PictureOffer:
     return PictureOffer(
         session=offers.session_of(description),
         dtls=cast("RTCDtlsParameters", tagged.dtls),
-        codecs=_preferred(codecs) if publishes else codecs,
+        # Of an offer we choose, of an answer they have chosen.
+        codecs=_preferred(codecs) if publishes and what == "offer" else codecs,
         layers=_layers(picture, lines[id(picture)]) if publishes else (),
         extensions=_extensions(picture),
         sound=sound,

@@ -1,6 +1,6 @@
-"""Our offer to send a picture, and what is answered: WHIP (RFC 9725) from the encoder's side.
+"""Our offer to send a picture, or to be sent one, and what is answered: WHIP (RFC 9725) from the encoder's side, WHEP from the viewer's.
 
-One video stream that is only sent, all candidates at once, a certificate of ours, and either role in DTLS; the far end may be
+One video stream in one direction, all candidates at once, a certificate of ours, and either role in DTLS; the far end may be
 ICE-lite or not. Written line by line, because it answers nobody: aiortc's classes would have to be filled with what is said here.
 """
 
@@ -17,7 +17,13 @@ from aiortc.rtcicetransport import RTCIceCandidate, RTCIceParameters
 
 from bridges.transport.checking import CANDIDATES_LIMIT, RemoteIce
 from bridges.transport.sdp.answers import HOST_PRIORITY
-from bridges.transport.sdp.picture import Extension, OfferedCodec, PictureOffer, read_taking
+from bridges.transport.sdp.picture import (
+    Extension,
+    OfferedCodec,
+    PictureOffer,
+    read_sending,
+    read_taking,
+)
 from bridges.transport.stun import Address, Credentials
 from commhub.domain.errors import InvalidError
 
@@ -30,20 +36,21 @@ _PASSWORD = re.compile(r"[0-9A-Za-z+/]{22,256}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushOffer:
-    """What we offer: `codecs` each with its repair, the one of the source first; sent with `ssrc`, again with `rtx_ssrc`."""
+    """What we offer: `codecs` each with its repair, the one of the source first; sent with `ssrc`, again with `rtx_ssrc`. Of what we
+    only want to be sent there are neither, nor a `name`."""
 
     credentials: Credentials
     fingerprints: Sequence[RTCDtlsFingerprint]
     address: Address
     codecs: Sequence[OfferedCodec]
-    ssrc: int
-    rtx_ssrc: int
-    name: str
+    ssrc: int = 0
+    rtx_ssrc: int = 0
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushAnswer:
-    """What the far end takes, in the words of a viewer's offer; how it is reached, and by whom DTLS begins."""
+    """What the far end takes, in the words of a viewer's offer (or sends, in those of a publisher's); how it is reached, and by whom DTLS begins."""
 
     taken: PictureOffer
     ice: RemoteIce
@@ -60,6 +67,24 @@ class PushAnswer:
 
 def write_push(offer: PushOffer) -> str:
     """The offer's text."""
+    return _written(
+        offer,
+        "sendonly",
+        [
+            f"a=msid:commhub {offer.name}",
+            f"a=ssrc-group:FID {offer.ssrc} {offer.rtx_ssrc}",
+            *(f"a=ssrc:{ssrc} cname:commhub" for ssrc in (offer.ssrc, offer.rtx_ssrc)),
+        ],
+    )
+
+
+def write_watch(offer: PushOffer) -> str:
+    """Our offer to be sent a picture: WHEP from the viewer's side."""
+    return _written(offer, "recvonly", [])
+
+
+def _written(offer: PushOffer, direction: str, streams: Sequence[str]) -> str:
+    """An offer of one video stream; `streams` are the lines about what is sent in it."""
     host, port = offer.address
     types = [str(one) for codec in offer.codecs for one in (codec.payload_type, codec.rtx_type)]
     lines = [
@@ -74,7 +99,7 @@ def write_push(offer: PushOffer) -> str:
         f"c=IN IP4 {host}",
         "a=rtcp:9 IN IP4 0.0.0.0",
         f"a=mid:{MID}",
-        "a=sendonly",
+        f"a={direction}",
         "a=rtcp-mux",
         f"a=ice-ufrag:{offer.credentials.ufrag}",
         f"a=ice-pwd:{offer.credentials.password}",
@@ -86,9 +111,7 @@ def write_push(offer: PushOffer) -> str:
         "a=setup:actpass",
         *(f"a=extmap:{number} {one}" for one, number in EXTENSIONS.items()),
         *(line for codec in offer.codecs for line in _codec_lines(codec)),
-        f"a=msid:commhub {offer.name}",
-        f"a=ssrc-group:FID {offer.ssrc} {offer.rtx_ssrc}",
-        *(f"a=ssrc:{ssrc} cname:commhub" for ssrc in (offer.ssrc, offer.rtx_ssrc)),
+        *streams,
         f"a=candidate:1 1 udp {HOST_PRIORITY} {host} {port} typ host",
         "a=end-of-candidates",
     ]
@@ -107,9 +130,20 @@ def _codec_lines(codec: OfferedCodec) -> list[str]:
 def read_push_answer(text: str) -> PushAnswer:
     """Raises InvalidError with what is wrong or missing."""
     taken = read_taking(text)
+    return PushAnswer(taken=taken, ice=_remote_ice(taken))
+
+
+def read_watch_answer(text: str) -> PushAnswer:
+    """What the far end sends, in the words of a publisher's offer. Raises InvalidError."""
+    sent = read_sending(text)
+    return PushAnswer(taken=sent, ice=_remote_ice(sent))
+
+
+def _remote_ice(taken: PictureOffer) -> RemoteIce:
+    """How whoever answered is reached. Raises InvalidError."""
     if taken.dtls.role not in {"client", "server"}:
         raise InvalidError("the answer's a=setup is neither active nor passive (RFC 8842 §5.3)")
-    # `read_taking` refused an answer without.
+    # An answer without was refused as it was read.
     ice = cast("RTCIceParameters", taken.media.ice)
     ufrag, password = str(ice.usernameFragment), str(ice.password)
     if not _UFRAG.fullmatch(ufrag) or not _PASSWORD.fullmatch(password):
@@ -117,8 +151,7 @@ def read_push_answer(text: str) -> PushAnswer:
     candidates = _addresses(taken.media.ice_candidates)
     if not candidates and ice.iceLite:
         raise InvalidError("the answer has no candidate of IPv4 and UDP to ask for a path")
-    remote = RemoteIce(ufrag=ufrag, password=password, candidates=candidates)
-    return PushAnswer(taken=taken, ice=remote)
+    return RemoteIce(ufrag=ufrag, password=password, candidates=candidates)
 
 
 def _addresses(candidates: Sequence[RTCIceCandidate]) -> tuple[Address, ...]:
