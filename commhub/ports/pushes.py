@@ -1,14 +1,15 @@
-"""Pictures sent onward: a source of a room to a WHIP ingest (RFC 9725), which is the hub above or anybody else's (推送)."""
+"""Pictures sent onward: a source of a room to a WHIP ingest (RFC 9725), which is the hub above or anybody else's (推送). And pictures had
+from there: what is viewed at its WHEP is a source here."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from commhub.ports.video import PushOrder
+from commhub.ports.video import PublishOrder, PushOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushTarget:
-    """An ingest's address, and the token it wants, if any."""
+    """The address of an ingest, or of what is viewed, and the token it wants, if any."""
 
     url: str
     token: str | None = field(default=None, repr=False)
@@ -25,4 +26,16 @@ class PicturesOut(Protocol):
 
     async def stop(self, session_id: str) -> None:
         """End a push, at both ends where they can be reached; an unknown one is fine."""
+        ...
+
+
+class PicturesIn(Protocol):
+    """Has pictures of elsewhere. A watch that is lost is told as `ports.video.VideoIn.session_lost`; nothing is tried again by itself."""
+
+    async def watch(self, order: PublishOrder, target: PushTarget) -> None:
+        """Begin. Raises as `PicturesOut.push`; then nothing has begun."""
+        ...
+
+    async def stop(self, session_id: str) -> None:
+        """End a watch, at both ends where they can be reached; an unknown one is fine."""
         ...
