@@ -100,6 +100,7 @@ class RoomFeature:
             clock=ports.clock,
             links=tiers.links,
             orderly=orderly,
+            doors=self.doors,
             rooms=self.rooms,
             events=self.events,
             tokens=ports.tokens,

@@ -11,7 +11,7 @@ from commhub.ports.between import TierVoice
 from commhub.rooms.cascade.feature import RoomTiers
 from commhub.settings import Settings
 from commhub.wiring.tiers import TierPart
-from gateways.webrtc.pushing import WhipPushes
+from gateways.webrtc.pushing import WhepWatches, WhipPushes
 from gateways.webrtc.whip_client import WhipClient
 
 
@@ -57,6 +57,7 @@ def pictures_outward(
             links=tiers.links,
             words=tiers.words,
             pushes=WhipPushes(video, client),
+            watches=WhepWatches(video, client),
             voice=voice,
         ),
         client,

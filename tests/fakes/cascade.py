@@ -19,6 +19,7 @@ from commhub.kit.ids import new_id
 from commhub.ports.rooms import Asking, RoomRight, RoomSession
 from commhub.ports.video import VideoCodec
 from commhub.rooms.cascade.feature import RoomTiers
+from gateways.webrtc.room_routes import LAYERS
 
 WITHIN_S = 30.0
 _NOWHERE = "http://127.0.0.1:9"
@@ -57,6 +58,29 @@ class Pushes:
             await self._hubs[there].town.feature.doors.session_closed(session, "left")
 
 
+class Watches:
+    """`PicturesIn` of a hub: views at the door of another hub."""
+
+    def __init__(self, hub, hubs):
+        self._hub, self._hubs = hub, hubs
+        self.going = {}
+
+    async def watch(self, order, target):
+        url = urlsplit(target.url)
+        _, name, _, room, source = url.path.split("/")
+        layer = LAYERS[parse_qs(url.query)["layer"][0]]
+        await self._hubs[name].show(room, source, layer, target.token, order.session_id)
+        self.going[order.session_id] = name, source
+        await self._hub.town.feature.events.source_started(
+            order.room_id, order.source_id, VideoCodec.H264, (0,)
+        )
+
+    async def stop(self, session_id):
+        there, _ = self.going.pop(session_id, (None, None))
+        if there is not None:
+            await self._hubs[there].town.feature.doors.session_closed(session_id, "left")
+
+
 class JoinedHub:
     """A hub with rooms."""
 
@@ -64,6 +88,7 @@ class JoinedHub:
         self.name, self.tier = hub.name, hub
         self._hubs = hubs
         self.pushes = Pushes(hubs)
+        self.watches = Watches(self, hubs)
         self.town = RoomTown(
             hub.store,
             hub.bus,
@@ -74,6 +99,7 @@ class JoinedHub:
                 links=hub.links,
                 words=hub.words,
                 pushes=self.pushes,
+                watches=self.watches,
                 voice=self,
             ),
         )
@@ -128,6 +154,29 @@ class JoinedHub:
         )
         await self.town.feature.events.source_started(
             room, admission.source_id, VideoCodec.H264, (0,)
+        )
+
+    async def show(self, room, source, layer, token, session):
+        """Somebody views at our WHEP."""
+        doors = self.town.feature.doors
+        asking = Asking(
+            room=room,
+            right=RoomRight.VIEW,
+            source=source,
+            token=self.town.tokens.read(token),
+            layer=layer,
+        )
+        admission = await doors.admit(asking)
+        self.town.video.sessions[session] = admission
+        await doors.session_opened(
+            RoomSession(
+                session_id=session,
+                room_id=room,
+                participant_id=admission.participant_id,
+                right=RoomRight.VIEW,
+                source_id=admission.source_id,
+                layer=admission.layer,
+            )
         )
 
     # --- steps -------------------------------------------------------------------------------------------

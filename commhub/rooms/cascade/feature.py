@@ -22,7 +22,7 @@ from commhub.domain.tier import CascadeState, Peering
 from commhub.kit.bus import Bus, Subscription
 from commhub.kit.supervise import Doorbell, run_forever
 from commhub.ports.between import TierVoice
-from commhub.ports.pushes import PicturesOut
+from commhub.ports.pushes import PicturesIn, PicturesOut
 from commhub.ports.tiers import Body, TierLinks, TierWords
 from commhub.ports.video import Layer
 from commhub.rooms.cascade import said
@@ -52,6 +52,7 @@ class RoomTiers:
     links: TierLinks
     words: TierWords
     pushes: PicturesOut
+    watches: PicturesIn
     voice: TierVoice | None = None
 
 
@@ -64,7 +65,7 @@ class Cascade:
         self._bell = bell
         self.joining = Joining(ground)
         self.telling = Telling(ground)
-        self.fetching = Fetching(ground)
+        self.fetching = Fetching(ground, tiers.watches)
         self.uplinks = Uplinks(ground, tiers.pushes)
         self.speaking = Speaking(ground)
         self.sounding = Sounding(ground, tiers.voice)

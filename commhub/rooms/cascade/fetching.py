@@ -6,28 +6,31 @@ picture has one question on its way at a time, and none of them holds up another
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
 from commhub.domain.errors import UnavailableError
-from commhub.domain.room import SessionRight, SourceState
-from commhub.domain.tier import CascadeState, RemoteSource
-from commhub.ports.rooms import RoomRight, RoomToken
+from commhub.domain.room import SessionRight, Source, SourceState
+from commhub.domain.tier import CascadeState, Relation, RemoteSource
+from commhub.ports.pushes import PicturesIn, PushTarget
+from commhub.ports.rooms import RoomRight, RoomSession, RoomToken
 from commhub.ports.tiers import TierRefusedError
-from commhub.ports.video import Layer
+from commhub.ports.video import Layer, PublishOrder
 from commhub.rooms import moves
 from commhub.rooms.cascade import said
 from commhub.rooms.cascade.errands import Errands
-from commhub.rooms.cascade.ground import Ground
+from commhub.rooms.cascade.ground import Ground, account_of
 from commhub.rooms.cascade.metrics import FETCHES
 from commhub.rooms.cascade.said import StartAsk
 from commhub.rooms.cascade.scene import Need, Scene, needs
 from commhub.rooms.orders import Orders
+from commhub.rooms.video_events import LAYER_NAMES
 
 _ANSWER_S = 5.0
 _STOP_S = 1.5
-_AGAIN_S = 2.0
+_AGAIN_S = 1.0
 _REFUSED_S = 10.0
 _WAITED_FOR_S = 15.0
 """Whoever asked to see a picture asks again in this time, or does not want it any more."""
@@ -37,8 +40,9 @@ _TOKEN_FOR = timedelta(hours=1)
 class Fetching:
     """Asks neighbours for their pictures."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, watches: PicturesIn) -> None:
         self._ground = ground
+        self._watches = watches
         self.errands = Errands("fetch")
         self._waited_for: dict[str, tuple[Layer, float]] = {}
         self._told: dict[str, Need] = {}
@@ -106,25 +110,18 @@ class Fetching:
                 or cascade.state is not CascadeState.JOINED
             ):
                 return
+            peering = await uow.peerings.get(known.peer)
             if remote.wanted != need.layer:
                 remote = replace(remote, wanted=int(need.layer))
                 await uow.cascades.put_source(remote)
             if source.state is SourceState.IDLE:
                 await moves.shift(uow, room, source, SourceState.STARTING, now, "system")
-        token = RoomToken(
-            id=f"source:{source.id}",
-            room_id=room.id,
-            rights=(RoomRight.PUBLISH,),
-            expires_at=int((now + _TOKEN_FOR).timestamp()),
-            made_by=f"hub:{known.peer}",
-            participant_id=source.participant_id,
-            source_id=source.id,
-        )
+        is_above = peering.relation is Relation.UPPER
         asked = StartAsk(
             room=str(cascade.their_room),
             source=remote.their_source,
-            whip=f"/whip/{room.id}?source={source.id}",
-            token=ground.tokens.sign(token),
+            whip=None if is_above else f"/whip/{room.id}?source={source.id}",
+            token=None if is_above else self._token(source, known.peer),
             layer=need.layer,
             watchers=need.watchers,
             focus=need.focus,
@@ -132,7 +129,7 @@ class Fetching:
         )
         self._next[source.id] = ground.clock.monotonic() + _AGAIN_S
         try:
-            await ground.links.ask(known.peer, said.START, asked.body(), _ANSWER_S)
+            answer = await ground.links.ask(known.peer, said.START, asked.body(), _ANSWER_S)
         except TierRefusedError as error:
             FETCHES.labels("refused").inc()
             self._next[source.id] = ground.clock.monotonic() + _REFUSED_S
@@ -144,6 +141,45 @@ class Fetching:
         FETCHES.labels("asked").inc()
         self._told[source.id] = need
         await self._granted(known.source_id)
+        whep = said.whep_of(answer) if is_above else None
+        if whep is not None and peering.url is not None:
+            where = f"{peering.url.rstrip('/')}{whep}?layer={LAYER_NAMES[need.layer]}"
+            target = PushTarget(url=where, token=said.token_of(answer))
+            await self._watch(source, target)
+
+    def _token(self, source: Source, peer: str) -> str:
+        """By which the neighbour publishes this picture here, and nothing else."""
+        until = self._ground.clock.now() + _TOKEN_FOR
+        token = RoomToken(
+            id=f"source:{source.id}",
+            room_id=source.room_id,
+            rights=(RoomRight.PUBLISH,),
+            expires_at=int(until.timestamp()),
+            made_by=account_of(peer),
+            participant_id=source.participant_id,
+            source_id=source.id,
+        )
+        return self._ground.tokens.sign(token)
+
+    async def _watch(self, source: Source, target: PushTarget) -> None:
+        """View it at the hub above: a session of its source, as if it had been published."""
+        order = PublishOrder(
+            session_id=f"watch-{source.id}", room_id=source.room_id, source_id=source.id
+        )
+        await self._watches.watch(order, target)
+        try:
+            await self._ground.doors.session_opened(
+                RoomSession(
+                    session_id=order.session_id,
+                    room_id=source.room_id,
+                    participant_id=source.participant_id,
+                    right=RoomRight.PUBLISH,
+                    source_id=source.id,
+                )
+            )
+        except BaseException:
+            await self._watches.stop(order.session_id)
+            raise
 
     async def _refused(self, source_id: str, reason: str) -> None:
         ground = self._ground
@@ -197,3 +233,7 @@ class Fetching:
             if source is not None and source.state in {SourceState.STARTING, SourceState.LIVE}:
                 await moves.shift(uow, room, source, SourceState.IDLE, now, "system", "unwatched")
         await ground.orderly.carry_out(orders)
+        for session_id in orders.release:
+            # Those that were pushed here it does not know.
+            with suppress(UnavailableError):
+                await self._watches.stop(session_id)

@@ -15,7 +15,7 @@ from commhub.domain.tier import CascadeState, Peering, RoomCascade
 from commhub.domain.tier_facts import CascadeMoved
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
-from commhub.ports.rooms import RoomTokens
+from commhub.ports.rooms import RoomsIn, RoomTokens
 from commhub.ports.store import Store, UnitOfWork
 from commhub.ports.tiers import TierLinks
 from commhub.rooms import moves
@@ -35,6 +35,7 @@ class Ground:
     clock: Clock
     links: TierLinks
     orderly: Orderly
+    doors: RoomsIn
     rooms: RoomService
     events: VideoEvents
     tokens: RoomTokens

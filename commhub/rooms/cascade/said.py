@@ -29,6 +29,8 @@ _VIA_LIMIT = 16
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _ORIGIN = re.compile(r"[a-z0-9][a-z0-9-]{0,31}/[A-Za-z0-9_.:-]{1,64}")
 _HUB = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_WHEP = re.compile(r"/whep/[A-Za-z0-9_-]{1,64}/[A-Za-z0-9_-]{1,64}")
+_TOKEN_LIMIT = 2000
 _WHIP = re.compile(r"/whip/[A-Za-z0-9_-]{1,64}\?source=[A-Za-z0-9_-]{1,64}")
 
 
@@ -108,14 +110,14 @@ class ToldSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartAsk:
-    """«Send us that picture». `whip` is where, as a path at our address; `watchers` how many look, `focus`: it is who speaks, or in the
+    """«Send us that picture». `whip` is where, as a path at our address, with its token; without it we fetch it ourselves. `watchers` how many look, `focus`: it is who speaks, or in the
     spotlight; `has`: it arrives already, and only this much has changed."""
 
     room: str
     source: str
-    whip: str
-    token: str
     layer: Layer
+    whip: str | None = None
+    token: str | None = None
     watchers: int = 1
     focus: bool = False
     has: bool = False
@@ -136,10 +138,10 @@ class StartAsk:
     def read(cls, body: Body) -> "StartAsk":
         """Raises InvalidError."""
         whip, token = body.get("whip"), body.get("token")
-        if not isinstance(whip, str) or not _WHIP.fullmatch(whip):
+        if whip is not None and (not isinstance(whip, str) or not _WHIP.fullmatch(whip)):
             raise InvalidError("a picture goes to /whip/ROOM?source=ID")
-        if not isinstance(token, str) or not 0 < len(token) <= 2000:
-            raise InvalidError("a picture goes with a token")
+        if whip is not None:
+            token = token_of(body)
         layer, watchers = body.get("layer"), body.get("watchers", 1)
         if not isinstance(layer, int) or layer not in set(map(int, Layer)):
             raise InvalidError("a layer is 0 (main), 1 (sub) or 2 (low)")
@@ -149,7 +151,7 @@ class StartAsk:
             room=id_of(body, "room"),
             source=id_of(body, "source"),
             whip=whip,
-            token=token,
+            token=token if isinstance(token, str) else None,
             layer=Layer(layer),
             watchers=max(0, watchers),
             focus=body.get("focus") is True,
@@ -216,6 +218,24 @@ def list_of(body: Mapping[str, object], name: str, limit: int) -> list[object]:
     if not isinstance(told, list) or len(told) > limit:
         raise InvalidError(f"{name} is a list of at most {limit}")
     return told
+
+
+def token_of(body: Mapping[str, object]) -> str:
+    """Raises InvalidError."""
+    token = body.get("token")
+    if not isinstance(token, str) or not 0 < len(token) <= _TOKEN_LIMIT:
+        raise InvalidError("a picture goes with a token")
+    return token
+
+
+def whep_of(body: Mapping[str, object]) -> str | None:
+    """Where a picture may be viewed, as a path at the other's address; None while it is not there. Raises InvalidError."""
+    whep = body.get("whep")
+    if whep is None:
+        return None
+    if not isinstance(whep, str) or not _WHEP.fullmatch(whep):
+        raise InvalidError("a picture is viewed at /whep/ROOM/SOURCE")
+    return whep
 
 
 def origin_of(body: Mapping[str, object]) -> str | None:

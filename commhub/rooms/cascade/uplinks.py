@@ -8,6 +8,7 @@ its picture asks again. Implements `ports.video.PushesIn`.
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -15,21 +16,24 @@ import structlog
 from commhub.domain.errors import (
     ConflictError,
     DomainError,
+    InvalidError,
     NotAllowedError,
     NotFoundError,
     UnavailableError,
 )
-from commhub.domain.room import Room, Source, SourceState
+from commhub.domain.room import Room, Session, SessionRight, Source, SourceState
 from commhub.domain.tier import CascadeState, Order, Peering, Relation, Uplink, check_order
 from commhub.kit.ids import new_id
 from commhub.ports.pushes import PicturesOut, PushTarget
+from commhub.ports.rooms import RoomRight, RoomToken
 from commhub.ports.store import UnitOfWork
 from commhub.ports.tiers import Body
 from commhub.ports.video import Layer, PushOrder
+from commhub.rooms import moves
 from commhub.rooms.cascade import said
 from commhub.rooms.cascade.budget import USUAL_KBPS, Share, Wanted, allot
 from commhub.rooms.cascade.errands import Errands
-from commhub.rooms.cascade.ground import Ground
+from commhub.rooms.cascade.ground import Ground, account_of
 from commhub.rooms.cascade.joining import join_with
 from commhub.rooms.cascade.metrics import PUSHES
 from commhub.rooms.cascade.said import StartAsk
@@ -39,6 +43,7 @@ from commhub.rooms.orders import Orders
 
 log = structlog.get_logger(__name__)
 
+_TOKEN_FOR = timedelta(hours=1)
 _SETTLING_S = 3.0
 """A push that began so lately may just not have arrived yet."""
 _AGAIN_S = 1.0
@@ -88,8 +93,6 @@ class Uplinks:
         """Answer `picture.start`. Asked again, the same push; with another layer it is switched. Raises UplinkFullError."""
         check_order(peering, Order.SEE_SHARED)
         asked = StartAsk.read(body)
-        if peering.relation is not Relation.UPPER or peering.url is None:
-            raise NotAllowedError(f"{peering.peer} is below us and fetches its pictures itself")
         orders = Orders()
         async with self._ground.store.begin() as uow:
             room, source = await self._theirs(uow, peering, asked.room, asked.source)
@@ -99,13 +102,13 @@ class Uplinks:
                 room_id=room.id,
                 source_id=source.id,
                 peer=peering.peer,
-                url=peering.url.rstrip("/") + asked.whip,
+                url=_where(peering, asked),
                 layer=int(asked.layer),
                 asked_at=self._ground.clock.now(),
                 sent=known.sent if known is not None else None,
                 kbps=known.kbps if known is not None else 0,
             )
-            self._asked[uplink.id] = _Asked(asked.token, asked.focus, asked.watchers)
+            self._asked[uplink.id] = _Asked(asked.token or "", asked.focus, asked.watchers)
             await uow.cascades.put_uplink(uplink)
             share = (await self._allot(uow, peering)).get(uplink.id)
             if share is None:
@@ -125,17 +128,22 @@ class Uplinks:
         if not asked.has:
             self._begin_anew(uplink.id)
         self._ground.look(room.id)
-        return {"state": source.state.value, "layer": int(share.layer)}
+        answer: dict[str, object] = {"state": source.state.value, "layer": int(share.layer)}
+        if not uplink.url and not asked.has and source.state is SourceState.LIVE:
+            answer |= await self._to_view(peering, room, source)
+        return answer
 
     async def stop(self, peering: Peering, body: Body) -> Body:
         """Answer `picture.stop`; one that is not sent is fine."""
         room_id, source_id = said.id_of(body, "room"), said.id_of(body, "source")
+        orders = Orders()
         async with self._ground.store.begin() as uow:
-            await uow.rooms.get(room_id)
+            room = await uow.rooms.get(room_id)
             known = await self._find(uow, room_id, source_id, peering.peer)
             if known is not None:
-                await self._drop(uow, known)
+                await self._drop(uow, room, known, orders)
                 await self._allot(uow, peering)
+        await self._ground.orderly.carry_out(orders)
         if known is not None:
             await self._end(known.id)
         self._ground.look(room_id)
@@ -144,12 +152,14 @@ class Uplinks:
     async def only(self, peering: Peering, room_id: str, wanted: Collection[str]) -> None:
         """A neighbour that came back said what it wants of this room: nothing else goes there."""
         dropped: list[str] = []
+        orders = Orders()
         async with self._ground.store.begin() as uow:
-            await uow.rooms.get(room_id)
+            room = await uow.rooms.get(room_id)
             for one in await uow.cascades.uplinks_of(room_id):
                 if one.peer == peering.peer and one.source_id not in wanted:
-                    await self._drop(uow, one)
+                    await self._drop(uow, room, one, orders)
                     dropped.append(one.id)
+        await self._ground.orderly.carry_out(orders)
         for uplink_id in dropped:
             # Who told this goes on being listened to meanwhile.
             self.errands.send(uplink_id, partial(self._end, uplink_id))
@@ -202,7 +212,9 @@ class Uplinks:
         if source is None or self.errands.is_out(uplink.id):
             return
         sending, asked = self._sending.get(uplink.id), self._asked.get(uplink.id)
-        if uplink.sent is None:
+        if not uplink.url:
+            self._look_at_view(scene, uplink)
+        elif uplink.sent is None:
             if sending is not None:
                 self.errands.send(uplink.id, partial(self._end, uplink.id))
         elif sending is None:
@@ -211,6 +223,14 @@ class Uplinks:
                 self.errands.send(uplink.id, partial(self._push, uplink, asked))
         elif sending.layer != uplink.sent:
             self.errands.send(uplink.id, partial(self._switch, uplink, sending))
+
+    def _look_at_view(self, scene: Scene, uplink: Uplink) -> None:
+        """What a hub below fetches has the layer that is allotted to it, like what is pushed."""
+        account = account_of(uplink.peer)
+        guest = next((one.id for one in scene.people if one.account == account), None)
+        for session in scene.sessions:
+            if is_view_of(session, uplink, guest) and uplink.sent not in (None, session.layer):
+                self.errands.send(uplink.id, partial(self._show, session, Layer(uplink.sent or 0)))
 
     async def reallot(self, peering: Peering) -> None:
         """Look again at what each push takes: pictures grow and shrink."""
@@ -253,6 +273,14 @@ class Uplinks:
             raise
         sending.layer = layer
 
+    async def _show(self, session: Session, layer: Layer) -> None:
+        await self._ground.orderly.video.show(session.id, session.source_id, layer)
+        async with self._ground.store.begin() as uow:
+            await uow.rooms.get(session.room_id)
+            known = await uow.rooms.find_session(session.id)
+            if known is not None and known.closed_at is None:
+                await uow.rooms.put_session(replace(known, layer=int(layer)))
+
     async def _end(self, uplink_id: str) -> None:
         for memory in (self._sending, self._asked, self._next):
             memory.pop(uplink_id, None)
@@ -265,6 +293,25 @@ class Uplinks:
             async with self._ground.store.begin() as uow:
                 await uow.cascades.delete_uplink(uplink.id)
             await self._end(uplink.id)
+
+    async def _to_view(self, peering: Peering, room: Room, source: Source) -> dict[str, object]:
+        """Where a hub below views this picture, and a token for that and nothing else."""
+        async with self._ground.store.read() as uow:
+            guest = await guest_of(uow, room.id, peering.peer)
+        until = self._ground.clock.now() + _TOKEN_FOR
+        token = RoomToken(
+            id=f"source:{source.id}",
+            room_id=room.id,
+            rights=(RoomRight.VIEW,),
+            expires_at=int(until.timestamp()),
+            made_by=account_of(peering.peer),
+            participant_id=guest,
+            source_id=source.id,
+        )
+        return {
+            "whep": f"/whep/{room.id}/{source.id}",
+            "token": self._ground.tokens.sign(token),
+        }
 
     # --- inside ------------------------------------------------------------------------------------------
 
@@ -299,8 +346,12 @@ class Uplinks:
         uplinks = await uow.cascades.uplinks_of(room_id)
         return next((o for o in uplinks if (o.source_id, o.peer) == (source_id, peer)), None)
 
-    async def _drop(self, uow: UnitOfWork, uplink: Uplink) -> None:
+    async def _drop(self, uow: UnitOfWork, room: Room, uplink: Uplink, orders: Orders) -> None:
         await uow.cascades.delete_uplink(uplink.id)
+        for session in await uow.rooms.sessions_of(room.id):
+            if is_view_of(session, uplink, await guest_of(uow, room.id, uplink.peer)):
+                orders.release.append(session.id)
+                await moves.close_session(uow, room, session, "unwatched", self._ground.clock.now())
         source = await uow.rooms.find_source(uplink.source_id)
         if source is not None:
             # As when a view is closed: from now on nobody may want that picture any more.
@@ -344,3 +395,30 @@ class Uplinks:
         names = source.layers if source is not None and source.layers else ("main",)
         layers = [_LAYERS[name] for name in names if name in _LAYERS] or [Layer.MAIN]
         return {layer: round(measured.get(layer, 0.0)) or USUAL_KBPS[layer] for layer in layers}
+
+
+def _where(peering: Peering, asked: StartAsk) -> str:
+    """Where the picture is pushed; «» for a hub below us, which fetches it: it may be behind somebody's firewall. Raises InvalidError,
+    NotAllowedError."""
+    if peering.relation is Relation.LOWER:
+        return ""
+    if asked.whip is None:
+        raise InvalidError("a hub above says where the picture is to go")
+    if peering.url is None:
+        raise NotAllowedError(f"{peering.peer} has no address here: pair with it anew")
+    return peering.url.rstrip("/") + asked.whip
+
+
+def is_view_of(session: Session, uplink: Uplink, guest: str | None) -> bool:
+    """Whether it is the view by which a neighbour fetches that picture."""
+    return (
+        session.right is SessionRight.VIEW
+        and session.participant_id == guest
+        and session.source_id == uplink.source_id
+    )
+
+
+async def guest_of(uow: UnitOfWork, room_id: str, peer: str) -> str | None:
+    """As whom a neighbour takes part."""
+    people = await uow.rooms.participants_of(room_id)
+    return next((one.id for one in people if one.account == account_of(peer)), None)

@@ -192,3 +192,33 @@ async def test_who_speaks_below_is_shown_everywhere_as_the_hub_on_top_decides(th
             within_s=WITHIN_S,
         )
         await hub.town.feature.events.speaker_moved(room.id, shown)
+
+
+async def test_a_picture_above_is_fetched_by_the_hubs_below_and_let_go_when_nobody_looks(three):
+    street, district, city, _ = three
+    below, between, above = await met(street, district, city)
+    camera = await city.film(above)
+    known = await street.knows(below, f"city/{camera}")
+    assert known.via == ("city", "district", "street")
+
+    await street.look(below, known.source_id, layer=Layer.SUB)
+    passed = await district.knows(between, f"city/{camera}")
+    assert list(street.watches.going.values()) == [("district", passed.source_id)]
+    assert list(district.watches.going.values()) == [("city", camera)]
+    assert not city.pushes.begun
+    assert [one.layer for one in await city.uplinks()] == [Layer.SUB]
+
+    await street.look(below, known.source_id, "close", layer=Layer.MAIN)
+
+    async def is_main():
+        shown = city.town.video.told("show")
+        return shown and shown[-1][1:] == (camera, Layer.MAIN)
+
+    await eventually(is_main, within_s=WITHIN_S)
+    await street.look_away("close")
+    await street.look_away()
+    await eventually(
+        lambda: not street.watches.going and not district.watches.going, within_s=WITHIN_S
+    )
+    await street.shows(known.source_id, SourceState.IDLE)
+    assert await city.uplinks() == []
