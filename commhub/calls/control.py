@@ -191,6 +191,8 @@ class ConferenceControl:
             if any(leg is None or not leg.is_live or leg.listen_only for leg in legs):
                 raise ConflictError("only legs that take part in a call can hand it on")
             first, second = (leg for leg in legs if leg is not None)
+            if first.endpoint.hub is not None or second.endpoint.hub is not None:
+                raise ConflictError("another hub hands on no calls here")
             principal = Principal(
                 id=leg_id, name=first.endpoint.name, kind="phone", roles=frozenset()
             )

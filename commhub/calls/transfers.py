@@ -48,7 +48,7 @@ class Transfers:
             if await uow.calls.find_leg(new_leg_id) is not None:
                 return None
             asking = await uow.calls.find_leg(leg_id)
-            if asking is None or asking.state not in TALKING or asking.listen_only:
+            if asking is None or not _may_hand_on(asking):
                 return Cause.NOT_ALLOWED
             call = await moves.live_call(uow, asking.call_id)
             target = await moves.dialled(uow, number, outside)
@@ -155,3 +155,8 @@ async def _is_there(uow: UnitOfWork, call: Call, before: Leg, incoming: Incoming
 def phone_of(leg: Leg) -> Principal:
     """Whoever acts by the keys of a phone, for the audit."""
     return Principal(id=leg.id, name=leg.endpoint.name, kind="phone", roles=frozenset())
+
+
+def _may_hand_on(leg: Leg) -> bool:
+    """Whoever only listens may not; what another hub wants rung here it asks for over the link."""
+    return leg.state in TALKING and not leg.listen_only and leg.endpoint.hub is None

@@ -147,7 +147,8 @@ class Inbound:
         line = self._arrivals.line_of(transaction)
         self._core.opening += 1
         try:
-            if (guest := self._guests.admit(transaction.request)) is not None:
+            guest = self._guests.admit(transaction.request)
+            if guest is not None:
                 admitted = self._reception.admit_known(transaction, guest, None)
             elif line is not None:
                 admitted = await self._arrivals.admit(transaction, line)
@@ -157,8 +158,8 @@ class Inbound:
             self._core.opening -= 1
         if admitted is None or transaction.state is not State.PROCEEDING:
             return
-        if admitted.line is None:
-            # The trunk's side knows no tags of ours and may not take over a call.
+        if admitted.line is None and guest is None:
+            # The trunk's side, or another hub's, knows no tags of ours and may not take over a call.
             try:
                 replaced = find_replaced(self._routes, transaction.request)
             except MalformedError as error:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from xml.etree import ElementTree as ET
 
 from commhub.domain.call import Cause, Direction, Leg, LegState
-from commhub.domain.people import Scheme
+from commhub.domain.people import Endpoint, Scheme
 from commhub.ports.inward import (
     CallsIn,
     IncomingAccepted,
@@ -62,13 +62,13 @@ class Lamps:
 
     def dialled(self, incoming: IncomingCall) -> None:
         """A phone's call was accepted."""
-        if incoming.caller.scheme is Scheme.SIP:
+        if _is_ours(incoming.caller):
             lamp = Lamp(incoming.leg_id, incoming.caller.name, CallState.EARLY, outgoing=True)
             self._light(lamp)
 
     def resumed(self, leg: Leg) -> None:
         """A leg that a former process had."""
-        if leg.endpoint.scheme is Scheme.SIP and leg.state is not LegState.ENDED:
+        if _is_ours(leg.endpoint) and leg.state is not LegState.ENDED:
             talks = leg.state in (LegState.CONNECTED, LegState.HELD)
             state = CallState.CONFIRMED if talks else CallState.EARLY
             inbound = leg.direction is Direction.INBOUND
@@ -166,3 +166,8 @@ def dialog_info(entity: str, version: int, lamps: list[Lamp]) -> bytes:
     return (
         b'<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode").encode()
     )
+
+
+def _is_ours(endpoint: Endpoint) -> bool:
+    """Whether it is a phone of this hub: 1001 of another hub is another phone."""
+    return endpoint.scheme is Scheme.SIP and endpoint.hub is None

@@ -49,7 +49,8 @@ class DeskLegs(AbstractAsyncContextManager["DeskLegs"]):
         async with self._store.read() as uow:
             legs = await uow.calls.live_legs(Scheme.DESK)
         for leg in legs:
-            if leg.state is LegState.RINGING:
+            # A desk of another hub calls by SIP.
+            if leg.state is LegState.RINGING and leg.endpoint.hub is None:
                 rung = (self._clock.now() - leg.created_at).total_seconds()
                 self._waiting.begin(
                     leg.id, partial(self._give_up_ringing, leg.id, _RING_AGAIN_S - rung)

@@ -141,3 +141,28 @@ async def test_a_restart_rings_on_at_the_other_hub_and_a_caller_from_there_waits
     offered = wire.calls.offers[0].leg_id
     await wire.gateway.answer(offered)
     await eventually(lambda: wire.calls.told("connected", offered))
+
+
+async def test_a_phone_of_the_same_name_at_another_hub_lights_no_lamp_here(wire):
+    wire.gateway.expect(USER, Endpoint.parse("sip:1001@district-1"), 30)
+    wire.say(invite(wire), ABOVE)
+    await eventually(lambda: wire.calls.offers)
+    assert not wire.gateway._lamps.of("1001")
+
+
+async def test_another_hub_takes_over_no_call_by_replaces(wire, phones, talking):
+    wire.gateway.expect(USER, LI, 30)
+    answered = phones.got("INVITE")[-1]
+    replaces = f"Replaces: {answered.call_id};to-tag={answered.sender.tag};from-tag=far5062"
+    more = wire.request(
+        "INVITE",
+        uri=f"sip:{USER}@127.0.0.1",
+        to=USER,
+        call="taker",
+        headers=(*DESCRIBED, replaces),
+        body=SDP,
+    )
+    wire.say(more, ABOVE)
+    await eventually(lambda: wire.calls.offers)
+    assert wire.calls.offers[0].called == USER
+    assert not wire.transfers.asked

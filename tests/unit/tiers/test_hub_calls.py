@@ -219,6 +219,19 @@ async def test_a_call_nobody_agreed_on_is_refused_whatever_it_calls_itself(
     assert isinstance(await offer("b", user), IncomingRefused)
 
 
+@pytest.mark.usefixtures("joined")
+async def test_another_hub_hands_on_no_calls_by_its_phones_keys(
+    street: CallingHub, district: CallingHub
+) -> None:
+    await street.share("sip:1001", CALL)
+    await talk(street, district)
+    (own,) = await street.live()
+    visitor = next(leg for leg in own.legs if leg.endpoint.hub == "district-1")
+    assert await street.calls.transfers.refer(visitor.id, "new", "1002") is Cause.NOT_ALLOWED
+    other = next(leg for leg in own.legs if leg.id != visitor.id)
+    assert await street.calls.transfers.join(visitor.id, other.id) is Cause.NOT_ALLOWED
+
+
 # --- 双接入 -------------------------------------------------------------------------------------------------
 
 
