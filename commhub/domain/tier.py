@@ -189,7 +189,8 @@ SHARE_MOVES: Mapping[ShareState, frozenset[ShareState]] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
     """One incident in common with one peer. `given`: we gave it to them. `their_*` are what their hub last said of it: its number there,
-    its stage, who has it, and its clocks (name → deadline, ISO 8601). `told_seq` is how far our timeline has been told to them."""
+    its stage, who has it, and its clocks (name → deadline, ISO 8601). `told_seq` is how far our timeline has been told to them.
+    `turn` counts how often it was given, by whichever side: by it both know which of two words that crossed counts."""
 
     incident_id: str
     peer: str
@@ -206,6 +207,7 @@ class Share:
     their_person: str | None = None
     their_clocks: Mapping[str, object] = field(default_factory=dict)
     told_seq: int = 0
+    turn: int = 0
 
     @property
     def is_open(self) -> bool:

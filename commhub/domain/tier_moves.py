@@ -38,16 +38,36 @@ def give(share: Share, kind: ShareKind, at: datetime, by: str, note: str | None)
         )
     state = share.state if has_it else ShareState.OFFERED
     return replace(
-        share, kind=kind, given=True, state=state, updated_at=at, by=by, note=note or share.note
+        share,
+        kind=kind,
+        given=True,
+        state=state,
+        updated_at=at,
+        by=by,
+        note=note or share.note,
+        turn=share.turn + 1,
     )
 
 
-def receive(share: Share, kind: ShareKind, from_: Relation, at: datetime, by: str) -> Share:
-    """The share once the peer has given it to us. When both gave it to each other at once, the upper hub's word counts."""
-    crossed = share.given and share.state is ShareState.OFFERED
-    if crossed and from_ is Relation.LOWER:
-        return move_share(share, ShareState.HELD, at)
-    return replace(share, kind=kind, given=False, state=ShareState.HELD, updated_at=at, by=by)
+def receive(
+    share: Share, kind: ShareKind, turn: int, from_: Relation, at: datetime, by: str
+) -> Share:
+    """The share once the peer's `turn` of giving it has come. When both gave it at once, which two hubs notice in different orders, the
+    turns are equal and the upper hub's word counts; one that ours has overtaken changes nothing."""
+    crossed = turn == share.turn and share.given
+    if turn > share.turn or (crossed and from_ is Relation.UPPER):
+        return replace(
+            share,
+            kind=kind,
+            given=False,
+            state=ShareState.HELD,
+            updated_at=at,
+            by=by,
+            turn=turn,
+        )
+    if turn == share.turn and share.state is not ShareState.HELD:
+        return replace(share, state=ShareState.HELD, updated_at=at)
+    return share
 
 
 def settle(share: Share, our_stage: str, at: datetime) -> Share:

@@ -32,6 +32,8 @@ Note = Annotated[str, Field(max_length=2000)]
 Name = Annotated[str, Field(max_length=200)]
 HubName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 
+Turn = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
 
 class Said(BaseModel):
     """The base of all of them."""
@@ -113,6 +115,7 @@ class SharedBody(Said):
     """逐级上报 or 派发: `incident.shared`."""
 
     kind: ShareKind
+    turn: Turn
     by: Name
     note: Note | None = None
     incident: Told
@@ -130,6 +133,7 @@ class Called(Said):
 class WhistledBody(Said):
     """吹哨: `incident.whistled`."""
 
+    turn: Turn
     by: Name
     note: Note | None = None
     incident: Told
@@ -140,6 +144,7 @@ class WhistledBody(Said):
 class ReturnedBody(Said):
     """退回: `incident.returned`."""
 
+    turn: Turn
     by: Name
     note: Note
 

@@ -99,7 +99,11 @@ class Sharing:
         record_move(uow, share, moved, by.actor, note)
         common.changed(uow, incident_id)
         await common.say(
-            uow, share.peer, RETURNED, incident_id, ReturnedBody(by=who(by), note=note)
+            uow,
+            share.peer,
+            RETURNED,
+            incident_id,
+            ReturnedBody(turn=share.turn, by=who(by), note=note),
         )
         if len(theirs) == 1 and incident.origin != common.us:
             await common.tending.put_down(uow, incident_id, by.actor, note)
@@ -121,6 +125,7 @@ class Sharing:
         share = await self.offer(uow, incident, peering, kind, by, note)
         said = SharedBody(
             kind=kind,
+            turn=share.turn,
             by=who(by),
             note=note,
             incident=await told_of(uow, incident),
@@ -152,6 +157,7 @@ class Sharing:
                 updated_at=now,
                 by=by.actor,
                 note=note,
+                turn=1,
             )
         else:
             share = give(known, kind, now, by.actor, note)
@@ -179,7 +185,14 @@ class Sharing:
             raise InvalidError(f"«{said.kind}» is not said by this message")
         check_order(peering, order)
         await self.take(
-            uow, peering, about(message), said.kind, said.incident, said.standing, said.note
+            uow,
+            peering,
+            about(message),
+            said.kind,
+            said.turn,
+            said.incident,
+            said.standing,
+            said.note,
         )
 
     async def take(
@@ -188,6 +201,7 @@ class Sharing:
         peering: Peering,
         incident_id: str,
         kind: ShareKind,
+        turn: int,
         told: Told,
         standing: Standing,
         note: str | None,
@@ -208,9 +222,15 @@ class Sharing:
                 updated_at=now,
                 by=actor,
                 note=note,
+                turn=turn,
             )
         else:
-            share = receive(known, kind, peering.relation, now, actor)
+            share = receive(known, kind, turn, peering.relation, now, actor)
+            if share.given or turn < known.turn:
+                # Our own word was given at the same time, and counts.
+                await uow.shares.put(share)
+                common.changed(uow, incident_id)
+                return incident
         await uow.shares.put(
             replace(
                 share,
@@ -254,8 +274,9 @@ class Sharing:
         share = await uow.shares.find(incident.id, peering.peer)
         if share is None or share.state is ShareState.REFUSED:
             raise NotFoundError(f"this incident is not shared with {peering.peer}")
-        if not share.given:
-            raise IllegalMoveError(f"this incident was given to us by {peering.peer}")
+        if not share.given or said.turn < share.turn:
+            # It was given anew while they gave it back: that counts, and they hear of it.
+            return
         if share.state is ShareState.ENDED:
             share = move_share(share, ShareState.HELD, self._common.clock.now())
         await self._move(uow, share, ShareState.RETURNED, hub(peering), said.note)

@@ -84,10 +84,11 @@ class Whistles:
         if not wanted:
             raise IllegalMoveError("every one of them is called and waited for already")
         called = [await self._call(uow, incident, above, unit, within, by, note) for unit in wanted]
-        known = await uow.shares.find(incident_id, above.peer)
-        if known is None or not known.is_open:
-            await self._sharing.offer(uow, incident, above, ShareKind.WHISTLED, by, note)
+        share = await uow.shares.find(incident_id, above.peer)
+        if share is None or not share.is_open:
+            share = await self._sharing.offer(uow, incident, above, ShareKind.WHISTLED, by, note)
         said = WhistledBody(
+            turn=share.turn,
             by=who(by),
             note=note,
             incident=await told_of(uow, incident),
@@ -193,6 +194,7 @@ class Whistles:
                 peering,
                 incident_id,
                 ShareKind.WHISTLED,
+                said.turn,
                 said.incident,
                 said.standing,
                 said.note,

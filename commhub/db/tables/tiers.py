@@ -125,6 +125,7 @@ shares = table(
     maybe_text("their_person"),
     column("their_clocks", Document),
     column("told_seq", BigInteger),
+    number("turn"),
     belongs_to("incidents", "incident_id"),
     Index(None, "tenant", "peer", "state"),
     key=("incident_id", "peer"),

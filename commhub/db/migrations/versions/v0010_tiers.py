@@ -152,6 +152,7 @@ def _tier_shares() -> None:
         sa.Column("their_person", TEXT),
         sa.Column("their_clocks", JSON, nullable=False),
         sa.Column("told_seq", sa.BigInteger(), nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "incident_id", "peer", name="pk_tier_shares"),
         sa.ForeignKeyConstraint(
             ["tenant", "incident_id"],
