@@ -24,7 +24,7 @@ from commhub.wiring.demo.settle import (
 from commhub.wiring.demo.town import CITY, DISTRICT, STREET, UpperHub
 from commhub.wiring.hub_process import HubProcess
 
-_LINKED_WITHIN_S = 30.0
+_LINKED_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)

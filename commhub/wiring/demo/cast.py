@@ -100,7 +100,7 @@ class Cast:
         return [self.desk, *([self.above.district, self.above.city] if self.above else [])]
 
 
-def until(what: str, look: Callable[[], Any], within_s: float = 10.0) -> Any:
+def until(what: str, look: Callable[[], Any], within_s: float = 30.0) -> Any:
     """Return the first true answer of `look`. Raises StoryError with its last answer."""
     deadline = time.monotonic() + within_s
     while True:

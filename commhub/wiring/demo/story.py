@@ -171,7 +171,7 @@ def connect(desk: Desk, endpoints: Sequence[str], incident_id: str) -> str:
         expect(not failed, f"a leg ended: {failed}")
         return all(leg["state"] == "connected" for leg in legs)
 
-    until("all legs are connected", all_connected, within_s=15)
+    until("all legs are connected", all_connected, within_s=45)
     return path
 
 
@@ -267,7 +267,7 @@ def escalate(cast: Cast) -> None:
         def escalated() -> Any:
             return [e for e in timeline(cast, incident_id) if e["kind"] == "task_escalated"]
 
-        until("the timeline says that it was escalated", escalated, within_s=15)
+        until("the timeline says that it was escalated", escalated, within_s=45)
     finally:
         cast.desk.put(f"/rules/{RULES}", {"yaml": original})
     told = escalated()[0]

@@ -21,7 +21,7 @@ from commhub.wiring.demo.story import accept_card, connect, finish, hears, raise
 from commhub.wiring.demo.town import CITY, DISTRICT, STREET
 from commhub.wiring.demo.watching import see
 
-WITHIN_S = 20.0
+WITHIN_S = 60.0
 
 
 def tell_above(cast: Cast, above: CastAbove) -> None:
