@@ -15,7 +15,7 @@ import structlog
 from commhub.domain.call import Cause
 from commhub.domain.errors import DomainError, NotFoundError, UnavailableError
 from commhub.domain.people import Endpoint, Scheme
-from commhub.domain.tier_calls import CallWeight, weight_of
+from commhub.domain.tier_calls import weight_of
 from commhub.ports.inward import CallsIn
 from commhub.ports.media import RtpAddress
 from commhub.ports.store import Store
@@ -124,7 +124,6 @@ class HubLegs:
             peering = await uow.peerings.find(peer)
             if peering is None or not peering.is_active:
                 raise TierRefusedError(f"{peer} is no neighbour of this hub", code="not-found")
-            weight = CallWeight.ORDINARY
             level = None
             if order.incident_id is not None:
                 try:
