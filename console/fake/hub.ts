@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto'
 
 import type { RoomView } from '../src/api/rooms.ts'
+import type { IncidentTiersView, PeeringView } from '../src/api/tiers.ts'
 import type {
   CallView,
   DeviceCommandView,
@@ -28,6 +29,8 @@ interface Tables {
   phones: Record<string, PhoneView>
   services: Record<string, ServiceView>
   rooms: Record<string, RoomView>
+  shares: Record<string, IncidentTiersView>
+  peerings: Record<string, PeeringView>
 }
 
 export interface FloorEvent {
@@ -59,6 +62,8 @@ export class FakeHub {
     fleet: keyed(DEVICES, (device) => device.id),
     phones: keyed(PHONES, (phone) => phone.name),
     rooms: {},
+    shares: {},
+    peerings: {},
     services: {
       sip: { name: 'sip', state: 'up', detail: null },
       mqtt: { name: 'mqtt', state: 'up', detail: null },
@@ -110,9 +115,10 @@ export class FakeHub {
     actor: string,
     data: Record<string, unknown>,
     at: string = isoNow(),
+    hub: string = HUB.id,
   ): void {
     this.entries += 1
-    const entry = { seq: this.entries, incident_id, at, actor, kind, data, hub: '' }
+    const entry = { seq: this.entries, incident_id, at, actor, kind, data, hub }
     this.timeline.push(entry)
     this.push({ event: 'timeline', value: entry })
   }

@@ -21,13 +21,18 @@ import { act, submit } from './incidents.ts'
 import { Refusal } from './refusal.ts'
 import { FakeRoomRoutes } from './room-routes.ts'
 import type { FakeRooms } from './rooms.ts'
+import type { FakeTiers } from './tiers.ts'
 import { RULES_YAML } from './rules.ts'
 import { MOVES, RESPONDERS, UNITS } from './town.ts'
 import { tone } from './tone.ts'
 import { FakeWires } from './wire.ts'
 
 const USERS: Record<string, { password: string; display: string; roles: Role[] }> = {
-  chen: { password: 'demo', display: '陈晨', roles: ['dispatcher', 'duty_leader'] },
+  chen: {
+    password: 'demo',
+    display: '陈晨',
+    roles: ['dispatcher', 'duty_leader', 'security_admin'],
+  },
   viewer: { password: 'demo', display: '观察员', roles: ['viewer'] },
 }
 const TRIES = 5
@@ -44,14 +49,14 @@ export class FakeRoutes {
 
   private readonly roomRoutes: FakeRoomRoutes
 
-  constructor(hub: FakeHub, calls: FakeCalls, duty: FakeDuty, rooms: FakeRooms) {
+  constructor(hub: FakeHub, calls: FakeCalls, duty: FakeDuty, rooms: FakeRooms, tiers: FakeTiers) {
     this.hub = hub
     this.calls = calls
     this.duty = duty
     this.roomRoutes = new FakeRoomRoutes(hub, rooms, new FakeWires(), (asked) =>
       this.sessions.get(asked.session ?? ''),
     )
-    this.routes = [...this.table(), ...this.roomRoutes.table()]
+    this.routes = [...this.table(), ...this.roomRoutes.table(), ...tiers.table()]
   }
 
   knows(session: string | undefined): boolean {
@@ -264,11 +269,7 @@ export class FakeRoutes {
         /^\/calls\/([^/]+)\/recordings$/,
         (asked, id = '') => ok(calls.record(id, asked.body as object, this.actor(asked))),
       ],
-      [
-        'GET',
-        /^\/calls\/([^/]+)\/recordings\/([^/]+)$/,
-        () => ({ status: 200, binary: tone(440, 3) }),
-      ],
+      ['GET', /^\/calls\/[^/]+\/recordings\/[^/]+$/, () => ({ status: 200, binary: tone(440, 3) })],
       [
         'GET',
         /^\/messages$/,

@@ -156,6 +156,69 @@ async function guest(page: Page): Promise<void> {
   await page.locator('.join .enter:not([disabled])').waitFor()
 }
 
+/** The link to the district broke: the banner on the desk, what that makes unreachable, and the page of all neighbours. */
+async function linkDown(page: Page): Promise<void> {
+  await signIn(page)
+  await page.request.get(`${HUB}/fake/cut`)
+  await page.locator('.banner[data-peer]').waitFor()
+  await page.locator('.panel .search input').last().fill('district-1')
+  await page.waitForTimeout(1500)
+}
+
+async function tiers(page: Page): Promise<void> {
+  await signIn(page)
+  await page.request.get(`${HUB}/fake/mend`)
+  await page.goto(`${HUB}/tiers/district-1`)
+  await page.locator('tr[data-peer]').first().waitFor()
+  await page.locator('aside .fold li').first().waitFor()
+  await page.waitForTimeout(500)
+}
+
+async function tiersDown(page: Page): Promise<void> {
+  await tiers(page)
+  await page.request.get(`${HUB}/fake/cut`)
+  await page.locator('tr[data-peer=district-1] .tone-vermillion').waitFor()
+  await page.locator('.marks').click()
+  await page.waitForTimeout(500)
+}
+
+/** An incident that was reported up, with departments that come and a supervision. */
+async function shared(page: Page): Promise<void> {
+  await signIn(page)
+  await page.request.get(`${HUB}/fake/mend`)
+  await page.locator('.row', { hasText: '滨河路' }).first().click()
+  await page.keyboard.press('o')
+  await page.locator('button[title="全屏查看"], button[title="Full page"]').click()
+  await page.waitForURL('**/incidents/**')
+  await page.locator('[data-supervision]').waitFor()
+  await page.waitForTimeout(500)
+}
+
+async function whistle(page: Page): Promise<void> {
+  await shared(page)
+  await page.locator('.tier-bar .whistle').click()
+  await page.locator('.unit').nth(1).click()
+  await page.waitForTimeout(300)
+}
+
+/** The meeting is joined with the district's: its pictures, the way they came, one refused. */
+async function joined(page: Page): Promise<void> {
+  await meeting(page)
+  await page.locator('.invite-key').click()
+  const row = page.locator('[data-peer=district-1]')
+  if (await row.locator('.join-hub').isVisible()) await row.locator('.join-hub').click()
+  await row.locator('.tone-green').first().waitFor()
+  await page.waitForTimeout(800)
+}
+
+async function joinedTiles(page: Page): Promise<void> {
+  await joined(page)
+  await page.keyboard.press('Escape')
+  await page.locator('.origin').first().waitFor()
+  await pictures(page, 6)
+  await page.waitForTimeout(500)
+}
+
 /** In Chinese on a large screen, in English on a small one. */
 function both(name: string, scene: Shot['scene']): Shot[] {
   return [
@@ -173,6 +236,13 @@ const SHOTS: Shot[] = [
   ...both('wall', wall),
   ...both('map-pane', mapPane),
   ...both('guest', guest),
+  ...both('tier-link-down', linkDown),
+  ...both('tiers', tiers),
+  ...both('tiers-down', tiersDown),
+  ...both('tier-incident', shared),
+  ...both('tier-whistle', whistle),
+  ...both('tier-join', joined),
+  ...both('tier-meeting', joinedTiles),
   {
     name: 'login',
     size: [1920, 1080],

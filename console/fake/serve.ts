@@ -12,6 +12,7 @@ import type { Answer, Asked } from './answers.ts'
 import { meet } from './meetings.ts'
 import { FakeRooms } from './rooms.ts'
 import { FakeRoutes } from './routes.ts'
+import { FakeTiers } from './tiers.ts'
 import { begin, goOn, raiseSos } from './story.ts'
 
 const API = '/api/v1'
@@ -41,11 +42,13 @@ export class FakeServer {
   private readonly calls = new FakeCalls(this.hub)
   private readonly duty = new FakeDuty(this.hub, this.calls)
   private readonly rooms = new FakeRooms(this.hub)
-  private readonly routes = new FakeRoutes(this.hub, this.calls, this.duty, this.rooms)
+  private readonly tiers = new FakeTiers(this.hub, this.rooms)
+  private readonly routes = new FakeRoutes(this.hub, this.calls, this.duty, this.rooms, this.tiers)
   private readonly sockets = new WebSocketServer({ noServer: true })
 
   constructor() {
     begin(this.hub)
+    this.tiers.begin()
     meet(this.hub, this.rooms)
     goOn(this.hub, this.calls, this.duty)
   }
@@ -55,6 +58,11 @@ export class FakeServer {
     const url = new URL(request.url ?? '/', 'http://fake')
     if (url.pathname === '/fake/sos') {
       raiseSos(this.hub)
+      response.writeHead(204).end()
+      return true
+    }
+    if (url.pathname === '/fake/cut' || url.pathname === '/fake/mend') {
+      this.tiers.cut(url.pathname === '/fake/mend')
       response.writeHead(204).end()
       return true
     }

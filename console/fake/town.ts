@@ -10,7 +10,7 @@ import type {
   UnitView,
 } from '../src/api/types.ts'
 
-export const HUB = { name: '东街街道指挥中心', tier: 'street', mode: 'normal' }
+export const HUB = { id: 'street-1', name: '东街街道指挥中心', tier: 'street', mode: 'normal' }
 
 export const UNITS: UnitView[] = [
   { id: 'patrol-1', name: '东街巡防队', team: 'patrol', loop: 'street' },

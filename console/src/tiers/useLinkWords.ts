@@ -37,6 +37,7 @@ export function useLinkWords(): LinkWords {
   /** All there is to say of it. */
   function sentence(peering: PeeringView): string {
     const since = moment(sinceOf(peering), locale.value, now.value)
+    if (standOf(peering) === 'never') return peering.reason ?? ''
     const parts = [
       t(peering.up ? 'tiers.link.upSince' : 'tiers.link.downSince', { since }),
       peering.waiting > 0 ? t('tiers.link.waiting', { n: peering.waiting }) : '',
