@@ -51,6 +51,7 @@ from commhub.ports.video import SPEAKER, Layer
 from commhub.rooms import moves
 from commhub.rooms.orders import Orderly, Orders
 from commhub.rooms.people import a_user, check_space, find_user, unit_of, with_call
+from commhub.rooms.waking import wake
 
 _OWN = {CAMERA: SourceKind.CAMERA, SCREEN: SourceKind.SCREEN}
 _MAX_KBPS = {Layer.MAIN: 8_000, Layer.SUB: 2_000, Layer.LOW: 600}
@@ -239,7 +240,7 @@ class Doors:
             ):
                 raise NotAllowedError("this picture belongs to another department")
             if source.state is not SourceState.LIVE:
-                return await self._wake(uow, room, source, asking.layer, orders)
+                return await wake(uow, room, source, asking.layer, self._clock, orders)
         elif not meets:
             raise InvalidError("nobody speaks in this room; name a source")
         return Admission(
@@ -251,24 +252,6 @@ class Doors:
             # Whoever publishes hears on that connection; who only looks has no other.
             may_hear=meets and asking.source == SPEAKER,
         )
-
-    async def _wake(
-        self, uow: UnitOfWork, room: Room, source: Source, layer: Layer, orders: Orders
-    ) -> str:
-        """A picture nobody sends: a camera of the fleet is asked to, another hub for its own. Raises NotFoundError for one that is
-        over; says why another hub does not send its own."""
-        if source.kind is SourceKind.TIER and source.state is not SourceState.ENDED:
-            remote = await uow.cascades.find_source(source.id)
-            orders.fetch.append((source.id, layer))
-            if remote is not None and remote.refused is not None:
-                return f"{remote.peer} does not send this picture: {remote.refused}"
-            return "the picture is being fetched from another hub; ask again in a moment"
-        if source.device is None:
-            if source.state is SourceState.ENDED:
-                raise NotFoundError("this picture is over")
-            return "the picture has not come yet; ask again in a moment"
-        await wake_camera(uow, room, source, self._clock, orders)
-        return "the camera is being started; ask again in a moment"
 
     # --- what carries them -------------------------------------------------------------------------------
 
@@ -384,19 +367,6 @@ async def check_token(
     if invitation is not None and not invitation.is_good(clock.now()):
         raise NotAllowedError("this invitation was revoked, or its time is over")
     return invitation
-
-
-async def wake_camera(
-    uow: UnitOfWork, room: Room, source: Source, clock: Clock, orders: Orders
-) -> None:
-    """Have a camera of the fleet send, and let nobody stop it for a while."""
-    now = clock.now()
-    wanted = replace(source, wanted_at=now)
-    await uow.rooms.update_source(wanted)
-    if source.state in {SourceState.IDLE, SourceState.ENDED}:
-        await moves.shift(uow, room, wanted, SourceState.STARTING, now, "system")
-    # Asked again while it starts: a command may be lost, and a camera that sends already answers so.
-    orders.start.append(wanted)
 
 
 def _shown(session: Session) -> RoomSession:

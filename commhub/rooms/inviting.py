@@ -31,9 +31,9 @@ from commhub.ports.rooms import RoomRight, RoomToken, RoomTokens
 from commhub.ports.store import Store, UnitOfWork
 from commhub.rooms import moves
 from commhub.rooms.config import RoomConfig
-from commhub.rooms.entering import wake_camera
 from commhub.rooms.orders import Orderly, Orders
 from commhub.rooms.people import add_camera, check_space, let_in, with_call
+from commhub.rooms.waking import wake_camera
 
 _RUNG = frozenset({Scheme.SIP, Scheme.TEL, Scheme.RADIO, Scheme.DESK})
 _RIGHTS = {

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from commhub.domain.call import TALKING, Direction, Leg
+from commhub.domain.call import TALKING, Leg
 from commhub.domain.errors import ConflictError, NotFoundError
 from commhub.domain.people import Endpoint, Scheme
 from commhub.domain.room import (
@@ -36,10 +36,9 @@ from commhub.domain.room_facts import (
 )
 from commhub.kit.ids import new_id
 from commhub.ports.store import UnitOfWork
+from commhub.rooms.legs import is_at, is_hub
 from commhub.rooms.orders import Orders
 
-HUB = "hub:"
-"""How the account of a neighbouring hub begins."""
 _THERE = frozenset({ParticipantState.INVITED, ParticipantState.LEFT})
 
 
@@ -273,7 +272,7 @@ async def _claim(
     another hub (`others` are the legs that live, too)."""
     if any(one.leg_id == leg.id for one in people):
         return
-    known = next((one for one in people if _is_at(one, leg)), None)
+    known = next((one for one in people if is_at(one, leg)), None)
     if known is not None and is_hub(known) and known.leg_id in others:
         known = None
     if known is not None:
@@ -289,25 +288,6 @@ async def _claim(
     mine = replace(one, leg_id=leg.id, admitted=True)
     await uow.rooms.update_participant(mine)
     people.append(mine)
-
-
-def _is_at(one: Participant, leg: Leg) -> bool:
-    endpoint = leg.endpoint
-    if endpoint.hub is not None and _is_other_half(leg):
-        return one.account == f"{HUB}{endpoint.hub}"
-    if endpoint.scheme is Scheme.ROOM and endpoint.hub is None:
-        return one.id == endpoint.name
-    return one.endpoint == endpoint
-
-
-def _is_other_half(leg: Leg) -> bool:
-    """Whether it carries all voices of another hub's half of the room: we dialled their room, or their room ours."""
-    return leg.endpoint.scheme is Scheme.ROOM or leg.direction is Direction.INBOUND
-
-
-def is_hub(one: Participant) -> bool:
-    """Whether it stands for a neighbouring hub with its half of the room."""
-    return one.kind is ParticipantKind.TIER and (one.account or "").startswith(HUB)
 
 
 async def stranger(

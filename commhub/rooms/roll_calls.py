@@ -34,10 +34,10 @@ from commhub.ports.media import LegMeter, MediaEngine
 from commhub.ports.store import Store, UnitOfWork
 from commhub.ports.video import SourceMeter, VideoStatus
 from commhub.rooms import moves
-from commhub.rooms.entering import wake_camera
 from commhub.rooms.metrics import ROLL_CALL_ITEMS
 from commhub.rooms.orders import Orderly, Orders
 from commhub.rooms.people import add_camera, check_space, with_call
+from commhub.rooms.waking import wake_camera
 
 log = structlog.get_logger(__name__)
 

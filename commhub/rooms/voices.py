@@ -15,7 +15,7 @@ from commhub.domain.room import Participant, ParticipantState, SourceKind, Sourc
 from commhub.ports.media import MediaEngine
 from commhub.ports.store import Store
 from commhub.ports.video import VideoEngine
-from commhub.rooms.moves import is_hub
+from commhub.rooms.legs import is_hub
 
 log = structlog.get_logger(__name__)
 

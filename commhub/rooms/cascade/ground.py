@@ -20,6 +20,7 @@ from commhub.ports.store import Store, UnitOfWork
 from commhub.ports.tiers import TierLinks
 from commhub.rooms import moves
 from commhub.rooms.config import RoomConfig
+from commhub.rooms.legs import HUB
 from commhub.rooms.orders import Orderly
 from commhub.rooms.people import check_space
 from commhub.rooms.service import RoomService
@@ -45,7 +46,7 @@ class Ground:
 
 def account_of(peer: str) -> str:
     """As whom a neighbour is known in our rooms."""
-    return f"{moves.HUB}{peer}"
+    return f"{HUB}{peer}"
 
 
 async def guest_hub(

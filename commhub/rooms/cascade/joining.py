@@ -7,7 +7,6 @@ meeting already by another way is refused, or its voices would go in circles.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 
 import structlog
@@ -21,7 +20,7 @@ from commhub.domain.errors import (
     NotFoundError,
     UnavailableError,
 )
-from commhub.domain.room import ParticipantState, Room, RoomMode, SessionRight, SourceState
+from commhub.domain.room import Room, RoomMode
 from commhub.domain.tier import CascadeState, Order, Peering, Relation, RoomCascade, check_order
 from commhub.ports.store import UnitOfWork
 from commhub.ports.tiers import Body, TierRefusedError
@@ -29,6 +28,7 @@ from commhub.rooms import moves
 from commhub.rooms.cascade import said
 from commhub.rooms.cascade.errands import Errands
 from commhub.rooms.cascade.ground import Ground, account_of, guest_hub, shift
+from commhub.rooms.cascade.parting import end_join, has_own_people, hubs_here, join_with
 from commhub.rooms.cascade.said import JoinAsk, Standing
 from commhub.rooms.orders import Orders
 from commhub.rooms.service import NewRoom
@@ -361,7 +361,7 @@ class Joining:
                 return
             actor = account_of(known.peer)
             await end_join(uow, room, cascade, now, actor, reason, orders)
-            if room.is_open and room.created_by == actor and not await _own_people(uow, room):
+            if room.is_open and room.created_by == actor and not await has_own_people(uow, room):
                 await moves.end(uow, room, now, actor, orders)
         await ground.orderly.carry_out(orders)
         ground.look(known.room_id)
@@ -385,64 +385,3 @@ class Joining:
             # Lost, it is found when the link comes back and this join is not among those told.
             ground.links.tell(cascade.peer, said.LEFT, {"room": cascade.their_room})
         ground.look(cascade.room_id)
-
-
-async def join_with(uow: UnitOfWork, room_id: str, peer: str) -> RoomCascade | None:
-    """The room's join with that hub, one that has ended too."""
-    joins = await uow.cascades.of_room(room_id)
-    return next((one for one in joins if one.peer == peer), None)
-
-
-def hubs_here(us: str, cascades: Sequence[RoomCascade], but: str) -> tuple[str, ...]:
-    """Everybody in the meeting on this side of the join with `but`."""
-    beyond = [hub for one in cascades if one.goes_on and one.peer != but for hub in one.hubs]
-    return tuple(dict.fromkeys((us, *beyond)))
-
-
-async def end_join(
-    uow: UnitOfWork,
-    room: Room,
-    cascade: RoomCascade,
-    at: datetime,
-    actor: str,
-    reason: str | None,
-    orders: Orders,
-) -> None:
-    """The join is over: the other's pictures and voices go, and ours go there no more."""
-    for remote in await uow.cascades.sources_of(room.id):
-        if remote.peer == cascade.peer:
-            await drop_source(uow, room, remote.source_id, at, orders)
-    for uplink in await uow.cascades.uplinks_of(room.id):
-        if uplink.peer == cascade.peer:
-            await uow.cascades.delete_uplink(uplink.id)
-            orders.release.append(uplink.id)
-    if cascade.participant_id is not None:
-        one = await uow.rooms.find_participant(cascade.participant_id)
-        if one is not None and one.leg_id is not None:
-            orders.hang_up.append(one.leg_id)
-    after = replace(cascade, state=CascadeState.ENDED, reason=reason)
-    await shift(uow, room, cascade, after, actor, at)
-
-
-async def drop_source(
-    uow: UnitOfWork, room: Room, source_id: str, at: datetime, orders: Orders
-) -> None:
-    """A picture of another hub is over here; told of again, it is the same one."""
-    for session in await uow.rooms.sessions_of(room.id):
-        if session.source_id == source_id and session.right is SessionRight.PUBLISH:
-            orders.release.append(session.id)
-            await moves.close_session(uow, room, session, "over", at)
-    remote = await uow.cascades.find_source(source_id)
-    if remote is not None and (remote.wanted is not None or remote.refused is not None):
-        await uow.cascades.put_source(replace(remote, wanted=None, refused=None))
-    source = await uow.rooms.find_source(source_id)
-    if source is not None and source.state is not SourceState.ENDED:
-        await moves.shift(uow, room, source, SourceState.ENDED, at, "system", "over")
-
-
-async def _own_people(uow: UnitOfWork, room: Room) -> bool:
-    """Whether somebody of this hub is there, who may not be done talking."""
-    return any(
-        one.state is ParticipantState.JOINED and not moves.is_hub(one)
-        for one in await uow.rooms.participants_of(room.id)
-    )

@@ -11,7 +11,7 @@ from commhub.ports.store import UnitOfWork
 from commhub.ports.tiers import Body
 from commhub.rooms.cascade import said
 from commhub.rooms.cascade.ground import Ground
-from commhub.rooms.cascade.joining import join_with
+from commhub.rooms.cascade.parting import join_with
 from commhub.rooms.cascade.scene import Scene
 
 

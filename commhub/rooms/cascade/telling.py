@@ -21,8 +21,8 @@ from commhub.ports.tiers import Body
 from commhub.rooms import moves
 from commhub.rooms.cascade import said
 from commhub.rooms.cascade.ground import Ground, shift
-from commhub.rooms.cascade.joining import drop_source, hubs_here, join_with
 from commhub.rooms.cascade.metrics import SOURCES_REFUSED
+from commhub.rooms.cascade.parting import drop_source, hubs_here, join_with
 from commhub.rooms.cascade.said import ToldSource
 from commhub.rooms.cascade.scene import Scene
 from commhub.rooms.orders import Orders

@@ -5,7 +5,7 @@ connection it has. What was asked stands in rows; the token that lets us in ther
 its picture asks again. Implements `ports.video.PushesIn`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -31,15 +31,16 @@ from commhub.ports.tiers import Body
 from commhub.ports.video import Layer, PushOrder
 from commhub.rooms import moves
 from commhub.rooms.cascade import said
-from commhub.rooms.cascade.budget import USUAL_KBPS, Share, Wanted, allot
+from commhub.rooms.cascade.allotting import Weight, allot_all
+from commhub.rooms.cascade.budget import Share
 from commhub.rooms.cascade.errands import Errands
 from commhub.rooms.cascade.ground import Ground, account_of
-from commhub.rooms.cascade.joining import join_with
 from commhub.rooms.cascade.metrics import PUSHES
+from commhub.rooms.cascade.parting import join_with
 from commhub.rooms.cascade.said import StartAsk
 from commhub.rooms.cascade.scene import Scene
-from commhub.rooms.entering import wake_camera
 from commhub.rooms.orders import Orders
+from commhub.rooms.waking import wake_camera
 
 log = structlog.get_logger(__name__)
 
@@ -48,9 +49,6 @@ _SETTLING_S = 3.0
 """A push that began so lately may just not have arrived yet."""
 _AGAIN_S = 1.0
 _LONGEST_PAUSE_S = 15.0
-_WORTH_WRITING = 4
-"""A measure is written when it moved by more than this part of it."""
-_LAYERS = {"main": Layer.MAIN, "sub": Layer.SUB, "low": Layer.LOW}
 
 
 class UplinkFullError(ConflictError):
@@ -357,44 +355,19 @@ class Uplinks:
             # As when a view is closed: from now on nobody may want that picture any more.
             await uow.rooms.update_source(replace(source, wanted_at=self._ground.clock.now()))
 
+    async def _allot(self, uow: UnitOfWork, peering: Peering) -> Mapping[str, Share]:
+        """What each push to that neighbour gets of the way."""
+        weights = {
+            uplink_id: Weight(asked.focus, asked.watchers)
+            for uplink_id, asked in self._asked.items()
+        }
+        return await allot_all(uow, peering, weights, self._ground.events)
+
     async def _note(self, uplink_id: str, error: str | None) -> None:
         async with self._ground.store.begin() as uow:
             known = await uow.cascades.find_uplink(uplink_id)
             if known is not None and known.error != error:
                 await uow.cascades.put_uplink(replace(known, error=error))
-
-    async def _allot(self, uow: UnitOfWork, peering: Peering) -> dict[str, Share]:
-        """What each push to that neighbour gets of the way, written into the rows."""
-        uplinks = await uow.cascades.uplinks_to(peering.peer)
-        wanted = []
-        for one in sorted(uplinks, key=lambda one: one.asked_at):
-            asked = self._asked.get(one.id)
-            wanted.append(
-                Wanted(
-                    id=one.id,
-                    layer=Layer(one.layer),
-                    layers=await self._layers_of(uow, one.source_id),
-                    focus=asked is not None and asked.focus,
-                    watchers=asked.watchers if asked is not None else 1,
-                )
-            )
-        shares = dict(allot(wanted, peering.uplink_kbps))
-        for one in uplinks:
-            share = shares.get(one.id)
-            sent = None if share is None else int(share.layer)
-            kbps = 0 if share is None else share.kbps
-            if sent != one.sent or abs(kbps - one.kbps) > one.kbps // _WORTH_WRITING:
-                await uow.cascades.put_uplink(replace(one, sent=sent, kbps=kbps))
-        return shares
-
-    async def _layers_of(self, uow: UnitOfWork, source_id: str) -> dict[Layer, int]:
-        """What the picture can be had in, and what each takes: as measured, or as usual before it came."""
-        meter = self._ground.events.meter_of(source_id)
-        measured = {one.layer: one.kbps for one in meter.layers} if meter is not None else {}
-        source = await uow.rooms.find_source(source_id)
-        names = source.layers if source is not None and source.layers else ("main",)
-        layers = [_LAYERS[name] for name in names if name in _LAYERS] or [Layer.MAIN]
-        return {layer: round(measured.get(layer, 0.0)) or USUAL_KBPS[layer] for layer in layers}
 
 
 def _where(peering: Peering, asked: StartAsk) -> str:
