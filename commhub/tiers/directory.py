@@ -81,8 +81,8 @@ class SharedDirectoryService:
             return await uow.shared_directory.exports()
 
     async def share(self, uow: UnitOfWork, new: NewExport, by: Principal) -> Export:
-        """Let a neighbour (or all) address it; the same subject again replaces what was let before. The neighbours' rows are taken
-        first. Raises InvalidError, NotFoundError for a thing or a neighbour that is not there. Call `wake` after the commit."""
+        """Let a neighbour (or all) address it; the same subject again replaces what was let before. Raises InvalidError,
+        NotFoundError for a thing or a neighbour that is not there. Call `wake` after the commit."""
         subject = read_subject(new.subject)
         if not new.rights:
             raise InvalidError("say what they may do with it: call, see or command")
@@ -177,9 +177,13 @@ class SharedDirectoryService:
         """Have the whole list told to the neighbour, or to all."""
         for peering in await uow.peerings.list():
             if peering.is_active and peer in (EVERYBODY, peering.peer):
-                await self._queue(uow, peering, await self._list_for(uow, peering))
+                await self._queue(uow, peering)
 
-    async def _queue(self, uow: UnitOfWork, peering: Peering, body: Mapping[str, object]) -> None:
+    async def _queue(self, uow: UnitOfWork, peering: Peering) -> None:
+        """The list as it is once nobody else can queue an older one: the neighbour's row is taken first."""
+        await uow.peerings.get(peering.peer)
+        body = await self._list_for(uow, peering)
+        self._said[peering.peer] = body
         await uow.peerings.queue(
             TierMessage(
                 id=new_id(),
@@ -218,8 +222,7 @@ class SharedDirectoryService:
             body = await self._list_for(uow, peering)
         if self._said.get(peering.peer) != body:
             async with self._store.begin() as uow:
-                await self._queue(uow, peering, body)
-            self._said[peering.peer] = body
+                await self._queue(uow, peering)
         self.wake()
 
     # --- what is heard -----------------------------------------------------------------------------------
