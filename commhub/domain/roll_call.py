@@ -50,7 +50,8 @@ class RollCall:
 class RollCallItem:
     """One expected participant. `rung`: the hub called it anew, `answered_at` is when it was there. `round_trip_ms` over the
     network; `height` and `fps` of the picture as it arrives; `packets` of its voice that had arrived when it was
-    called, to see that more do."""
+    called, to see that more do. `peer` is the neighbour whose it is, or (with an `origin`, its name over all hubs) who told of
+    somebody in its half; what is found of those is told."""
 
     id: str
     roll_call_id: str
@@ -67,6 +68,8 @@ class RollCallItem:
     voice: Check = Check.NOT_ASKED
     packets: int | None = None
     verdict: Verdict = Verdict.PENDING
+    peer: str | None = None
+    origin: str | None = None
 
     @property
     def is_settled(self) -> bool:

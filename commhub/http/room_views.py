@@ -175,7 +175,8 @@ class RoomMetersView(View):
 
 
 class RollCallItemView(View):
-    """`rung`: called anew. `answer_ms` from the call to the answer, `round_trip_ms` over the network."""
+    """`rung`: called anew. `answer_ms` from the call to the answer, `round_trip_ms` over the network. `peer`: the neighbouring hub itself, or
+    (with an `origin`, HUB/ID) somebody of whom it told."""
 
     participant_id: str
     name: str
@@ -190,6 +191,8 @@ class RollCallItemView(View):
     fps: float
     voice: Check
     verdict: Verdict
+    peer: str | None
+    origin: str | None
 
 
 class RollCallView(View):

@@ -107,10 +107,11 @@ class RoomFeature:
             config=config,
             look=lambda _: bell.ring(),
         )
-        cascade = Cascade(ground, tiers, ports.bus, bell)
+        cascade = Cascade(ground, tiers, ports.bus, bell, self.roll_calls)
         orderly.fetch = cascade.wait_for
         orderly.looked = ground.look
         self.voices.heard = cascade.speaking.heard
+        self.roll_calls.spread = cascade.rolls.spread
         return cascade
 
     @property

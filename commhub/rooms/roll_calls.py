@@ -5,7 +5,7 @@ up. A picture counts when frames of it arrive, a voice when packets of it do. Th
 goes on with a roll-call that was running.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -37,6 +37,7 @@ from commhub.rooms import moves
 from commhub.rooms.metrics import ROLL_CALL_ITEMS
 from commhub.rooms.orders import Orderly, Orders
 from commhub.rooms.people import add_camera, check_space, with_call
+from commhub.rooms.roll_beyond import await_hub, hub_item, hubs_below
 from commhub.rooms.waking import wake_camera
 
 log = structlog.get_logger(__name__)
@@ -84,6 +85,8 @@ class RollCalls:
         self._orderly = orderly
         self._media = media
         self._bell = Doorbell()
+        self.spread: Callable[[RollCallFile], None] = lambda file: None
+        """Has the hubs below call their rolls, too."""
 
     # --- the desk ----------------------------------------------------------------------------------------
 
@@ -101,7 +104,8 @@ class RollCalls:
                 raise ConflictError("a roll-call of this room is running")
             room = await with_call(uow, room, self._orderly.sound)
             expected = await self._expected(uow, room, new.expect, by)
-            if not expected:
+            hubs = [] if new.expect else await hubs_below(uow, room)
+            if not expected and not hubs:
                 raise ConflictError("nobody is expected in this room")
             roll_call = RollCall(
                 id=new_id(),
@@ -112,6 +116,7 @@ class RollCalls:
                 until=now + new.within,
             )
             items = [await self._item(uow, room, roll_call, one, orders, rung) for one in expected]
+            items += [hub_item(roll_call, one) for one in hubs]
             await uow.room_records.add_roll_call(roll_call, items)
             uow.record(
                 RollCallStarted(
@@ -129,6 +134,7 @@ class RollCalls:
         for one, endpoint in rung:
             await self._ring(str(room.call_id), one, endpoint, by)
         self._bell.ring()
+        self.spread(RollCallFile(roll_call, items))
         return RollCallFile(roll_call, items)
 
     async def get(self, room_id: str, n: int) -> RollCallFile:
@@ -288,7 +294,9 @@ class RollCalls:
             items = []
             for item in await uow.room_records.items_of(roll_call.id):
                 after = item
-                if not item.is_settled:
+                if item.peer is not None:
+                    after = await_hub(item, last_chance=last)
+                elif not item.is_settled:
                     one = await moves.participant_of(uow, room.id, item.participant_id)
                     after = examine(item, one, found, now, last_chance=last)
                 if after != item:

@@ -57,6 +57,9 @@ class SqlRoomRecords(KeptFiles):
         statement = self._select(_ITEMS).where(_ANSWERS.c.roll_call_id == roll_call_id)
         return await self._all(_ITEMS, statement.order_by(_ANSWERS.c.id))
 
+    async def add_item(self, item: RollCallItem) -> None:
+        self._tx.add(_ANSWERS, _ITEMS.to_row(item))
+
     async def update_item(self, item: RollCallItem) -> None:
         self._tx.update(_ANSWERS, _ITEMS.to_row(item))
 

@@ -173,6 +173,8 @@ roll_call_items = table(
     column("voice", OneOf(Check)),
     maybe("packets", BigInteger()),
     column("verdict", OneOf(Verdict)),
+    maybe_text("peer"),
+    maybe_text("origin"),
     belongs_to("roll_calls", "roll_call_id"),
     belongs_to("room_participants", "participant_id"),
     Index(None, "tenant", "roll_call_id"),

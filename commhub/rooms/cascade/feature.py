@@ -29,11 +29,13 @@ from commhub.rooms.cascade import said
 from commhub.rooms.cascade.fetching import Fetching
 from commhub.rooms.cascade.ground import Ground
 from commhub.rooms.cascade.joining import Joining
+from commhub.rooms.cascade.rolls import Rolls
 from commhub.rooms.cascade.scene import load
 from commhub.rooms.cascade.sounding import Sounding
 from commhub.rooms.cascade.speaking import Speaking
 from commhub.rooms.cascade.telling import Telling
 from commhub.rooms.cascade.uplinks import Uplinks
+from commhub.rooms.roll_calls import RollCalls
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +61,14 @@ class RoomTiers:
 class Cascade:
     """Everything of joined rooms; `run` is what goes on by itself. `uplinks` implements `ports.video.PushesIn`."""
 
-    def __init__(self, ground: Ground, tiers: RoomTiers, bus: Bus[Fact], bell: Doorbell) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        tiers: RoomTiers,
+        bus: Bus[Fact],
+        bell: Doorbell,
+        roll_calls: RollCalls,
+    ) -> None:
         self._ground = ground
         self._bus = bus
         self._bell = bell
@@ -69,6 +78,7 @@ class Cascade:
         self.uplinks = Uplinks(ground, tiers.pushes)
         self.speaking = Speaking(ground)
         self.sounding = Sounding(ground, tiers.voice)
+        self.rolls = Rolls(ground, roll_calls)
         self._measured_at = 0.0
         self._register(tiers.words)
 
@@ -76,6 +86,8 @@ class Cascade:
         words.on_ask(said.JOIN, self.joining.accept)
         words.on_ask(said.START, self.uplinks.start)
         words.on_ask(said.STOP, self.uplinks.stop)
+        words.on_ask(said.ROLL_CALL, self.rolls.answer)
+        words.on_tell(said.ROLL, self.rolls.heard)
         words.on_tell(said.LEFT, self.joining.heard_left)
         words.on_tell(said.JOINS, self._heard_joins)
         words.on_tell(said.SOURCES, self.telling.heard_sources)
@@ -128,7 +140,8 @@ class Cascade:
         try:
             await run_forever("cascade", self._follow)
         finally:
-            for part in (self.joining, self.fetching, self.uplinks, self.sounding):
+            parts = (self.joining, self.fetching, self.uplinks, self.sounding, self.rolls)
+            for part in parts:
                 await part.errands.close()
 
     async def _follow(self) -> None:

@@ -22,6 +22,8 @@ START: Final = "picture.start"
 STOP: Final = "picture.stop"
 SPEAKING: Final = "room.speaking"
 SPEAKER: Final = "room.speaker"
+ROLL_CALL: Final = "room.roll_call"
+ROLL: Final = "room.roll"
 
 SOURCES_LIMIT: Final = 200
 _HUBS_LIMIT = 64

@@ -14,6 +14,8 @@ JSON = sa.JSON(none_as_null=True)
 def upgrade() -> None:
     op.add_column("timeline", sa.Column("origin_seq", sa.BigInteger()))
     op.add_column("timeline", sa.Column("came_by", TEXT))
+    op.add_column("roll_call_items", sa.Column("peer", TEXT))
+    op.add_column("roll_call_items", sa.Column("origin", TEXT))
     op.create_index(
         "uq_timeline_tenant_hub_origin_seq",
         "timeline",

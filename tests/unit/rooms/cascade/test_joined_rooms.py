@@ -1,15 +1,19 @@
 """Rooms of several hubs as one meeting: joined and parted, with each other's pictures, over links that break."""
 
+from datetime import timedelta
+
 import pytest
 from fakes.cascade import STREET_DISTRICT_CITY, WITHIN_S, joined_hubs
 from fakes.rooms import LI
 from fakes.waiting import eventually
 
 from commhub.domain.call import Cause
+from commhub.domain.roll_call import Verdict
 from commhub.domain.room import SourceState
 from commhub.domain.tier import CascadeState
 from commhub.ports.tiers import TierRefusedError
 from commhub.ports.video import Layer
+from commhub.rooms.roll_calls import NewRollCall
 
 LINE = (("street", "district"), ("district", "city"))
 JOINED = CascadeState.JOINED
@@ -222,3 +226,46 @@ async def test_a_picture_above_is_fetched_by_the_hubs_below_and_let_go_when_nobo
     )
     await street.shows(known.source_id, SourceState.IDLE)
     assert await city.uplinks() == []
+
+
+async def test_the_city_calls_the_roll_of_all_halves_in_one_click(three):
+    street, district, city, _ = three
+    below, between, above = await met(street, district, city)
+    camera = await street.film(below)
+    street.town.video.sees(below.id, camera, round_trip_ms=14.0)
+    rolls = city.town.feature.roll_calls
+    called = await rolls.start(above.id, NewRollCall(within=timedelta(seconds=20)), LI)
+    assert {one.peer for one in called.items} == {None, "district"}
+
+    async def is_found():
+        for hub in (street, district, city):
+            await hub.town.feature.roll_calls.look()
+        items = (await rolls.get(above.id, called.roll_call.n)).items
+        found = {one.origin: one for one in items if one.origin and one.height}
+        hubs = {one.origin or one.peer: one.verdict for one in items if one.peer}
+        return found and hubs.get("district") is Verdict.PRESENT and (found, hubs)
+
+    found, hubs = await eventually(is_found, within_s=WITHIN_S)
+    (person,) = found.values()
+    assert person.origin.startswith("street/")
+    assert (person.peer, person.height, person.round_trip_ms) == ("district", 1080, 14.0)
+    assert sum(one.startswith("district/") for one in hubs) == 1
+    # Each hub has the roll-call of its own half.
+    for hub, room in ((street, below), (district, between)):
+        assert len(await hub.town.feature.roll_calls.all(room.id)) == 1
+
+
+async def test_a_hub_that_is_not_reached_is_absent_from_the_roll(three):
+    street, district, city, wire = three
+    _, _, above = await met(street, district, city)
+    await wire.cut("district", "city")
+    rolls = city.town.feature.roll_calls
+    called = await rolls.start(above.id, NewRollCall(within=timedelta(seconds=1)), LI)
+
+    async def is_done():
+        await rolls.look()
+        file = await rolls.get(above.id, called.roll_call.n)
+        return file.roll_call.done_at and file
+
+    done = await eventually(is_done, within_s=WITHIN_S)
+    assert [one.verdict for one in done.items if one.peer] == [Verdict.ABSENT]
