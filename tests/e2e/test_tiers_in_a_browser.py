@@ -8,6 +8,9 @@ from fakes.tier_hubs import tier_hub
 from commhub.domain.people import Role
 from commhub.wiring.demo.settle import Desk, add_people
 
+# Two hubs, two browsers and a restart take as long as the machine is busy; each step has a deadline of its own.
+pytestmark = pytest.mark.timeout(480)
+
 NAME = "li"
 ROLES = [Role.DISPATCHER, Role.DUTY_LEADER, Role.SECURITY_ADMIN]
 UPPER, LOWER = "district-1", "street-a"

@@ -378,21 +378,21 @@ async def test_a_link_that_goes_down_is_shown_at_once_and_what_waits_a_little_la
         assert desk.state["peerings"]["district"]["up"] is True
         links["district"] = {"peer": "district", "up": False, "waiting": 0}
         bus.publish(LinkMoved(at=clock.now(), peer="district", up=False, reason="no answer"))
-        await eventually(lambda: desk.state["peerings"]["district"]["up"] is False)
+        await eventually(lambda: desk.state["peerings"]["district"]["up"] is False, within_s=30)
 
     often = replace(QUICK, neighbours_every_s=0.01)
     async with running(LiveService(store, bus, clock, neighbours=neighbours, config=often)) as desk:
         links["district"] = {"peer": "district", "up": False, "waiting": 12}
-        await eventually(lambda: desk.state["peerings"]["district"]["waiting"] == 12)
+        await eventually(lambda: desk.state["peerings"]["district"]["waiting"] == 12, within_s=30)
         links.clear()
-        await eventually(lambda: desk.state["peerings"] == {})
+        await eventually(lambda: desk.state["peerings"] == {}, within_s=30)
 
 
 async def test_what_a_neighbour_shares_and_a_room_joined_with_it_are_events(store, bus, clock):
     async with running(LiveService(store, bus, clock, config=QUICK)) as desk:
         bus.publish(SharedMoved(at=clock.now(), peer="street-a", subjects=("radio:r12@street-a",)))
         bus.publish(CascadeMoved(at=clock.now(), room_id="r1", peer="street-a", state="joined"))
-        await eventually(lambda: len(desk.events) == 2)
+        await eventually(lambda: len(desk.events) == 2, within_s=30)
     assert desk.events == [
         {"event": "shared", "value": {"peer": "street-a"}},
         {"event": "cascade", "value": {"room_id": "r1", "peer": "street-a", "state": "joined"}},
