@@ -6,9 +6,17 @@ clear line and exit code 2, never a traceback.
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -262,13 +270,32 @@ class RoomSettings(Part):
     camera_idle_s: Annotated[float, Field(ge=5, le=3600)] = 30.0
 
 
+class PlatformSettings(Part):
+    """A platform that is no commhub, to which rooms are sent: one that takes pictures by WHIP (`whip_url`, its bearer `token`, and `ca_file`
+    when it is reached by HTTPS and not known to the system), or one that is rung, with picture, like any SIP far end (`dial`: an
+    endpoint, `sip:mcu` or a number of a SIP line, `tel:…`)."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+    whip_url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
+    token: SecretStr | None = None
+    ca_file: Path | None = None
+    dial: Annotated[str, Field(pattern=r"^(sip|tel):\S{1,120}$")] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.whip_url is None) == (self.dial is None):
+            raise ValueError(f"platform {self.name} has either whip_url or dial")
+        return self
+
+
 class TierSettings(Part):
     """Neighbouring hubs (级联). They are paired by `commhub tier`, not here. `sip` is where a neighbour's calls reach our phones' edge, «host:port»
     (default: what the SIP edge advertises); `ca_file` names whom we believe when an upper hub is reached by HTTPS
-    (default: the system's)."""
+    (default: the system's). `platforms` are those that are no commhub."""
 
     sip: Annotated[str, Field(pattern=r"^[^\s/@]+:[0-9]{1,5}$")] | None = None
     ca_file: Path | None = None
+    platforms: tuple[PlatformSettings, ...] = ()
 
 
 class WeComSettings(Part):

@@ -107,7 +107,7 @@ class RoomFeature:
             config=config,
             look=lambda _: bell.ring(),
         )
-        cascade = Cascade(ground, tiers, ports.bus, bell, self.roll_calls)
+        cascade = Cascade(ground, tiers, ports.bus, bell, self.roll_calls, self.invitations)
         orderly.fetch = cascade.wait_for
         orderly.looked = ground.look
         self.voices.heard = cascade.speaking.heard

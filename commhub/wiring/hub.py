@@ -162,7 +162,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> None:
             tiers=tiers,
         ),
     )
-    await stack.enter_async_context(rooms.outward.client)
+    await stack.enter_async_context(rooms.outward)
     await stack.enter_async_context(rooms.video)
     accounts, sessions = await _open_accounts(core)
     live = LiveService(

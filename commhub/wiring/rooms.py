@@ -57,7 +57,7 @@ def _keep(settings: Settings) -> Mapping[Retention, int]:
 
 @dataclass(frozen=True, slots=True)
 class RoomPart:
-    """Everything of rooms in one process. Enter `video` and the client of `outward` before anybody is served."""
+    """Everything of rooms in one process. Enter `outward` and `video` before anybody is served."""
 
     feature: RoomFeature
     video: VideoClient | NoVideo

@@ -58,6 +58,19 @@ class Pushes:
             await self._hubs[there].town.feature.doors.session_closed(session, "left")
 
 
+class Ingest:
+    """`PicturesOut` of a platform that takes what it gets. `going` by push, with where it went."""
+
+    def __init__(self):
+        self.going = {}
+
+    async def push(self, order, target):
+        self.going[order.session_id] = order, target
+
+    async def stop(self, session_id):
+        self.going.pop(session_id, None)
+
+
 class Watches:
     """`PicturesIn` of a hub: views at the door of another hub."""
 
@@ -84,7 +97,7 @@ class Watches:
 class JoinedHub:
     """A hub with rooms."""
 
-    def __init__(self, hub, folder, hubs):
+    def __init__(self, hub, folder, hubs, platforms=None):
         self.name, self.tier = hub.name, hub
         self._hubs = hubs
         self.pushes = Pushes(hubs)
@@ -101,6 +114,7 @@ class JoinedHub:
                 pushes=self.pushes,
                 watches=self.watches,
                 voice=self,
+                platforms=platforms or {},
             ),
         )
         self.dialled = []
@@ -275,13 +289,14 @@ class Wire:
 
 
 @asynccontextmanager
-async def joined_hubs(folder, *pairs, **kinds):
-    """Hubs by name (`street=Tier.STREET`), each pair of them (lower, upper) paired and connected; and the wire between them."""
+async def joined_hubs(folder, *pairs, platforms=None, **kinds):
+    """Hubs by name (`street=Tier.STREET`), each pair of them (lower, upper) paired and connected, all with these platforms; and the wire
+    between them."""
     hubs, tasks = {}, []
     async with AsyncExitStack() as stack:
         for name, tier in kinds.items():
             hub = await stack.enter_async_context(tiers.a_hub(name, tier, folder))
-            hubs[name] = JoinedHub(hub, folder, hubs)
+            hubs[name] = JoinedHub(hub, folder, hubs, platforms)
             await hubs[name].town.settle()
         wire = Wire(hubs, tasks)
         for lower, upper in pairs:

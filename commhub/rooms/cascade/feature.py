@@ -3,7 +3,7 @@ and now and then anyway."""
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -29,12 +29,14 @@ from commhub.rooms.cascade import said
 from commhub.rooms.cascade.fetching import Fetching
 from commhub.rooms.cascade.ground import Ground
 from commhub.rooms.cascade.joining import Joining
+from commhub.rooms.cascade.platforms import Platform, Platforms, Ways
 from commhub.rooms.cascade.rolls import Rolls
 from commhub.rooms.cascade.scene import load
 from commhub.rooms.cascade.sounding import Sounding
 from commhub.rooms.cascade.speaking import Speaking
 from commhub.rooms.cascade.telling import Telling
 from commhub.rooms.cascade.uplinks import Uplinks
+from commhub.rooms.inviting import Invitations
 from commhub.rooms.roll_calls import RollCalls
 
 log = structlog.get_logger(__name__)
@@ -56,6 +58,7 @@ class RoomTiers:
     pushes: PicturesOut
     watches: PicturesIn
     voice: TierVoice | None = None
+    platforms: Mapping[str, Platform] = field(default_factory=dict)
 
 
 class Cascade:
@@ -68,6 +71,7 @@ class Cascade:
         bus: Bus[Fact],
         bell: Doorbell,
         roll_calls: RollCalls,
+        invitations: Invitations,
     ) -> None:
         self._ground = ground
         self._bus = bus
@@ -75,10 +79,11 @@ class Cascade:
         self.joining = Joining(ground)
         self.telling = Telling(ground)
         self.fetching = Fetching(ground, tiers.watches)
-        self.uplinks = Uplinks(ground, tiers.pushes)
+        self.uplinks = Uplinks(ground, Ways(tiers.pushes, tiers.platforms))
         self.speaking = Speaking(ground)
         self.sounding = Sounding(ground, tiers.voice)
         self.rolls = Rolls(ground, roll_calls)
+        self.platforms = Platforms(ground, tiers.platforms, invitations)
         self._measured_at = 0.0
         self._register(tiers.words)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import Response
@@ -13,9 +13,10 @@ from commhub.domain.tier import CascadeState, Relation, RemoteSource, Uplink
 from commhub.http.auth import CurrentPrincipal, needs
 from commhub.http.bodies import Body
 from commhub.http.idempotency import IdempotencyKey
+from commhub.http.room_views import ParticipantView
 from commhub.http.views import View
 from commhub.ports.store import Store
-from commhub.ports.video import Layer
+from commhub.ports.video import SPEAKER, Layer
 from commhub.rooms.cascade.feature import Cascade
 from commhub.rooms.video_events import LAYER_NAMES
 
@@ -71,6 +72,21 @@ class UplinkView(View):
     error: str | None
 
 
+class NewUplink(Body):
+    """`source` is a source's id or `speaker`; a platform that is rung gets what any SIP far end does."""
+
+    platform: PeerName
+    source: Annotated[str, Field(max_length=64)] = SPEAKER
+    layer: Literal["main", "sub", "low"] = "main"
+
+
+class StartedView(View):
+    """One of both: what is sent by WHIP, or who is rung."""
+
+    uplink: UplinkView | None = None
+    participant: ParticipantView | None = None
+
+
 class RoomTiersView(View):
     cascades: Sequence[CascadeView]
     sources: Sequence[RemoteSourceView]
@@ -117,6 +133,33 @@ def build_router(cascade: Cascade, store: Store) -> APIRouter:
     async def part(room_id: str, peer: str, principal: CurrentPrincipal) -> None:
         """Part with a hub; both halves go on. Twice is fine."""
         await cascade.joining.leave(room_id, peer, principal)
+
+    @router.post(
+        "/uplinks",
+        status_code=201,
+        response_model=StartedView,
+        dependencies=[needs(Permission.CALL)],
+    )
+    async def send(
+        room_id: str, body: NewUplink, principal: CurrentPrincipal, key: IdempotencyKey
+    ) -> Response:
+        """Send a picture of the room to a platform of the settings, or ring it into the room."""
+        layer = next(one for one, name in LAYER_NAMES.items() if name == body.layer)
+
+        async def produce() -> StartedView:
+            begun = await cascade.platforms.begin(
+                room_id, body.platform, body.source, layer, principal
+            )
+            if isinstance(begun, Uplink):
+                return StartedView(uplink=uplink_view(begun))
+            return StartedView(participant=ParticipantView.model_validate(begun))
+
+        return await key.run_after(store, body, produce)
+
+    @router.delete("/uplinks/{uplink_id}", status_code=204, dependencies=[needs(Permission.CALL)])
+    async def send_no_more(room_id: str, uplink_id: str, principal: CurrentPrincipal) -> None:
+        """End what is sent to a platform. Twice is fine."""
+        await cascade.platforms.end(room_id, uplink_id, principal)
 
     return router
 

@@ -70,7 +70,11 @@ def needs(scene: Scene, speaker: str | None, waited_for: Mapping[str, Layer]) ->
     for source_id in scene.remote:
         layers = [
             *(_layers_seen(scene, source_id, shown)),
-            *(Layer(one.layer) for one in scene.uplinks if one.source_id == source_id),
+            *(
+                Layer(one.layer)
+                for one in scene.uplinks
+                if one.source_id in _names(source_id, shown)
+            ),
         ]
         watchers = len(layers)
         if source_id in waited_for:
@@ -85,9 +89,13 @@ def needs(scene: Scene, speaker: str | None, waited_for: Mapping[str, Layer]) ->
 
 
 def _layers_seen(scene: Scene, source_id: str, shown: str | None) -> list[Layer]:
-    names = {source_id, SPEAKER} if source_id == shown else {source_id}
     return [
         Layer(one.layer)
         for one in scene.sessions
-        if one.right is SessionRight.VIEW and one.source_id in names
+        if one.right is SessionRight.VIEW and one.source_id in _names(source_id, shown)
     ]
+
+
+def _names(source_id: str, shown: str | None) -> tuple[str, ...]:
+    """As what the picture is looked at."""
+    return (source_id, SPEAKER) if source_id == shown else (source_id,)

@@ -24,11 +24,11 @@ from commhub.domain.errors import (
 from commhub.domain.room import Room, Session, SessionRight, Source, SourceState
 from commhub.domain.tier import CascadeState, Order, Peering, Relation, Uplink, check_order
 from commhub.kit.ids import new_id
-from commhub.ports.pushes import PicturesOut, PushTarget
+from commhub.ports.pushes import PushTarget
 from commhub.ports.rooms import RoomRight, RoomToken
 from commhub.ports.store import UnitOfWork
 from commhub.ports.tiers import Body
-from commhub.ports.video import Layer, PushOrder
+from commhub.ports.video import SPEAKER, Layer, PushOrder
 from commhub.rooms import moves
 from commhub.rooms.cascade import said
 from commhub.rooms.cascade.allotting import Weight, allot_all
@@ -37,6 +37,7 @@ from commhub.rooms.cascade.errands import Errands
 from commhub.rooms.cascade.ground import Ground, account_of
 from commhub.rooms.cascade.metrics import PUSHES
 from commhub.rooms.cascade.parting import join_with
+from commhub.rooms.cascade.platforms import PLATFORM, Ways
 from commhub.rooms.cascade.said import StartAsk
 from commhub.rooms.cascade.scene import Scene
 from commhub.rooms.orders import Orders
@@ -77,9 +78,9 @@ class _Sending:
 class Uplinks:
     """Pushes of this hub's pictures to the hubs above it."""
 
-    def __init__(self, ground: Ground, pushes: PicturesOut) -> None:
+    def __init__(self, ground: Ground, ways: Ways) -> None:
         self._ground = ground
-        self._pushes = pushes
+        self._ways = ways
         self.errands = Errands("push")
         self._asked: dict[str, _Asked] = {}
         self._sending: dict[str, _Sending] = {}
@@ -197,7 +198,7 @@ class Uplinks:
             await self._end_all(scene)
             return
         for uplink in scene.uplinks:
-            if scene.joined(uplink.peer) is not None:
+            if uplink.peer.startswith(PLATFORM) or scene.joined(uplink.peer) is not None:
                 self._look(scene, uplink)
 
     def forget_strays(self, known: Collection[str]) -> None:
@@ -206,10 +207,9 @@ class Uplinks:
             self.errands.send(uplink_id, partial(self._end, uplink_id))
 
     def _look(self, scene: Scene, uplink: Uplink) -> None:
-        source = scene.sources.get(uplink.source_id)
-        if source is None or self.errands.is_out(uplink.id):
+        if self.errands.is_out(uplink.id):
             return
-        sending, asked = self._sending.get(uplink.id), self._asked.get(uplink.id)
+        sending, target = self._sending.get(uplink.id), self._target_of(uplink)
         if not uplink.url:
             self._look_at_view(scene, uplink)
         elif uplink.sent is None:
@@ -217,8 +217,8 @@ class Uplinks:
                 self.errands.send(uplink.id, partial(self._end, uplink.id))
         elif sending is None:
             is_due = self._ground.clock.monotonic() >= self._next.get(uplink.id, (0.0, 0.0))[0]
-            if source.state is SourceState.LIVE and asked is not None and is_due:
-                self.errands.send(uplink.id, partial(self._push, uplink, asked))
+            if _is_there(scene, uplink.source_id) and target is not None and is_due:
+                self.errands.send(uplink.id, partial(self._push, uplink, target))
         elif sending.layer != uplink.sent:
             self.errands.send(uplink.id, partial(self._switch, uplink, sending))
 
@@ -237,7 +237,7 @@ class Uplinks:
 
     # --- errands -----------------------------------------------------------------------------------------
 
-    async def _push(self, uplink: Uplink, asked: _Asked) -> None:
+    async def _push(self, uplink: Uplink, target: PushTarget) -> None:
         now = self._ground.clock.monotonic()
         layer = Layer(uplink.sent or 0)
         _, pause = self._next.get(uplink.id, (0.0, 0.0))
@@ -251,7 +251,7 @@ class Uplinks:
         )
         self._sending[uplink.id] = _Sending(layer, now)
         try:
-            await self._pushes.push(order, PushTarget(url=uplink.url, token=asked.token))
+            await self._ways.out(uplink.peer).push(order, target)
         except DomainError as error:
             self._sending.pop(uplink.id, None)
             PUSHES.labels("failed").inc()
@@ -282,8 +282,10 @@ class Uplinks:
     async def _end(self, uplink_id: str) -> None:
         for memory in (self._sending, self._asked, self._next):
             memory.pop(uplink_id, None)
-        with suppress(UnavailableError):
-            await self._pushes.stop(uplink_id)
+        for out in self._ways.all:
+            # Only one knows it, and who does not has nothing to do.
+            with suppress(UnavailableError):
+                await out.stop(uplink_id)
         PUSHES.labels("stopped").inc()
 
     async def _end_all(self, scene: Scene) -> None:
@@ -310,6 +312,12 @@ class Uplinks:
             "whep": f"/whep/{room.id}/{source.id}",
             "token": self._ground.tokens.sign(token),
         }
+
+    def _target_of(self, uplink: Uplink) -> PushTarget | None:
+        asked = self._asked.get(uplink.id)
+        if asked is None:
+            return self._ways.target(uplink.peer)
+        return PushTarget(url=uplink.url, token=asked.token)
 
     # --- inside ------------------------------------------------------------------------------------------
 
@@ -368,6 +376,11 @@ class Uplinks:
             known = await uow.cascades.find_uplink(uplink_id)
             if known is not None and known.error != error:
                 await uow.cascades.put_uplink(replace(known, error=error))
+
+
+def _is_there(scene: Scene, source_id: str) -> bool:
+    source = scene.sources.get(source_id)
+    return source_id == SPEAKER or (source is not None and source.state is SourceState.LIVE)
 
 
 def _where(peering: Peering, asked: StartAsk) -> str:
