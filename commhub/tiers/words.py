@@ -121,10 +121,10 @@ class Words:
         if hear is None:
             TOLD.labels("unknown").inc()
             return
-        async with self._store.read() as uow:
-            peering = await _active(uow, peer)
         TOLD.labels(kind).inc()
         try:
+            async with self._store.read() as uow:
+                peering = await _active(uow, peer)
             refuse_unstorable(body)
             await hear(peering, body)
         except (DomainError, KeyError, TypeError, ValueError):

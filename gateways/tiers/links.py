@@ -136,7 +136,8 @@ class Links:
             why = await asyncio.shield(running)
         finally:
             running.cancel()
-            with suppress(asyncio.CancelledError):
+            # A fault that it ended by is on its way up already, and the link is down all the same.
+            with suppress(asyncio.CancelledError, Exception):
                 await running
             if self._links.get(peer) is link:
                 del self._links[peer]
