@@ -112,6 +112,7 @@ class RoomFeature:
         orderly.looked = ground.look
         self.voices.heard = cascade.speaking.heard
         self.roll_calls.spread = cascade.rolls.spread
+        self.invitations.borrow = cascade.lending.borrow
         return cascade
 
     @property

@@ -5,7 +5,7 @@ a responder gets a link by WeCom (or whatever channel reaches them); anybody els
 A link is a signed token of one invitation: it expires, and it can be revoked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -80,6 +80,8 @@ class Invitations:
         self._tokens = tokens
         self._notices = notices
         self._config = config
+        self.borrow: Callable[[str, Endpoint, Principal], Awaitable[Participant]] | None = None
+        """Has another hub put a camera of its own into the room."""
 
     async def invite(self, room_id: str, new: NewInvitation, by: Principal) -> Invited:
         """Ask somebody in. Asked again, the same participant is rung or written to again.
@@ -91,6 +93,10 @@ class Invitations:
         if new.to.startswith("user:"):
             return await self._account(room_id, new, by)
         endpoint = Endpoint.parse(new.to)
+        if endpoint.scheme is Scheme.CAMERA and endpoint.hub is not None:
+            if self.borrow is None:
+                raise InvalidError("this hub has no neighbours")
+            return Invited(participant=await self.borrow(room_id, endpoint, by))
         if endpoint.scheme is Scheme.CAMERA:
             return await self._camera(room_id, endpoint, by)
         if endpoint.scheme in _RUNG:

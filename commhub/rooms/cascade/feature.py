@@ -29,6 +29,7 @@ from commhub.rooms.cascade import said
 from commhub.rooms.cascade.fetching import Fetching
 from commhub.rooms.cascade.ground import Ground
 from commhub.rooms.cascade.joining import Joining
+from commhub.rooms.cascade.lending import Lending
 from commhub.rooms.cascade.platforms import Platform, Platforms, Ways
 from commhub.rooms.cascade.rolls import Rolls
 from commhub.rooms.cascade.scene import load
@@ -82,6 +83,7 @@ class Cascade:
         self.uplinks = Uplinks(ground, Ways(tiers.pushes, tiers.platforms))
         self.speaking = Speaking(ground)
         self.sounding = Sounding(ground, tiers.voice)
+        self.lending = Lending(ground, self.joining)
         self.rolls = Rolls(ground, roll_calls)
         self.platforms = Platforms(ground, tiers.platforms, invitations)
         self._measured_at = 0.0
@@ -89,6 +91,7 @@ class Cascade:
 
     def _register(self, words: TierWords) -> None:
         words.on_ask(said.JOIN, self.joining.accept)
+        words.on_ask(said.INVITE, self.lending.answer)
         words.on_ask(said.START, self.uplinks.start)
         words.on_ask(said.STOP, self.uplinks.stop)
         words.on_ask(said.ROLL_CALL, self.rolls.answer)

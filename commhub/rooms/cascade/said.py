@@ -16,6 +16,7 @@ from commhub.ports.video import Layer
 JOIN: Final = "room.join"
 JOINS: Final = "room.joins"
 LEFT: Final = "room.left"
+INVITE: Final = "room.invite"
 SOURCES: Final = "room.sources"
 REFUSED: Final = "room.source_refused"
 START: Final = "picture.start"

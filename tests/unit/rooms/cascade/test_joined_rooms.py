@@ -8,11 +8,15 @@ from fakes.rooms import LI
 from fakes.waiting import eventually
 
 from commhub.domain.call import Cause
+from commhub.domain.errors import UnavailableError
 from commhub.domain.roll_call import Verdict
 from commhub.domain.room import SourceState
-from commhub.domain.tier import CascadeState
+from commhub.domain.tier import CascadeState, Export, ShareRight
+from commhub.kit.clock import SystemClock
+from commhub.kit.ids import new_id
 from commhub.ports.tiers import TierRefusedError
 from commhub.ports.video import Layer
+from commhub.rooms.inviting import NewInvitation
 from commhub.rooms.roll_calls import NewRollCall
 
 LINE = (("street", "district"), ("district", "city"))
@@ -269,3 +273,36 @@ async def test_a_hub_that_is_not_reached_is_absent_from_the_roll(three):
 
     done = await eventually(is_done, within_s=WITHIN_S)
     assert [one.verdict for one in done.items if one.peer] == [Verdict.ABSENT]
+
+
+async def test_a_camera_of_another_hub_is_asked_into_the_meeting_if_that_hub_lets_it_be_seen(three):
+    street, district, _, _ = three
+    meeting = await district.town.open(name="看现场")
+    invite = NewInvitation(to="cam:b7@street")
+    with pytest.raises(TierRefusedError, match="not shared"):
+        await district.town.feature.invitations.invite(meeting.id, invite, LI)
+    async with street.town.store.begin() as uow:
+        await uow.shared_directory.put_export(
+            Export(
+                id=new_id(),
+                peer="*",
+                subject="cam:b7",
+                label="执法仪7",
+                rights=frozenset({ShareRight.SEE}),
+                created_at=SystemClock().now(),
+                created_by="user:li",
+            )
+        )
+    invited = await district.town.feature.invitations.invite(meeting.id, invite, LI)
+    assert invited.participant.account == "hub:street"
+
+    async def lent():
+        return next(iter((await district.remote(meeting)).values()), None)
+
+    known = await eventually(lent, within_s=WITHIN_S)
+    assert (await district.town.source(known.source_id)).label == "执法仪7"
+    # It is asked to send as soon as, and not before, somebody looks.
+    assert street.town.commands("live.start") == []
+    with pytest.raises(UnavailableError):
+        await district.town.view(meeting, known.source_id)
+    await eventually(lambda: street.town.commands("live.start"), within_s=WITHIN_S)
