@@ -2,7 +2,8 @@
 and now and then anyway."""
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -18,7 +19,7 @@ from commhub.domain.room_facts import (
     SourceMoved,
     SpeakerMoved,
 )
-from commhub.domain.tier import CascadeState, Peering
+from commhub.domain.tier import CascadeState, Peering, Uplink
 from commhub.kit.bus import Bus, Subscription
 from commhub.kit.supervise import Doorbell, run_forever
 from commhub.ports.between import TierVoice
@@ -30,6 +31,7 @@ from commhub.rooms.cascade.fetching import Fetching
 from commhub.rooms.cascade.ground import Ground
 from commhub.rooms.cascade.joining import Joining
 from commhub.rooms.cascade.lending import Lending
+from commhub.rooms.cascade.metrics import SENDING
 from commhub.rooms.cascade.platforms import Platform, Platforms, Ways
 from commhub.rooms.cascade.rolls import Rolls
 from commhub.rooms.cascade.scene import load
@@ -87,6 +89,7 @@ class Cascade:
         self.rolls = Rolls(ground, roll_calls)
         self.platforms = Platforms(ground, tiers.platforms, invitations)
         self._measured_at = 0.0
+        self._counted: set[str] = set()
         self._register(tiers.words)
 
     def _register(self, words: TierWords) -> None:
@@ -183,6 +186,7 @@ class Cascade:
             except DomainError as error:
                 log.warning("cascade_not_followed", room_id=room_id, reason=str(error))
         self.uplinks.forget_strays({one.id for one in uplinks})
+        self._count(uplinks)
         await self._measure(peerings, {one.peer for one in uplinks})
 
     async def _look(self, room_id: str) -> None:
@@ -201,6 +205,12 @@ class Cascade:
         await self.sounding.compare(scene)
         await self.uplinks.compare(scene)
         self.fetching.compare(scene)
+
+    def _count(self, uplinks: Sequence[Uplink]) -> None:
+        sent = Counter(one.peer for one in uplinks if one.sent is not None)
+        for to in self._counted | sent.keys():
+            SENDING.labels(to).set(sent[to])
+        self._counted = set(sent)
 
     async def _measure(self, peerings: Mapping[str, Peering], peers: set[str]) -> None:
         now = self._ground.clock.monotonic()
