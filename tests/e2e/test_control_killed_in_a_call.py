@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fakes.talkers import is_idle
 
-from commhub.wiring.demo.story import _hears, until
+from commhub.wiring.demo.story import hears, until
 
 pytestmark = pytest.mark.audio
 
@@ -32,8 +32,8 @@ def phones_in_a_call(cast):
 
 def hear_each_other(cast):
     first, second = cast.phones
-    _hears(first, [second])
-    _hears(second, [first])
+    hears(first, [second])
+    hears(second, [first])
 
 
 def kill_control(stage):

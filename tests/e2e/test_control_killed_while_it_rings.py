@@ -5,7 +5,7 @@ import pytest
 from fakes.talkers import is_idle
 
 from commhub.wiring.demo.settle import DISPATCHER
-from commhub.wiring.demo.story import _hears, until
+from commhub.wiring.demo.story import hears, until
 
 pytestmark = pytest.mark.audio
 
@@ -36,8 +36,8 @@ def kill_and_wait(stage):
 def hear_each_other(first, second):
     for phone in (first, second):
         phone.talk(True)
-    _hears(first, [second])
-    _hears(second, [first])
+    hears(first, [second])
+    hears(second, [first])
 
 
 def states(cast, call):

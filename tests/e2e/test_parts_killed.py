@@ -9,8 +9,8 @@ import pytest
 
 from commhub.wiring.demo.story import (
     HEARD_OVER_FLOOR_DB,
-    _hears,
     accept_card,
+    hears,
     hold_call,
     raise_sos,
     timeline,
@@ -94,8 +94,8 @@ def test_a_killed_workers_call_goes_on_without_dialling_again(stage, cast):
     for phone in cast.phones:
         phone.talk(True)
     try:
-        _hears(first, [second])
-        _hears(cast.radio, cast.phones)
+        hears(first, [second])
+        hears(cast.radio, cast.phones)
         # A call with a group lives where the radios are, on the first worker.
         other = stage.hub.pid_of("worker-w1")
         kill(stage, "worker")
@@ -105,9 +105,9 @@ def test_a_killed_workers_call_goes_on_without_dialling_again(stage, cast):
             lambda: all(now > then + 25 for now, then in zip(packets(cast), heard, strict=True)),
         )
         assert time.monotonic() - began <= BACK_WITHIN_S
-        _hears(first, [second])
-        _hears(second, [first])
-        _hears(cast.radio, cast.phones)
+        hears(first, [second])
+        hears(second, [first])
+        hears(cast.radio, cast.phones)
         wait_back(stage, "worker")
         assert stage.hub.pid_of("worker-w1") == other
         assert {leg["id"]: leg["connected_at"] for leg in legs(cast, path)} == before
@@ -128,7 +128,7 @@ def test_worker_and_control_are_killed_at_once_and_the_call_goes_on(stage, cast)
     for phone in cast.phones:
         phone.talk(True)
     try:
-        _hears(first, [second])
+        hears(first, [second])
         for part in ("worker-w0", "worker-w1", "control"):
             kill(stage, part)
         heard = packets(cast)
@@ -138,8 +138,8 @@ def test_worker_and_control_are_killed_at_once_and_the_call_goes_on(stage, cast)
             "packets come again",
             lambda: all(now > then + 50 for now, then in zip(packets(cast), heard, strict=True)),
         )
-        _hears(first, [second])
-        _hears(second, [first])
+        hears(first, [second])
+        hears(second, [first])
         assert cast.desk.get(path)["ended_at"] is None
     finally:
         for phone in cast.phones:

@@ -3,7 +3,7 @@
 import pytest
 
 from commhub.wiring.demo.equipment import Simulator
-from commhub.wiring.demo.story import _hears, until
+from commhub.wiring.demo.story import hears, until
 from commhub.wiring.demo.town import TELEPHONE, TELEPHONE_TONE
 
 pytestmark = pytest.mark.audio
@@ -40,15 +40,15 @@ def test_a_telephone_talks_with_a_phone_and_stays_when_control_is_killed(stage, 
     for talker in (phone, telephone):
         talker.talk(True)
     try:
-        _hears(phone, [telephone])
-        _hears(telephone, [phone])
+        hears(phone, [telephone])
+        hears(telephone, [phone])
         victim = stage.hub.pid_of("control")
         stage.hub.kill("control")
         until("control is another one", lambda: _pid(stage) not in (None, victim), within_s=20)
         stage.hub.wait_ready()
         until("the stream came back", lambda: telephone.call["streams"] == 2, within_s=20)
-        _hears(phone, [telephone])
-        _hears(telephone, [phone])
+        hears(phone, [telephone])
+        hears(telephone, [phone])
         assert {leg["state"] for leg in cast.desk.get(path)["legs"]} == {"connected"}
     finally:
         phone.talk(False)
