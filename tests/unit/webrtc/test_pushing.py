@@ -8,8 +8,8 @@ from fakes.video import FakeVideo
 
 from commhub.domain.errors import InvalidError, NotAllowedError, UnavailableError
 from commhub.ports.pushes import PushTarget
-from commhub.ports.video import PushOrder
-from gateways.webrtc.pushing import WhipPushes
+from commhub.ports.video import PublishOrder, PushOrder
+from gateways.webrtc.pushing import WhepWatches, WhipPushes
 from gateways.webrtc.whip_client import WhipClient
 
 ORDER = PushOrder(session_id="p1", room_id="r1", source_id="cam")
@@ -120,3 +120,22 @@ async def test_orders_for_one_push_have_their_turns(engine, pushes):
 
 def test_a_token_is_in_no_repr():
     assert "secret" not in repr(PushTarget(url="https://h/", token="secret"))
+
+
+async def test_a_watch_is_offered_at_whep_and_ends_at_both_ends(engine):
+    order = PublishOrder(session_id="w1", room_id="r1", source_id="far")
+    async with (
+        WhipClient(lambda _: True, timeout_s=5) as client,
+        ingest(live=created(Location="/s/1")) as far,
+    ):
+        far.answers["/s/1"] = http(200)
+        watches = WhepWatches(engine, client)
+        await watches.watch(order, target(far))
+        assert engine.sessions == {"w1": order}
+        await watches.stop("w1")
+        assert requests(far) == [("POST", "/live"), ("DELETE", "/s/1")]
+        assert engine.sessions == {}
+        far.answers["/live"] = http(503)
+        with pytest.raises(UnavailableError):
+            await watches.watch(order, target(far))
+    assert engine.sessions == engine.offered == {}
