@@ -20,6 +20,7 @@ from commhub.ports.telephony import (
     Numbering,
     OutsideNumber,
     Probing,
+    Reaching,
     Readdressing,
     Recovering,
     shape_of,
@@ -78,6 +79,9 @@ class Orderly:
         if comes_itself or not self.carries(endpoint):
             schemes = ", ".join(f"{one}:" for one in self._drivers if one not in _COME_THEMSELVES)
             raise InvalidError(f"{endpoint} cannot be called from here; these can: {schemes}")
+        driver: object = self._find(endpoint)
+        if isinstance(driver, Reaching) and not driver.reaches(endpoint):
+            raise InvalidError(f"{endpoint}: no neighbour of this hub is called {endpoint.hub}")
         return endpoint
 
     def carries(self, endpoint: Endpoint) -> bool:

@@ -77,6 +77,13 @@ class Probing(Protocol):
 
 
 @runtime_checkable
+class Reaching(Protocol):
+    """A driver that knows, before anybody is asked, that an address leads nowhere."""
+
+    def reaches(self, endpoint: Endpoint) -> bool: ...
+
+
+@runtime_checkable
 class Readdressing(Protocol):
     """A driver that can tell its far ends in the middle of a talk that our address has changed."""
 

@@ -46,6 +46,10 @@ class TierLinks(Protocol):
 
     def state_of(self, peer: str) -> LinkState: ...
 
+    def knows(self, peer: str) -> bool:
+        """Whether there is a peering of that name, as far as it is known yet."""
+        ...
+
     async def ask(self, peer: str, kind: str, body: Body, timeout_s: float = 10.0) -> Body:
         """Raises UnavailableError (no link, or no answer in time: it may have been done), TierRefusedError."""
         ...

@@ -42,7 +42,7 @@ _ASK_WITHIN_S = 10.0
 
 
 class HubLegs:
-    """`ports.telephony.LegDriver`, `Probing` and `Readdressing`. Entered once; its end leaves legs that ring or talk as they are."""
+    """`ports.telephony.LegDriver`, `Probing`, `Reaching` and `Readdressing`. Entered once; its end leaves legs that ring or talk as they are."""
 
     def __init__(self, store: Store, links: TierLinks, trunk: HubTrunk, calls: CallsIn) -> None:
         self._store = store
@@ -87,6 +87,9 @@ class HubLegs:
 
     async def probe(self, leg_id: str) -> None:
         await self._trunk.probe(leg_id)
+
+    def reaches(self, endpoint: Endpoint) -> bool:
+        return endpoint.hub is not None and self._links.knows(endpoint.hub)
 
     async def readdress(self, leg_id: str, address: RtpAddress) -> None:
         await self._trunk.readdress(leg_id, address)

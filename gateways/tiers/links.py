@@ -45,6 +45,7 @@ class Links:
         self._why_down: dict[str, str] = {}
         self._waiting: dict[str, int] = {}
         self._dialled: dict[str, tuple[str | None, asyncio.Task[None]]] = {}
+        self._active: frozenset[str] | None = None
         self._bell = Doorbell()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -82,6 +83,9 @@ class Links:
             reason = self._why_down.get(peer, "not connected yet")
             return LinkState(peer=peer, up=False, reason=reason, waiting=waiting)
         return LinkState(peer=peer, up=True, waiting=waiting, rtt_s=link.rtt_s, skew_s=link.skew_s)
+
+    def knows(self, peer: str) -> bool:
+        return self._active is None or peer in self._active or peer in self._links
 
     async def ask(self, peer: str, kind: str, body: Body, timeout_s: float = 10.0) -> Body:
         return await self._link_to(peer).ask(kind, body, timeout_s)
@@ -159,6 +163,7 @@ class Links:
         """Dial every upper neighbour there is, and none that is gone or revoked."""
         while True:
             active = {p.peer: p for p in await self._outbox.peerings() if p.is_active}
+            self._active = frozenset(active)
             self._end_old_links(active)
             self._dial_all(
                 {n: p for n, p in active.items() if p.relation is Relation.UPPER and p.url}

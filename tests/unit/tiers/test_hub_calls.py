@@ -15,7 +15,7 @@ from commhub.calls.control import LegWish
 from commhub.domain.call import Cause
 from commhub.domain.call_facts import FloorMoved
 from commhub.domain.device import Device, DeviceKind
-from commhub.domain.errors import NotAllowedError, NotFoundError, UnavailableError
+from commhub.domain.errors import InvalidError, NotAllowedError, NotFoundError, UnavailableError
 from commhub.domain.facts import Fact
 from commhub.domain.room import Room
 from commhub.domain.tier import Share, ShareKind, ShareRight, ShareState, Tier
@@ -134,12 +134,21 @@ async def test_a_lower_hub_calls_what_an_upper_one_shares(
 
 
 @pytest.mark.usefixtures("joined")
+async def test_a_hub_that_is_no_neighbour_is_refused_before_anybody_rings(
+    district: CallingHub,
+) -> None:
+    await eventually(lambda: not district.hub.links.knows("street-z"), within_s=WITHIN_S)
+    with pytest.raises(InvalidError, match="no neighbour"):
+        await district.place("sip:1002", "sip:1001@street-z")
+    assert await district.live() == []
+
+
+@pytest.mark.usefixtures("joined")
 @pytest.mark.parametrize(
     ("address", "cause", "says"),
     [
         ("sip:1002@street-a", Cause.NOT_FOUND, "not shared"),
         ("radio:r12@street-a", Cause.NOT_ALLOWED, "not to call"),
-        ("sip:1001@street-z", Cause.NOT_FOUND, "no neighbour"),
         ("room:nobody@street-a", Cause.NOT_FOUND, "not shared"),
     ],
 )
@@ -178,6 +187,7 @@ async def test_without_a_link_a_call_says_so_and_one_that_goes_on_goes_on(
         await street.share("sip:1001", CALL)
         talking = await talk(street, district)
     await district.until(talking, _1001="connected", _1002="connected")
+    await eventually(lambda: district.hub.links.knows("street-a"), within_s=WITHIN_S)
     call_id = await district.place("sip:1001", "sip:1002@street-a")
     legs = await district.until(call_id, _1002="ended")
     assert legs["1002"].cause is Cause.UNREACHABLE
