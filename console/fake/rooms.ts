@@ -312,6 +312,8 @@ export class FakeRooms {
           fps: shows ? 30 : 0,
           voice: there && one.kind !== 'camera' ? 'good' : 'not_asked',
           verdict: there ? 'present' : 'absent',
+          peer: null,
+          origin: null,
         }
       }),
     }

@@ -275,7 +275,8 @@ describe('a room over tiers', () => {
       fps: 30,
       voice: 'good' as const,
       verdict,
-      hub,
+      peer: hub === null ? null : 'district-1',
+      origin: hub === null ? null : `${hub}/${participant_id}`,
     })
     const groups = byHub([
       item('x', 'street-a', 'present'),

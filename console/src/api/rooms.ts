@@ -160,8 +160,9 @@ export interface RollCallItemView {
   fps: number
   voice: Check
   verdict: Verdict
-  /** The hub that called them, where several did. */
-  hub?: string | null
+  /** The neighbouring hub this came by: itself, or with an `origin` (HUB/ID) somebody of whom it told. */
+  peer: string | null
+  origin: string | null
 }
 
 export interface RollCallView {

@@ -13,7 +13,7 @@ export interface RollGroup {
 export function byHub(items: readonly RollCallItemView[]): RollGroup[] {
   const groups = new Map<string | null, RollGroup>()
   for (const item of items) {
-    const hub = item.hub ?? null
+    const hub = item.origin?.split('/', 1)[0] ?? item.peer
     const group = groups.get(hub) ?? { hub, items: [], present: 0 }
     group.items.push(item)
     if (item.verdict === 'present') group.present += 1
