@@ -127,6 +127,7 @@ class Source:
                 )
                 for layer, audience in sorted(self.audiences.items())
             ),
+            started=self.has_started,
             views=sum(audience.size for audience in self.audiences.values()),
             silent_s=round(now - last_at, 3) if last_at else 0.0,
             round_trip_ms=round(min(round_trips) * 1000, 1) if round_trips else None,

@@ -218,6 +218,7 @@ class VideoWorker:
             boot_id=self.boot_id,
             sessions=(
                 *self._sessions.ids,
+                *self._plain.ids,
                 *self._pulls.ids,
                 *self._pushes.ids,
                 *self._watches.ids,

@@ -171,12 +171,14 @@ class LayerMeter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceMeter:
-    """A source that is there. `silent_s` since its last packet; `level_dbov` of its microphone (RFC 6464, −127…0)."""
+    """A source that is there. `started` once a whole picture came; `silent_s` since its last packet; `level_dbov` of its
+    microphone (RFC 6464, −127…0)."""
 
     source_id: str
     room_id: str
     codec: VideoCodec
     layers: tuple[LayerMeter, ...] = ()
+    started: bool = False
     views: int = 0
     silent_s: float = 0.0
     round_trip_ms: float | None = None

@@ -4,7 +4,7 @@ Meters are news of the moment: the latest is kept in memory and written nowhere.
 control process that comes later, or an engine that has forgotten everything, is brought in line by `engine_came`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -132,10 +132,7 @@ class VideoEvents:
         async with self._store.begin() as uow:
             room = await uow.rooms.get(room_id)
             source = await moves.source_of(uow, room_id, source_id)
-            names = tuple(LAYER_NAMES[layer] for layer in sorted(layers))
-            await moves.go_live(uow, room, source, codec.value, names, now)
-            if source.kind is SourceKind.RTSP:
-                await carry_pulls(uow, room, source, layers, now, orders)
+            await _begin(uow, room, source, codec, layers, now, orders)
             if room.is_open:
                 _remind(room, source, orders)
         await self._orderly.carry_out(orders)
@@ -174,11 +171,13 @@ class VideoEvents:
         for session in sessions:
             if session.id not in there:
                 await self._doors.session_closed(session.id, "lost")
-        seen = {meter.source_id for meter in status.sources}
+        seen = {meter.source_id: meter for meter in status.sources}
         for room in rooms:
             await self._compare(room.id, seen, there)
 
-    async def _compare(self, room_id: str, seen: set[str], there: frozenset[str]) -> None:
+    async def _compare(
+        self, room_id: str, seen: Mapping[str, SourceMeter], there: frozenset[str]
+    ) -> None:
         orders, now = Orders(), self._clock.now()
         async with self._store.begin() as uow:
             room = await uow.rooms.get(room_id)
@@ -188,9 +187,14 @@ class VideoEvents:
                 if session.right is SessionRight.PUBLISH
             }
             for source in await uow.rooms.sources_of(room_id):
-                if source.state is not SourceState.LIVE:
+                meter = seen.get(source.id)
+                if source.state is SourceState.STARTING and meter is not None and meter.started:
+                    # It came while nobody was there to hear of it, and is not told again.
+                    layers = tuple(one.layer for one in meter.layers)
+                    await _begin(uow, room, source, meter.codec, layers, now, orders)
+                elif source.state is not SourceState.LIVE:
                     continue
-                if source.id in seen:
+                if meter is not None:
                     _remind(room, source, orders)
                 elif source.id not in published:
                     after = SourceState.IDLE if source.comes_back else SourceState.ENDED
@@ -260,6 +264,22 @@ class VideoEvents:
                     reason=reason,
                 )
             )
+
+
+async def _begin(
+    uow: UnitOfWork,
+    room: Room,
+    source: Source,
+    codec: VideoCodec,
+    layers: tuple[Layer, ...],
+    at: datetime,
+    orders: Orders,
+) -> None:
+    """The engine has a source's picture in these layers."""
+    names = tuple(LAYER_NAMES[layer] for layer in sorted(layers))
+    await moves.go_live(uow, room, source, codec.value, names, at)
+    if source.kind is SourceKind.RTSP:
+        await carry_pulls(uow, room, source, layers, at, orders)
 
 
 async def _room_of(uow: UnitOfWork, source_id: str) -> tuple[Room, Source]:

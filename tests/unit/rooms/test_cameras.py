@@ -237,6 +237,18 @@ async def test_an_engine_that_only_lost_its_connection_ends_nothing_and_is_told_
     assert (await town.feature.doors.find_session(session)).session_id == session
 
 
+async def test_a_picture_that_began_while_nobody_heard_of_it_is_live(town):
+    room = await town.open()
+    admission, _ = await town.publish(room, live=False)
+    town.video.sees(room.id, admission.source_id)
+    await town.feature.events.engine_came("1")
+    assert (await town.source(admission.source_id)).state is SourceState.STARTING
+    town.video.sees(room.id, admission.source_id, started=True)
+    await town.feature.events.engine_came("1")
+    source = await town.source(admission.source_id)
+    assert (source.state, source.codec, source.layers) == (SourceState.LIVE, "H264", ("main",))
+
+
 async def test_an_engine_that_cannot_be_asked_ends_nothing(town):
     room = await town.open()
     await town.publish(room)
