@@ -6,6 +6,7 @@ What a link delivers again because our answer was lost is answered alike and cha
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import structlog
 
@@ -20,9 +21,11 @@ from commhub.tiers.metrics import ASKED, REFUSED, TAKEN, TOLD
 
 log = structlog.get_logger(__name__)
 
+_NOTED_FOR = timedelta(days=90)
 UNKNOWN_KIND = "unknown-kind"
 UNKNOWN_SCHEMA = "unknown-schema"
 BROKEN = "broken-message"
+OUT_OF_ORDER = "out-of-order"
 
 
 class Words:
@@ -60,8 +63,11 @@ class Words:
         """See `ports.tiers.TierIn`. Raises UnavailableError when it could not be committed just now: it is to be sent again."""
         try:
             async with self._store.begin() as uow:
+                of, reached = await uow.peerings.applied(peer)
                 if not await self._take(uow, peer, epoch, message):
                     return await self._answer_again(uow, peer, message)
+                if of == epoch and message.seq <= reached:
+                    raise _out_of_order(message, reached)
                 peering = await _active(uow, peer)
                 refuse_unstorable(message.body)
                 await self._reader_of(message)(uow, peering, message)
@@ -77,6 +83,11 @@ class Words:
             return await self._refuse(peer, epoch, message, broken)
         TAKEN.labels(message.kind).inc()
         return replace(message, state=MessageState.APPLIED)
+
+    async def forget_old(self) -> int:
+        """Drop the notes of messages taken long ago; what comes behind the cursor is refused without them."""
+        async with self._store.begin() as uow:
+            return await uow.peerings.forget_taken(self._clock.now() - _NOTED_FOR)
 
     async def reached(self, peer: str) -> tuple[str, int]:
         """See `ports.tiers.TierIn`."""
@@ -255,6 +266,12 @@ async def _active(uow: UnitOfWork, peer: str) -> Peering:
     if not peering.is_active:
         raise NotAllowedError(f"the peering with {peer} is revoked", peer=peer)
     return peering
+
+
+def _out_of_order(message: TierMessage, reached: int) -> InvalidError:
+    error = InvalidError(f"message {message.seq} comes after {reached}, which was taken before it")
+    error.code = OUT_OF_ORDER
+    return error
 
 
 def _unknown(kind: str) -> InvalidError:

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 
 from commhub.domain.tier import Tier
 from commhub.kit.clock import Clock
+from commhub.kit.supervise import run_forever
 from commhub.ports.store import Store
 from commhub.settings import Settings
 from commhub.tiers import routes
@@ -22,6 +23,7 @@ from gateways.tiers.meeting import Meeting
 from gateways.tiers.pairing_client import PairingClient
 
 _LOOK_EVERY_S = 2.0
+_FORGET_EVERY_S = 3600.0
 
 
 def us(settings: Settings) -> Us:
@@ -68,6 +70,17 @@ class TierPart:
         }
 
     async def run(self) -> None:
+        """Settle new keys, and forget what was taken long ago, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(run_forever("tier-keys", self._settle_keys), name="tier-keys")
+            tasks.create_task(run_forever("tier-notes", self._forget), name="tier-notes")
+
+    async def _forget(self) -> None:
+        while True:
+            await self.words.forget_old()
+            await asyncio.sleep(_FORGET_EVERY_S)
+
+    async def _settle_keys(self) -> None:
         """See to it that a new key takes the place of the old one as soon as everybody knows it."""
         while True:
             if (key := self.links.newest_key) is not None:

@@ -8,7 +8,7 @@ import base64
 import binascii
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -189,11 +189,6 @@ def is_key(text: str) -> bool:
         return len(_unbase64(text)) == _KEY_BYTES
     except ValueError:
         return False
-
-
-def fingerprint(keys: Sequence[str]) -> str:
-    """What people compare, and a ticket carries: the newest key itself is short enough."""
-    return keys[0]
 
 
 def _raw(key: Ed25519PublicKey) -> bytes:

@@ -254,10 +254,6 @@ class SqlCascades(_Gone):
     async def of_peer(self, peer: str) -> Sequence[RoomCascade]:
         return await self._where(_CASCADES, peer=peer)
 
-    async def find_theirs(self, peer: str, their_room: str) -> RoomCascade | None:
-        found = await self._where(_CASCADES, peer=peer, their_room=their_room)
-        return found[0] if found else None
-
     async def put_source(self, source: RemoteSource) -> None:
         await self._tx.put(tiers.remote_sources, _SOURCES.to_row(source))
 

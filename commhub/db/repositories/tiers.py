@@ -141,7 +141,9 @@ class SqlPeerings(Repository):
         row: dict[str, object] = {"peer": peer, "message_id": message_id, "taken_at": at}
         if not await self._tx.insert_new(_TAKEN, row):
             return False
-        await self._tx.put(_CURSORS, {"peer": peer, "epoch": epoch, "seq": seq})
+        of, reached = await self.applied(peer)
+        furthest = max(seq, reached) if of == epoch else seq
+        await self._tx.put(_CURSORS, {"peer": peer, "epoch": epoch, "seq": furthest})
         return True
 
     async def note_refusal(self, peer: str, message_id: str, code: str, reason: str) -> None:

@@ -195,3 +195,30 @@ async def test_a_link_that_moves_is_told_to_everybody_even_when_one_stumbles(
     assert heard == [True]
     async with store.read() as uow:
         assert (await uow.peerings.get(PEER)).came_up_at == START
+
+
+async def test_one_that_comes_behind_what_was_taken_is_refused_and_moves_nothing_back(
+    words: Words, store: SqlStore
+) -> None:
+    words.on_message("note", note)
+    await words.arrived(PEER, "e", a_message(5))
+    late = a_message(4)
+    for _ in range(2):
+        answer = await words.arrived(PEER, "e", late)
+        assert (answer.state, answer.code) == (MessageState.REFUSED, "out-of-order")
+    assert await words.reached(PEER) == ("e", 5)
+    assert await notes(store) == ["收到"]
+    assert (await words.arrived(PEER, "another", a_message(1))).state is MessageState.APPLIED
+
+
+async def test_notes_of_long_ago_are_forgotten_and_their_messages_still_done_once(
+    words: Words, store: SqlStore, clock: ScriptedClock
+) -> None:
+    words.on_message("note", note)
+    message = a_message(3)
+    await words.arrived(PEER, "e", message)
+    assert await words.forget_old() == 0
+    clock.advance(91 * 24 * 3600)
+    assert await words.forget_old() == 1
+    assert (await words.arrived(PEER, "e", message)).code == "out-of-order"
+    assert await notes(store) == ["收到"]
