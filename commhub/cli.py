@@ -9,15 +9,15 @@ import json
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from commhub import __version__, cli_tiers
+from commhub.cli_shell import REFUSED, SAY, WRONG_USE, complain, ending_on, read_settings
 from commhub.kit.loops import LoopFactory, fast_loop
-from commhub.settings import Settings, SettingsError, load_settings
+from commhub.settings import Settings, SettingsError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich")
 user_app = typer.Typer(no_args_is_help=True, help="People who sign in.")
@@ -25,17 +25,6 @@ rules_app = typer.Typer(no_args_is_help=True, help="Rule sets.")
 app.add_typer(user_app, name="user")
 app.add_typer(rules_app, name="rules")
 app.add_typer(cli_tiers.app, name="tier")
-
-SAY: Final = Console(stderr=True, highlight=False)
-WRONG_USE = 2
-
-
-def _settings() -> Settings:
-    try:
-        return load_settings()
-    except SettingsError as error:
-        SAY.print(f"[red]commhub:[/] {error}", soft_wrap=True)
-        raise typer.Exit(WRONG_USE) from error
 
 
 def _run(
@@ -48,12 +37,8 @@ def _run(
     from commhub.wiring.logs import configure_logs
 
     configure_logs(settings.log_format, process=process)
-    try:
-        with asyncio.Runner(loop_factory=loop) as runner:
-            return runner.run(work)
-    except SettingsError as error:
-        SAY.print(f"[red]commhub:[/] {error}", soft_wrap=True)
-        raise typer.Exit(WRONG_USE) from error
+    with ending_on(SettingsError, WRONG_USE), asyncio.Runner(loop_factory=loop) as runner:
+        return runner.run(work)
 
 
 def _version(wanted: bool) -> None:
@@ -76,7 +61,7 @@ def up() -> None:
     """Run the hub: broker, media workers and control, each restarted when it dies."""
     from commhub.wiring.up import run_up
 
-    settings = _settings()
+    settings = read_settings()
     _run(run_up(settings), process="up", settings=settings)
 
 
@@ -85,7 +70,7 @@ def control() -> None:
     """Run the control process alone: API, signalling, rules, device control."""
     from commhub.wiring.hub import run_control
 
-    settings = _settings()
+    settings = read_settings()
     _run(run_control(settings), process="control", settings=settings, loop=fast_loop())
 
 
@@ -98,7 +83,7 @@ def worker(
     """Run one media worker: the audio engine (w0, with the voice connection, w1 …), or the picture engine (v0)."""
     from commhub.wiring.worker import run_worker_process
 
-    settings = _settings()
+    settings = read_settings()
     _run(run_worker_process(settings, name), process=f"worker-{name}", settings=settings)
 
 
@@ -134,7 +119,7 @@ def doctor(
     from commhub.wiring.doctor import examine
     from commhub.wiring.findings import Verdict
 
-    findings = asyncio.run(examine(_settings()))
+    findings = asyncio.run(examine(read_settings()))
     if as_json:
         typer.echo(
             json.dumps(
@@ -170,14 +155,14 @@ def status(
     """Ask a running hub how its parts are."""
     import httpx
 
-    settings = _settings()
+    settings = read_settings()
     base = (url or f"http://{settings.http.host}:{settings.http.port}").rstrip("/")
     try:
         answer = httpx.get(f"{base}/readyz", timeout=5)
         parts = answer.json()
     except (httpx.HTTPError, ValueError) as error:
-        SAY.print(f"[red]commhub:[/] no hub answers at {base}; is `commhub up` running?")
-        raise typer.Exit(1) from error
+        complain(f"no hub answers at {base}; is `commhub up` running?")
+        raise typer.Exit(REFUSED) from error
     if as_json:
         typer.echo(json.dumps(parts, ensure_ascii=False, indent=2))
     else:
@@ -198,17 +183,14 @@ def add_user(
     from commhub.domain.errors import DomainError
     from commhub.wiring.people import add_person
 
-    settings = _settings()
+    settings = read_settings()
     password = (
         sys.stdin.readline().rstrip("\n")
         if password_stdin
         else typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     )
-    try:
+    with ending_on(DomainError, REFUSED):
         asyncio.run(add_person(settings, name, password, role, display_name))
-    except DomainError as error:
-        SAY.print(f"[red]commhub:[/] {error}")
-        raise typer.Exit(1) from error
     SAY.print(f"[green]✓[/] {name} may sign in")
 
 
@@ -224,9 +206,7 @@ def check_rules(
     from commhub.wiring.rules_trial import decide_on_file
 
     ok, shown = decide_on_file(file, event)
-    (typer.echo if ok else lambda text: SAY.print(f"[red]commhub:[/] {text}", soft_wrap=True))(
-        shown
-    )
+    (typer.echo if ok else complain)(shown)
     raise typer.Exit(0 if ok else 1)
 
 

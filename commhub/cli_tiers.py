@@ -6,34 +6,20 @@ from collections.abc import Coroutine
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from commhub.settings import Settings, SettingsError, load_settings
+from commhub.cli_shell import REFUSED, SAY, ending_on, read_settings
 
 T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, help="Neighbouring hubs: pair, list, revoke, renew keys.")
-SAY = Console(stderr=True, highlight=False)
-WRONG_USE = 2
-
-
-def _settings() -> Settings:
-    try:
-        return load_settings()
-    except SettingsError as error:
-        SAY.print(f"[red]commhub:[/] {error}", soft_wrap=True)
-        raise typer.Exit(WRONG_USE) from error
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
     from commhub.domain.errors import DomainError
 
-    try:
+    with ending_on(DomainError, REFUSED):
         return asyncio.run(work)
-    except DomainError as error:
-        SAY.print(f"[red]commhub:[/] {error}", soft_wrap=True)
-        raise typer.Exit(1) from error
 
 
 @app.command()
@@ -44,7 +30,7 @@ def invite(
     """Make a ticket, at the upper hub. Hand it to whoever runs the lower one; it is good once."""
     from commhub.wiring import neighbours
 
-    typer.echo(_run(neighbours.invite(_settings(), peer, hours)))
+    typer.echo(_run(neighbours.invite(read_settings(), peer, hours)))
 
 
 @app.command()
@@ -54,7 +40,7 @@ def pair(
     """Show a ticket to the upper hub, at the lower one. They exchange keys, once."""
     from commhub.wiring import neighbours
 
-    who = _run(neighbours.pair(_settings(), ticket))
+    who = _run(neighbours.pair(read_settings(), ticket))
     SAY.print(f"[green]✓[/] paired with {who}; a running hub connects within seconds")
 
 
@@ -65,7 +51,7 @@ def list_peers(
     """Show all neighbours, revoked ones too."""
     from commhub.wiring import neighbours
 
-    rows = _run(neighbours.neighbours(_settings()))
+    rows = _run(neighbours.neighbours(read_settings()))
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
         return
@@ -85,7 +71,7 @@ def revoke(peer: Annotated[str, typer.Argument(help="The neighbour's name.")]) -
     """Know a neighbour no more: its link ends within seconds, and what it says is refused."""
     from commhub.wiring import neighbours
 
-    _run(neighbours.revoke(_settings(), peer))
+    _run(neighbours.revoke(read_settings(), peer))
     SAY.print(f"[green]✓[/] {peer} is revoked; whoever is to come back is paired anew")
 
 
@@ -94,5 +80,5 @@ def rotate() -> None:
     """Begin to use a new key. The old one is forgotten once every neighbour has heard of the new one."""
     from commhub.wiring import neighbours
 
-    key = _run(neighbours.renew_keys(_settings()))
+    key = _run(neighbours.renew_keys(read_settings()))
     SAY.print(f"[green]✓[/] the new key is {key}; neighbours learn it as they connect")
