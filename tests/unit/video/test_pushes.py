@@ -16,7 +16,8 @@ from bridges.transport.port import PortConfig, WebRtcPort
 from bridges.video.counts import VideoCounts
 from bridges.video.events import PushConnected, PushLost
 from bridges.video.forwarder import Forwarder
-from bridges.video.push import PUSHES_LIMIT, Pushes
+from bridges.video.outgoing import OUTGOING_LIMIT
+from bridges.video.push import Pushes
 from bridges.video.sessions import Sessions
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.kit.clock import SystemClock
@@ -109,7 +110,7 @@ async def test_the_speaker_may_be_anybody_so_every_codec_is_offered(still):
 
 
 async def test_there_are_only_so_many_pushes_and_one_that_ends_makes_room(still):
-    for n in range(PUSHES_LIMIT):
+    for n in range(OUTGOING_LIMIT):
         still.offer(f"p{n}")
     with pytest.raises(ConflictError, match="at most 64"):
         still.offer("one more")

@@ -12,8 +12,9 @@ from bridges.transport.port import PortConfig, WebRtcPort
 from bridges.video.counts import VideoCounts
 from bridges.video.events import SessionLost
 from bridges.video.forwarder import Forwarder
+from bridges.video.outgoing import OUTGOING_LIMIT
 from bridges.video.sessions import Sessions
-from bridges.video.watching import WATCHES_LIMIT, Watches
+from bridges.video.watching import Watches
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.kit.clock import SystemClock
 from commhub.ports.video import Layer, PublishOrder, VideoCodec, ViewOrder
@@ -169,7 +170,7 @@ async def test_an_answer_that_is_none_is_refused_and_another_one_is_taken(still,
 
 
 async def test_an_offer_is_good_for_a_minute_and_there_are_so_many_at_most(still):
-    for n in range(WATCHES_LIMIT):
+    for n in range(OUTGOING_LIMIT):
         still.offer(f"w{n}", f"far{n}")
     with pytest.raises(ConflictError):
         still.offer("one too many")
