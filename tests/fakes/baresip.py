@@ -177,6 +177,18 @@ class Baresip:
         (seen,) = await eventually(taken, within_s=within_s)
         return seen
 
+    async def until_it_shows(self, grey, within_s=60):
+        """A plane of that grey, but for a bar that wanders over it."""
+
+        async def seen():
+            try:
+                picture = await self.picture(within_s=5)
+            except AssertionError:
+                return False
+            return abs(float(np.median(picture)) - grey) < 12
+
+        await eventually(seen, within_s=within_s)
+
     async def vanish(self):
         """Be gone without a word, as when somebody pulls its plug (kill -9)."""
         self._process.kill()

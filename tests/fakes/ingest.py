@@ -56,10 +56,10 @@ def created(body=b"v=0\r\n", **headers):
 
 
 @asynccontextmanager
-async def ingest(context=None, **answers):
-    """On a free port of this machine; `context` is its TLS. `answers`: by path, without the slash before it."""
+async def ingest(context=None, port=0, **answers):
+    """On a free port of this machine, or that one; `context` is its TLS. `answers`: by path, without the slash before it."""
     made = Ingest(answers={f"/{path}": answer for path, answer in answers.items()})
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(made.serve, "127.0.0.1", port, ssl=context)
     port = server.sockets[0].getsockname()[1]
     made.url = f"http{'s' if context else ''}://127.0.0.1:{port}"
     try:

@@ -249,9 +249,13 @@ class WeriftViewer(Decoding):
     def _readable(self):
         self.take(self._sock.recv(2048))
 
-    async def close(self):
+    def forget(self):
+        """Take nothing any more; all there is to do when its process was killed."""
         asyncio.get_running_loop().remove_reader(self._sock.fileno())
         self._sock.close()
+
+    async def close(self):
+        self.forget()
         await self._script.do("close", id=self._id)
 
 

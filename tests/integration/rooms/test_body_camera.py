@@ -1,4 +1,4 @@
-"""A body camera's live view at a whole hub: asked over MQTT, the simulated camera publishes by WHIP, a viewer decodes."""
+"""A body camera's live view at a whole hub: asked over MQTT, the simulated camera publishes by WHIP, a viewer decodes and listens."""
 
 import asyncio
 import os
@@ -17,6 +17,8 @@ from commhub.wiring.demo.settle import Desk, add_people
 from commhub.wiring.hub_process import HubProcess
 from simulators.footage import FPS, PICTURES
 
+TONE = 1300
+"""What the camera's microphone hears, in hertz."""
 BEHIND = FPS * 2
 """Pictures a viewer may be behind the camera: decoding on a busy machine."""
 
@@ -61,7 +63,8 @@ async def camera(hub, desk, processes):
         desk.post, "/fleet", {"id": "b7", "kind": "bodycam", "name": "执法仪 7"}
     )
     options = ("--id", "b7", f"--secret={made['secret']}", "--mqtt-port", str(hub.port("mqtt")))
-    camera = await simulator(processes, "bodycam", *options, "--lat", "31.2", "--lon", "121.4")
+    sees = ("--lat", "31.2", "--lon", "121.4", f"--tone={TONE}")
+    camera = await simulator(processes, "bodycam", *options, *sees)
     await camera.shows(connected=True)
     return camera
 
@@ -83,12 +86,13 @@ class LiveView:
         room = await asyncio.to_thread(desk.post, "/rooms/live", {"camera": "b7"})
         return cls(hub, desk, room)
 
-    async def watch(self, viewer, layer="main"):
+    async def watch(self, viewer, layer="main", **more):
         cookie = "; ".join(f"{name}={value}" for name, value in self.desk.cookies.items())
         await viewer.do(
             "watch",
             whep=f"{self.hub.url}/whep/{self.id}/{self.source}?layer={layer}",
             headers={"Cookie": cookie, "Origin": self.hub.url},
+            **more,
         )
 
     async def state(self):
@@ -153,6 +157,30 @@ async def test_a_camera_is_asked_for_its_picture_and_seen_in_1080p(hub, desk, ca
 
     await eventually(has_stopped, within_s=40)
     assert await live.state() == "idle"
+
+
+async def hears_the_camera(viewer):
+    levels = (await viewer.state())["levels"]
+    return levels.get(str(TONE), -99) - levels["floor"] >= 20
+
+
+async def test_whoever_watches_a_camera_hears_it_with_and_without_a_media_worker(
+    hub, desk, camera, viewer
+):
+    live = await LiveView.open(hub, desk)
+    await live.watch(viewer, layer="sub", listen=[TONE])
+    await eventually(partial(hears_the_camera, viewer), within_s=60)
+    assert (await viewer.state())["frames"] > 0
+    assert await asyncio.to_thread(desk.get, "/calls") == {"items": [], "next": None}
+
+    os.kill(hub.pid_of("worker-w0"), signal.SIGKILL)
+    heard = (await viewer.state())["heard"]
+
+    async def goes_on():
+        return (await viewer.state())["heard"] > heard + 16_000
+
+    await eventually(goes_on, within_s=30)
+    await eventually(partial(hears_the_camera, viewer), within_s=30)
 
 
 async def test_a_camera_whose_worker_was_killed_publishes_again(hub, desk, camera, viewer):

@@ -2,7 +2,6 @@
 
 import asyncio
 
-import numpy as np
 import pytest
 from fakes.baresip import HERE, Place, baresip
 from fakes.meeting import Picture, far_end
@@ -33,19 +32,6 @@ def account(desk):
     return "3201", made["password"]
 
 
-async def is_shown(phone, grey):
-    """What the phone shows: a plane of that grey, but for the bar that wanders over it."""
-
-    async def seen():
-        try:
-            picture = await phone.picture(within_s=5)
-        except AssertionError:
-            return False
-        return abs(float(np.median(picture)) - grey) < 12
-
-    await eventually(seen, within_s=60)
-
-
 def is_secured(phone):
     """Whether it says so of its picture."""
     return "video: SRTP is Enabled" in phone.log()
@@ -58,7 +44,7 @@ async def both_see(http, monkeypatch, meeting, phone, camera, name):
     async with far_end(monkeypatch) as viewer:
         await offer(http, f"/whep/{meeting.id}/{source}", viewer, wang)
         await eventually(lambda: viewer.frames > 15, within_s=60)
-        await is_shown(phone, GREY)
+        await phone.until_it_shows(GREY)
         sent = camera.sent
         await eventually(lambda: camera.sent > sent, within_s=30)
 

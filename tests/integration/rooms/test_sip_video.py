@@ -6,7 +6,6 @@ import os
 import signal
 from functools import partial
 
-import numpy as np
 import pytest
 from fakes.baresip import baresip
 from fakes.meeting import Picture, far_end
@@ -29,19 +28,6 @@ async def dial(phone, hub, meeting):
     await phone.until("CALL_ESTABLISHED", within_s=60)
 
 
-async def is_shown(phone, grey):
-    """What the phone shows: a plane of that grey, but for the bar that wanders over it."""
-
-    async def seen():
-        try:
-            picture = await phone.picture(within_s=5)
-        except AssertionError:
-            return False
-        return abs(float(np.median(picture)) - grey) < 12
-
-    await eventually(seen, within_s=60)
-
-
 async def test_a_room_system_that_dials_a_room_sees_and_is_seen(
     hub, http, meeting, monkeypatch, account
 ):
@@ -57,7 +43,7 @@ async def test_a_room_system_that_dials_a_room_sees_and_is_seen(
         source = await meeting.source_of(account[0])
         await offer(http, f"/whep/{meeting.id}/{source}", viewer, wang)
         await eventually(lambda: viewer.frames > 15, within_s=60)
-        await is_shown(phone, GREY)
+        await phone.until_it_shows(GREY)
         await eventually(lambda: browser.hears(700), within_s=60)
         room = await meeting.now()
         (shown,) = [one for one in room["sources"] if one["id"] == source]
@@ -86,7 +72,7 @@ async def test_a_room_system_is_rung_into_a_meeting_with_its_picture(
         await asyncio.to_thread(desk.post, path, {"to": f"sip:{account[0]}"})
         await phone.until("CALL_ESTABLISHED", within_s=60)
         await meeting.source_of(account[0])
-        await is_shown(phone, GREY)
+        await phone.until_it_shows(GREY)
 
 
 async def test_pictures_of_a_room_system_outlive_control_and_come_back_after_the_video_worker(
@@ -134,5 +120,5 @@ async def test_pictures_of_a_room_system_outlive_control_and_come_back_after_the
             view = f"/whep/{meeting.id}/{source}"
             await eventually(partial(is_taken, view, viewer, wang), within_s=60)
             await eventually(lambda: viewer.frames > 5, within_s=60)
-            await is_shown(phone, GREY)
+            await phone.until_it_shows(GREY)
             assert not phone.happened("CALL_CLOSED")
