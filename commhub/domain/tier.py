@@ -382,7 +382,8 @@ class CascadeState(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomCascade:
     """级联: our room joined with a peer's. `their_room` is its id there, `participant_id` as whom the peer takes part in ours. `hubs` are
-    those whom the join brings into the room: the peer, and who is joined with it beyond. `reason` says why it is not JOINED."""
+    those whom the join brings into the room: the peer, and who is joined with it beyond; `beyond` whom the peer is still to be told to invite, one
+    behind the other. `reason` says why it is not JOINED."""
 
     room_id: str
     peer: str
@@ -393,11 +394,18 @@ class RoomCascade:
     their_room: str | None = None
     participant_id: str | None = None
     hubs: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
     reason: str | None = None
 
     @property
     def goes_on(self) -> bool:
         return self.state is not CascadeState.ENDED
+
+    @property
+    def is_to_be_asked(self) -> bool:
+        """Whether the peer has not answered yet: at all, or whom it was to invite."""
+        is_there = self.state is CascadeState.JOINED
+        return self.state is CascadeState.ASKED or (is_there and bool(self.beyond))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,12 +24,14 @@ from commhub.domain.room import (
     SourceKind,
 )
 from commhub.domain.tier import (
+    CascadeState,
     CheckIn,
     CheckInState,
     Export,
     MessageState,
     PairingTicket,
     Peering,
+    Relation,
     RemoteSource,
     RoomCascade,
     Share,
@@ -352,3 +354,31 @@ async def test_what_may_be_addressed_goes_to_one_peer_or_to_all(sql_store: SqlSt
         assert await uow.shared_directory.exports("city") == [one, everybody]
         await uow.shared_directory.delete_export(one.id)
         assert await uow.shared_directory.exports() == [everybody]
+
+
+async def test_joins_that_go_on_are_found_with_a_neighbour_or_with_all_and_ended_ones_are_not(
+    world: SqlStore,
+) -> None:
+    states = {
+        "a": CascadeState.ASKED,
+        "b": CascadeState.JOINED,
+        "c": CascadeState.DOWN,
+        "d": CascadeState.ENDED,
+    }
+    async with world.begin() as uow:
+        for peer, state in states.items():
+            await uow.cascades.put(
+                RoomCascade(
+                    room_id="r",
+                    peer=peer,
+                    relation=Relation.LOWER,
+                    state=state,
+                    created_at=START,
+                    created_by="user:li",
+                )
+            )
+    async with world.read() as uow:
+        assert [one.peer for one in await uow.cascades.going()] == ["a", "b", "c"]
+        assert [one.peer for one in await uow.cascades.going("b")] == ["b"]
+        assert await uow.cascades.going("d") == []
+        assert len(await uow.cascades.of_room("r")) == 4

@@ -224,7 +224,7 @@ class JoinedHub:
 
         async def found():
             async with self.town.store.read() as uow:
-                joins = [one for one in await uow.cascades.of_peer(peer) if one.goes_on]
+                joins = await uow.cascades.going(peer)
                 return await uow.rooms.find(joins[0].room_id) if joins else None
 
         return await eventually(found, within_s=WITHIN_S)

@@ -12,6 +12,7 @@ from commhub.db.repositories.base import Question, Repository
 from commhub.db.tables import dispatch, tiers
 from commhub.domain.incident import OPEN_STAGES
 from commhub.domain.tier import (
+    CascadeState,
     CheckIn,
     CheckInState,
     Export,
@@ -39,6 +40,7 @@ _CASCADES = Rows(RoomCascade, tiers.cascades)
 _SOURCES = Rows(RemoteSource, tiers.remote_sources)
 _UPLINKS = Rows(Uplink, tiers.uplinks)
 _OPEN = (ShareState.OFFERED, ShareState.HELD, ShareState.RETURNED)
+_GOING = (CascadeState.ASKED, CascadeState.JOINED, CascadeState.DOWN)
 # What both hubs have, and what is told to the end: the last word of an incident is one, too.
 _TAKEN = (ShareState.HELD, ShareState.RETURNED, ShareState.ENDED)
 _TOLD = tiers.shares.c
@@ -251,8 +253,12 @@ class SqlCascades(_Gone):
     async def of_room(self, room_id: str) -> Sequence[RoomCascade]:
         return await self._where(_CASCADES, room_id=room_id)
 
-    async def of_peer(self, peer: str) -> Sequence[RoomCascade]:
-        return await self._where(_CASCADES, peer=peer)
+    async def going(self, peer: str | None = None) -> Sequence[RoomCascade]:
+        joins = tiers.cascades.c
+        statement = self._select(_CASCADES).where(joins.state.in_(_GOING))
+        if peer is not None:
+            statement = statement.where(joins.peer == peer)
+        return await self._all(_CASCADES, statement.order_by(joins.room_id, joins.peer))
 
     async def put_source(self, source: RemoteSource) -> None:
         await self._tx.put(tiers.remote_sources, _SOURCES.to_row(source))

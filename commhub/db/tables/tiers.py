@@ -219,9 +219,10 @@ cascades = table(
     maybe_text("their_room"),
     maybe_text("participant_id"),
     column("hubs", Several(tuple, word)),
+    column("beyond", Several(tuple, word)),
     maybe_text("reason"),
     belongs_to("rooms", "room_id"),
-    Index(None, "tenant", "peer"),
+    Index(None, "tenant", "state"),
     key=("room_id", "peer"),
 )
 

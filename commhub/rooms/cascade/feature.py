@@ -19,7 +19,7 @@ from commhub.domain.room_facts import (
     SourceMoved,
     SpeakerMoved,
 )
-from commhub.domain.tier import CascadeState, Peering, Uplink
+from commhub.domain.tier import Peering, Uplink
 from commhub.kit.bus import Bus, Subscription
 from commhub.kit.supervise import Doorbell, run_forever
 from commhub.ports.between import TierVoice
@@ -90,6 +90,7 @@ class Cascade:
         self.platforms = Platforms(ground, tiers.platforms, invitations)
         self._measured_at = 0.0
         self._counted: set[str] = set()
+        self._followed: set[str] = set()
         self._register(tiers.words)
 
     def _register(self, words: TierWords) -> None:
@@ -172,14 +173,12 @@ class Cascade:
         """Look once at every joined room."""
         async with self._ground.store.read() as uow:
             peerings = {one.peer: one for one in await uow.peerings.list()}
-            joins = [
-                join
-                for peer in peerings
-                for join in await uow.cascades.of_peer(peer)
-                if join.goes_on
-            ]
+            joins = await uow.cascades.going()
             uplinks = await uow.cascades.uplinks()
-        rooms = dict.fromkeys([*(one.room_id for one in joins), *(one.room_id for one in uplinks)])
+        going = dict.fromkeys([*(one.room_id for one in joins), *(one.room_id for one in uplinks)])
+        # A room that was parted from the last one since is looked at once more, so that nothing of it stays.
+        rooms = going | dict.fromkeys(self._followed)
+        self._followed = set(going)
         for room_id in rooms:
             try:
                 await self._look(room_id)
@@ -198,7 +197,7 @@ class Cascade:
         for one in scene.cascades:
             if one.goes_on and one.participant_id in removed:
                 await self.joining.removed(one)
-            elif one.state is CascadeState.ASKED and scene.room.is_open:
+            elif scene.room.is_open and one.is_to_be_asked:
                 self.joining.ask_again(room_id, one.peer)
         self.telling.compare(scene)
         await self.speaking.compare(scene)

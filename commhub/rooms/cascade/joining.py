@@ -46,7 +46,6 @@ class Joining:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self.errands = Errands("join")
-        self._beyond: dict[tuple[str, str], tuple[str, ...]] = {}
         self._since: dict[tuple[str, str], float] = {}
         self._up_at: dict[str, float] = {}
 
@@ -56,7 +55,7 @@ class Joining:
         self, room_id: str, peer: str, by: Principal, beyond: Sequence[str] = ()
     ) -> RoomCascade:
         """Invite a neighbour into a meeting, and through it its own neighbours, one behind the other (`beyond`). Again it is the same
-        join. While the link is down it is ASKED, and done when that is back.
+        join. While the link is down it is ASKED, and done when that is back; whom it is to invite is in the row until it has answered.
 
         Raises NotFoundError, ConflictError for a room that has ended or is no meeting, TierRefusedError with the neighbour's words.
         """
@@ -80,10 +79,13 @@ class Joining:
                     created_at=now,
                     created_by=by.actor,
                     participant_id=one.id,
+                    beyond=tuple(beyond),
                 )
                 await shift(uow, room, known, cascade, by.actor, now)
+            elif beyond and cascade.beyond != tuple(beyond):
+                cascade = replace(cascade, beyond=tuple(beyond))
+                await shift(uow, room, known, cascade, by.actor, now)
             await uow.audit.append(now, by.actor, "room.join", room_id, "ok", peer)
-        self._beyond[room_id, peer] = tuple(beyond)
         if cascade.state is CascadeState.JOINED and not beyond:
             return cascade
         try:
@@ -114,7 +116,7 @@ class Joining:
         await self._parted(cascade, orders)
 
     def ask_again(self, room_id: str, peer: str) -> None:
-        """A join that waits for the link, or whose answer was lost."""
+        """A join that waits for the link, or whose answer was lost; also one that holds, when others are to be invited by it."""
         if self._ground.links.state_of(peer).up:
             self.errands.send(f"{room_id}-{peer}", partial(self._ask_again, room_id, peer))
 
@@ -129,12 +131,13 @@ class Joining:
         async with ground.store.read() as uow:
             room = await uow.rooms.get(room_id)
             cascades = await uow.cascades.of_room(room_id)
+            known = await join_with(uow, room_id, peer)
         asked = JoinAsk(
             room=room.id,
             name=room.name,
             hubs=hubs_here(ground.us, cascades, peer),
             incident_id=room.incident_id,
-            beyond=self._beyond.get((room_id, peer), ()),
+            beyond=known.beyond if known is not None else (),
         )
         try:
             patience_s = _ANSWER_S * (1 + len(asked.beyond))
@@ -142,7 +145,7 @@ class Joining:
         except TierRefusedError as error:
             await self._refused(room_id, peer, str(error))
             raise
-        return await self._answered(room_id, peer, answer)
+        return await self._answered(room_id, peer, answer, asked.beyond)
 
     async def accept(self, peering: Peering, body: Body) -> Body:
         """Answer `room.join`: have a half of the room. Asked again, the same half."""
@@ -171,6 +174,7 @@ class Joining:
                 their_room=asked.room,
                 participant_id=one.id,
                 hubs=asked.hubs,
+                beyond=known.beyond if known else (),
             )
             await shift(uow, room, known, cascade, actor, now)
             if known is None:
@@ -205,11 +209,7 @@ class Joining:
     async def tell_standing(self, peer: str, *, is_reply: bool = False) -> None:
         """Say `room.joins`. Only one side may have noticed that the link was away, so what is no reply is replied to."""
         async with self._ground.store.read() as uow:
-            standings = [
-                await self._standing(uow, one)
-                for one in await uow.cascades.of_peer(peer)
-                if one.goes_on
-            ]
+            standings = [await self._standing(uow, one) for one in await uow.cascades.going(peer)]
         joins = [standing.body() for standing in standings]
         self._ground.links.tell(peer, said.JOINS, {"joins": joins, "reply": is_reply})
 
@@ -218,7 +218,7 @@ class Joining:
         ground = self._ground
         told = {one.theirs: one for one in Standing.read_all(body) if one.theirs is not None}
         async with ground.store.read() as uow:
-            mine = [one for one in await uow.cascades.of_peer(peering.peer) if one.goes_on]
+            mine = await uow.cascades.going(peering.peer)
         held: dict[str, Standing] = {}
         for cascade in mine:
             standing = told.get(cascade.room_id)
@@ -249,7 +249,7 @@ class Joining:
         async with ground.store.read() as uow:
             joined = [
                 one
-                for one in await uow.cascades.of_peer(peering.peer)
+                for one in await uow.cascades.going(peering.peer)
                 if one.state is CascadeState.JOINED
             ]
         for known in joined:
@@ -289,8 +289,8 @@ class Joining:
         self, uow: UnitOfWork, peering: Peering, asked: JoinAsk
     ) -> tuple[Room, RoomCascade | None]:
         """Our half of their room: the one there is, that of the incident we share, or a new one."""
-        for one in await uow.cascades.of_peer(peering.peer):
-            if one.goes_on and one.their_room == asked.room:
+        for one in await uow.cascades.going(peering.peer):
+            if one.their_room == asked.room:
                 room = await uow.rooms.get(one.room_id)
                 if room.is_open:
                     return room, one
@@ -308,7 +308,9 @@ class Joining:
         new = NewRoom(name=asked.name, incident_id=incident_id)
         return (await self._ground.rooms.open(uow, new, hub)).room, None
 
-    async def _answered(self, room_id: str, peer: str, answer: Body) -> RoomCascade:
+    async def _answered(
+        self, room_id: str, peer: str, answer: Body, told: Sequence[str]
+    ) -> RoomCascade:
         ground = self._ground
         theirs, hubs = said.id_of(answer, "room"), said.hubs_of(answer, "hubs")
         notes = "; ".join(str(one)[:200] for one in said.list_of(answer, "notes", 16)) or None
@@ -318,11 +320,16 @@ class Joining:
             if known is None or not known.goes_on or not room.is_open:
                 raise ConflictError("this room was parted from it, or ended, meanwhile")
             after = replace(
-                known, state=CascadeState.JOINED, their_room=theirs, hubs=hubs, reason=notes
+                known,
+                state=CascadeState.JOINED,
+                their_room=theirs,
+                hubs=hubs,
+                # Whom the desk named while this was asked is still to be told.
+                beyond=() if known.beyond == tuple(told) else known.beyond,
+                reason=notes,
             )
             await shift(uow, room, known, after, known.created_by, ground.clock.now())
         self._since[room_id, peer] = ground.clock.monotonic()
-        self._beyond.pop((room_id, peer), None)
         ground.look(room_id)
         return after
 

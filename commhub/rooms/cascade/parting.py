@@ -46,7 +46,7 @@ async def end_join(
         one = await uow.rooms.find_participant(cascade.participant_id)
         if one is not None and one.leg_id is not None:
             orders.hang_up.append(one.leg_id)
-    after = replace(cascade, state=CascadeState.ENDED, reason=reason)
+    after = replace(cascade, state=CascadeState.ENDED, beyond=(), reason=reason)
     await shift(uow, room, cascade, after, actor, at)
 
 

@@ -22,7 +22,6 @@ class Speaking:
         self._ground = ground
         self._above: dict[str, list[tuple[str, str]]] = {}
         self._told: dict[tuple[str, str], str | None] = {}
-        self._shown: dict[str, str | None] = {}
         self._spotlit: dict[str, str | None] = {}
 
     def link_moved(self, peer: str) -> None:
@@ -79,6 +78,9 @@ class Speaking:
             await self._release(scene)
         shown = self._ground.events.speaker_of(room_id).source_id
         origin = None if shown is None else self._origin(scene, shown)
+        for one in scene.cascades:
+            if not one.goes_on:
+                self._told.pop((room_id, one.peer), None)
         for one in joined:
             key = (room_id, one.peer)
             if one.relation is Relation.LOWER and self._told.get(key, "") != origin:

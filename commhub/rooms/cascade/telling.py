@@ -49,10 +49,13 @@ class Telling:
     # --- ours --------------------------------------------------------------------------------------------
 
     def compare(self, scene: Scene) -> None:
-        """Tell every neighbour the list it has not been told."""
+        """Tell every neighbour the list it has not been told; joined again after it parted, it has been told nothing."""
         for cascade in scene.cascades:
             if scene.joined(cascade.peer) is not None:
                 self._tell(scene, cascade)
+            elif not cascade.goes_on:
+                for memory in (self._told, self._unwanted):
+                    memory.pop((scene.room.id, cascade.peer), None)
 
     def _tell(self, scene: Scene, cascade: RoomCascade) -> None:
         key = (scene.room.id, cascade.peer)

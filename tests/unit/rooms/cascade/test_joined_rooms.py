@@ -16,6 +16,7 @@ from commhub.kit.clock import SystemClock
 from commhub.kit.ids import new_id
 from commhub.ports.tiers import TierRefusedError
 from commhub.ports.video import Layer
+from commhub.rooms.cascade.joining import Joining
 from commhub.rooms.inviting import NewInvitation
 from commhub.rooms.roll_calls import NewRollCall
 
@@ -306,3 +307,67 @@ async def test_a_camera_of_another_hub_is_asked_into_the_meeting_if_that_hub_let
     with pytest.raises(UnavailableError):
         await district.town.view(meeting, known.source_id)
     await eventually(lambda: street.town.commands("live.start"), within_s=WITHIN_S)
+
+
+async def restarted(hub):
+    """As after a restart of control: who joins knows nothing but the rows."""
+    hub.cascade.joining = Joining(hub.cascade._ground)
+
+
+async def test_whom_a_meeting_is_to_bring_in_is_remembered_over_a_restart_of_the_hub_that_asks(
+    three,
+):
+    street, district, city, wire = three
+    await wire.cut("district", "city")
+    above = await city.town.open(name="防汛会商")
+    assert (await city.join(above, "district", ("street",))).state is CascadeState.ASKED
+    await restarted(city)
+    await wire.connect("district", "city")
+    between = await district.room_joined_with("city")
+    await street.room_joined_with("district")
+
+    async def all_are_told():
+        joins = await city.joins(above)
+        return joins["district"].beyond == () and "street" in joins["district"].hubs
+
+    await eventually(all_are_told, within_s=WITHIN_S)
+    assert (await district.joins(between)).keys() == {"city", "street"}
+
+
+async def test_the_hub_in_between_invites_whom_it_was_to_after_it_was_restarted(three):
+    street, district, city, wire = three
+    await wire.cut("street", "district")
+    above = await city.town.open(name="防汛会商")
+    joined = await city.join(above, "district", ("street",))
+    assert joined.state is JOINED
+    assert "the link to it is down" in joined.reason
+    await restarted(district)
+    await wire.connect("street", "district")
+    await street.room_joined_with("district")
+
+    async def is_known_above():
+        return "street" in (await city.joins(above))["district"].hubs
+
+    await eventually(is_known_above, within_s=WITHIN_S)
+
+
+async def test_a_room_parted_from_the_last_one_is_left_with_nothing_of_the_others_and_looked_at_no_more(
+    three,
+):
+    street, district, _, _ = three
+    above = await district.town.open(name="会商")
+    await district.join(above, "street")
+    below = await street.room_joined_with("district")
+    camera = await street.film(below)
+    known = await district.knows(above, f"street/{camera}")
+    await district.town.feature.events.speaker_moved(above.id, known.source_id)
+    await eventually(
+        lambda: (below.id, camera) in street.town.video.told("spotlight"), within_s=WITHIN_S
+    )
+
+    await street.cascade.joining.leave(below.id, "district", LI)
+    await eventually(
+        lambda: street.town.video.told("spotlight")[-1] == (below.id, None), within_s=WITHIN_S
+    )
+    async with street.town.store.read() as uow:
+        assert await uow.cascades.going() == []
