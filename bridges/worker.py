@@ -5,14 +5,12 @@ passes through this process's event loop, to the radios by the voice link and to
 """
 
 import asyncio
-import gc
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import structlog
 
@@ -31,18 +29,17 @@ from bridges.audio.events import (
 from bridges.audio.inbox import PacketInbox, RadioInbox
 from bridges.audio.recorder import Recorder
 from bridges.audio.thread import EngineThread, Order
-from bridges.control import ControlServer, Reply
+from bridges.control import Reply
 from bridges.engine_orders import ControlsOrder, OwnOrder, carry_out
 from bridges.journal import KeptArgs
 from bridges.journal_file import JournalFile
-from bridges.protocol import ControlAddress
 from bridges.restoring import restore
+from bridges.serving import Worker, keep_what_is_there
 from bridges.transport.peer import Peer
 from bridges.transport.port import PortConfig, WebRtcPort
 from bridges.webrtc import BrowserLegs, BrowserStream
 from commhub.domain.errors import UnavailableError
-from commhub.kit.clock import Clock, SystemClock
-from commhub.kit.ids import new_id
+from commhub.kit.clock import Clock
 from commhub.ports.media import EngineStatus, MediaOrder, RecordedFile, WebRtcOrder
 from commhub.ports.voice import VoiceLink, VoiceSink
 
@@ -70,16 +67,15 @@ class WorkerConfig:
     webrtc: PortConfig | None = None
 
 
-class MediaWorker:
-    """One worker. `sink` takes what the radios say and is there before the worker is entered."""
+class MediaWorker(Worker[protocol.Args]):
+    """The audio engine's worker. `sink` takes what the radios say and is there before the worker is entered."""
 
     def __init__(
         self, config: WorkerConfig, voice: VoiceLink | None = None, clock: Clock | None = None
     ) -> None:
+        super().__init__(config, clock)
         self._config = config
         self._voice = voice
-        self._clock = clock or SystemClock()
-        self.boot_id = new_id()
         self.counts = Counts()
         self._inbox = RadioInbox(self.counts)
         self._packets = PacketInbox(self.counts)
@@ -91,14 +87,12 @@ class MediaWorker:
         )
         self._port: WebRtcPort | None = None
         self._beside: set[asyncio.Task[None]] = set()
-        self._stack = AsyncExitStack()
         self._journal = JournalFile(config.journal, self._clock) if config.journal else None
         self._busy = 0.0
         self._unpublished: dict[str, FloorState] = {}
         self._engine: AudioEngine | None = None
         self._thread: EngineThread | None = None
         self._recorder: Recorder | None = None
-        self._control: ControlServer[protocol.Args] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -113,74 +107,39 @@ class MediaWorker:
                 _to_radios(voice, state)
             self._unpublished.clear()
 
-    @property
-    def address(self) -> ControlAddress:
-        """Where control reaches this worker."""
-        if self._control is None:
-            raise UnavailableError("this worker is not running")
-        return self._control.address
-
-    async def __aenter__(self) -> Self:
-        """Raises InvalidError for a wrong address, UnavailableError without ports, OSError for the disk."""
+    async def _start(self, stack: AsyncExitStack) -> None:
         config = self._config
         self._loop = asyncio.get_running_loop()
-        async with AsyncExitStack() as stack:
-            recorder = Recorder(
-                config.audio.recordings, self._clock, self.counts, self._recorder_tells
-            )
-            await asyncio.to_thread(recorder.start)
-            stack.push_async_callback(asyncio.to_thread, recorder.close)
-            # Talk ids go on growing over restarts, so that a radio never takes a new talk for its own old one.
-            first_talk_id = int(self._clock.now().timestamp()) & 0xFFFFFFFF
-            engine = AudioEngine(
-                config.audio,
-                self._inbox,
-                recorder,
-                self.counts,
-                first_talk_id,
-                packets=self._packets,
-            )
-            stack.callback(engine.close)
-            if self._journal is not None:
-                stack.callback(self._journal.close)
-                await asyncio.to_thread(self._take_up, engine, self._journal)
-            thread = EngineThread(engine, self._leave_thread)
-            thread.start()
-            stack.push_async_callback(asyncio.to_thread, thread.stop)
-            self._engine, self._thread, self._recorder = engine, thread, recorder
-            if config.webrtc is not None:
-                port = WebRtcPort(config.webrtc, self._clock, self._browser_gone)
-                self._port = await stack.enter_async_context(port)
-                self._browsers.use(port)
-            control = ControlServer(
-                ControlAddress.parse(config.control),
-                config.secret,
-                {"worker": config.name, "boot_id": self.boot_id},
-                protocol.WORDS,
-                begin=self._begin,
-                acknowledged=recorder.told,
-                untold=self._untold,
-            )
-            self._control = await stack.enter_async_context(control)
-            pulse = asyncio.create_task(self._beat(), name="worker-pulse")
-            stack.callback(pulse.cancel)
-            self._stack = stack.pop_all()
-        log.info("media_worker_started", worker=config.name, control=str(self.address))
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._stack.aclose()
-        log.info("media_worker_stopped", worker=self._config.name)
+        recorder = Recorder(config.audio.recordings, self._clock, self.counts, self._recorder_tells)
+        await asyncio.to_thread(recorder.start)
+        stack.push_async_callback(asyncio.to_thread, recorder.close)
+        # Talk ids go on growing over restarts, so that a radio never takes a new talk for its own old one.
+        first_talk_id = int(self._clock.now().timestamp()) & 0xFFFFFFFF
+        engine = AudioEngine(
+            config.audio,
+            self._inbox,
+            recorder,
+            self.counts,
+            first_talk_id,
+            packets=self._packets,
+        )
+        stack.callback(engine.close)
+        if self._journal is not None:
+            stack.callback(self._journal.close)
+            await asyncio.to_thread(self._take_up, engine, self._journal)
+        thread = EngineThread(engine, self._leave_thread)
+        thread.start()
+        stack.push_async_callback(asyncio.to_thread, thread.stop)
+        self._engine, self._thread, self._recorder = engine, thread, recorder
+        if config.webrtc is not None:
+            port = WebRtcPort(config.webrtc, self._clock, self._browser_gone)
+            self._port = await stack.enter_async_context(port)
+            self._browsers.use(port)
+        await self._serve(stack, protocol.WORDS, acknowledged=recorder.told, untold=self._untold)
 
     # Requests ------------------------------------------------------------------------------------------------
 
     def _begin(self, args: protocol.Args, reply: Reply) -> None:
-        """Hand a request over now, in its turn."""
         match args:
             case protocol.StatusArgs():
                 self._answer_later(self._status(), reply)
@@ -280,7 +239,7 @@ class MediaWorker:
         if orders:
             log.warning("calls_taken_up", orders=len(orders), legs=engine.leg_count)
 
-    async def _beat(self) -> None:
+    async def _pulse(self) -> None:
         """Once a second: say that this worker lives, and measure how much it has to do."""
         busy_us, at = self.counts.busy_us, self._clock.monotonic()
         while True:
@@ -345,11 +304,9 @@ def _to_radios(voice: VoiceLink, output: FrameOut | FloorAnswer | FloorState) ->
 
 
 def tune_process() -> None:
-    """Make a process a worker's own: short turns for the event loop, and what is there now stays, so that the
-    collector need not walk it while a tick waits."""
+    """Make a process a worker's own: short turns for the event loop, and nothing to walk through while a tick waits."""
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    gc.collect()
-    gc.freeze()
+    keep_what_is_there()
 
 
 async def run_worker(config: WorkerConfig, open_voice: OpenVoice | None = None) -> None:

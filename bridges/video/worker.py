@@ -6,16 +6,14 @@ keys are in nobody's hands but its own, and browsers and cameras offer again by 
 """
 
 import asyncio
-import gc
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import structlog
 
-from bridges.control import ControlServer, Reply
+from bridges.control import Reply
+from bridges.serving import Worker, keep_what_is_there
 from bridges.transport.port import PortConfig, WebRtcPort
 from bridges.transport.sdp import OfferedCodec
 from bridges.video import protocol
@@ -29,10 +27,9 @@ from bridges.video.sessions import Sessions
 from bridges.video.taping import Taping
 from bridges.video.troubles import Troubles
 from bridges.video.watching import Watches
-from bridges.wire import ControlAddress, Message
+from bridges.wire import Message
 from commhub.domain.errors import UnavailableError
-from commhub.kit.clock import Clock, SystemClock
-from commhub.kit.ids import new_id
+from commhub.kit.clock import Clock
 from commhub.ports.video import VideoStatus
 
 log = structlog.get_logger(__name__)
@@ -57,13 +54,12 @@ class VideoWorkerConfig:
     secret: str | None = None
 
 
-class VideoWorker:
-    """One worker, running while entered."""
+class VideoWorker(Worker[protocol.Args]):
+    """The picture engine's worker."""
 
     def __init__(self, config: VideoWorkerConfig, clock: Clock | None = None) -> None:
+        super().__init__(config, clock)
         self._config = config
-        self._clock = clock or SystemClock()
-        self.boot_id = new_id()
         self.counts = VideoCounts()
         self._forwarder = Forwarder(self._clock, self.counts, self._tell)
         self._pulls = Pulls(self._forwarder, self._clock, self._tell)
@@ -78,70 +74,40 @@ class VideoWorker:
         self._port = WebRtcPort(config.webrtc, self._clock, self._sessions.vanished)
         self._taping: Taping | None = None
         self._troubles = Troubles()
-        self._control: ControlServer[protocol.Args] | None = None
-        self._stack = AsyncExitStack()
 
-    @property
-    def address(self) -> ControlAddress:
-        """Where control reaches this worker."""
-        if self._control is None:
-            raise UnavailableError("this worker is not running")
-        return self._control.address
-
-    async def __aenter__(self) -> Self:
-        """Raises InvalidError for a wrong address, OSError when the port is taken or nothing can be recorded."""
+    async def _start(self, stack: AsyncExitStack) -> None:
         config, forwarder = self._config, self._forwarder
-        async with AsyncExitStack() as stack:
-            taping = Taping(
-                config.recordings,
-                self._clock,
-                self._tell,
-                forwarder.room_of,
-                forwarder.request_keyframe,
-            )
-            await asyncio.to_thread(taping.recorder.start)
-            stack.push_async_callback(asyncio.to_thread, taping.recorder.close)
-            self._taping, forwarder.tap = taping, taping.take
-            port = await stack.enter_async_context(self._port)
-            port.drained = lambda may_wait: forwarder.flush(may_wait=may_wait)
-            port.is_patient = lambda: forwarder.is_crowded
-            self._sessions.use(port)
-            self._pushes.use(port)
-            self._watches.use(port)
-            stack.callback(self._sessions.close)
-            stack.push_async_callback(self._pushes.close)
-            stack.push_async_callback(self._watches.close)
-            stack.callback(self._plain.close)
-            stack.push_async_callback(self._pulls.close)
-            control = ControlServer(
-                ControlAddress.parse(config.control),
-                config.secret,
-                {"worker": config.name, "boot_id": self.boot_id},
-                protocol.WORDS,
-                begin=self._begin,
-                acknowledged=taping.recorder.told,
-                untold=lambda: map(protocol.WORDS.event, taping.recorder.untold()),
-            )
-            self._control = await stack.enter_async_context(control)
-            pulse = asyncio.create_task(self._pulse(), name="video-pulse")
-            stack.callback(pulse.cancel)
-            self._stack = stack.pop_all()
-        log.info("video_worker_started", worker=config.name, control=str(self.address))
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._stack.aclose()
-        log.info("video_worker_stopped", worker=self._config.name)
+        taping = Taping(
+            config.recordings,
+            self._clock,
+            self._tell,
+            forwarder.room_of,
+            forwarder.request_keyframe,
+        )
+        await asyncio.to_thread(taping.recorder.start)
+        stack.push_async_callback(asyncio.to_thread, taping.recorder.close)
+        self._taping, forwarder.tap = taping, taping.take
+        port = await stack.enter_async_context(self._port)
+        port.drained = lambda may_wait: forwarder.flush(may_wait=may_wait)
+        port.is_patient = lambda: forwarder.is_crowded
+        self._sessions.use(port)
+        self._pushes.use(port)
+        self._watches.use(port)
+        stack.callback(self._sessions.close)
+        stack.push_async_callback(self._pushes.close)
+        stack.push_async_callback(self._watches.close)
+        stack.callback(self._plain.close)
+        stack.push_async_callback(self._pulls.close)
+        await self._serve(
+            stack,
+            protocol.WORDS,
+            acknowledged=taping.recorder.told,
+            untold=lambda: map(protocol.WORDS.event, taping.recorder.untold()),
+        )
 
     # Requests ------------------------------------------------------------------------------------------------
 
     def _begin(self, args: protocol.Args, reply: Reply) -> None:
-        """Carry a request out now, in its turn."""
         reply.done(self._carry_out(args))
 
     def _carry_out(self, args: protocol.Args) -> object:  # noqa: C901, PLR0912, PLR0915 - a flat list
@@ -285,7 +251,5 @@ class VideoWorker:
 async def run_video_worker(config: VideoWorkerConfig) -> None:
     """Run a worker until cancelled, as the whole of its process."""
     async with VideoWorker(config):
-        # What is there now stays, so the collector need not walk it between two batches.
-        gc.collect()
-        gc.freeze()
+        keep_what_is_there()
         await asyncio.Event().wait()
