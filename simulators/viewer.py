@@ -2,9 +2,9 @@
 
     python -m simulators.viewer --http-port 9120
 
-`POST /do/watch {"whep", "headers"?}` watches, with those headers for the hub to know who asks; 503 (the camera is being started) is
-asked again. `POST /do/stop` stops. `/state` shows the pictures: their size, how many, how long after asking and after the hub's answer the first one came, and the
-number burnt into the last one, by which its age can be told.
+`POST /do/watch {"whep", "headers"?, "listen"?}` watches, with those headers for the hub to know who asks, and listens when told for which
+tones (hertz); 503 (the camera is being started) is asked again. `POST /do/stop` stops. `/state` shows the pictures: their size, how many, how long after asking and after the hub's answer the
+first one came, and the number burnt into the last one, by which its age can be told; and of the sound the level of each tone and of the floor (`levels`, dBFS).
 """
 
 import asyncio
@@ -19,11 +19,12 @@ import httpx
 import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
-from av import VideoFrame
+from av import AudioFrame, AudioResampler, VideoFrame
 
 from simulators.footage import read_number
 from simulators.page import create_page, serve
 from simulators.publishing import h264_only, reach_like
+from simulators.tones import RATE, ToneMeter
 
 _AGAIN_S = 0.3
 _WITHIN_S = 15.0
@@ -36,7 +37,9 @@ class Viewer:
         self._http = httpx.AsyncClient(timeout=10)
         self._connection: RTCPeerConnection | None = None
         self._resource: tuple[str, Mapping[str, str]] | None = None
-        self._seeing: asyncio.Task[None] | None = None
+        self._taking: list[asyncio.Task[None]] = []
+        self._listens_for: list[float] = []
+        self._meter = ToneMeter()
         self._coming: asyncio.Task[None] | None = None
         self._refused: str | None = None
         self._asked_at = self._answered_at = 0.0
@@ -50,18 +53,23 @@ class Viewer:
             "refused": self._refused,
             "frames": 0,
             **self._seen,
+            "heard": self._meter.samples,
+            "levels": self._meter.levels(self._listens_for),
         }
 
     async def watch(self, body: dict[str, Any]) -> dict[str, Any]:
         """Watch, another picture than before, if any; `refused` in the state is what the hub said when it will not have it."""
         await self.stop({})
         url, headers = str(body["whep"]), dict(body.get("headers") or {})
+        self._listens_for = [float(tone) for tone in body.get("listen") or ()]
         self._coming = asyncio.create_task(self._come(url, headers), name="watch")
         return {}
 
     async def _come(self, url: str, headers: Mapping[str, str]) -> None:
         reach_like(url)
         connection = self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        if self._listens_for:
+            connection.addTransceiver("audio", direction="recvonly")
         h264_only(connection.addTransceiver("video", direction="recvonly"))
         connection.on("track", self._take)
         self._asked_at = time.monotonic()
@@ -94,10 +102,11 @@ class Viewer:
             self._coming.cancel()
             self._coming = None
         self._seen, self._refused = {}, None
+        self._meter, self._listens_for = ToneMeter(), []
         connection, self._connection = self._connection, None
-        if self._seeing is not None:
-            self._seeing.cancel()
-            self._seeing = None
+        taking, self._taking = self._taking, []
+        for task in taking:
+            task.cancel()
         if connection is not None:
             await connection.close()
         resource, self._resource = self._resource, None
@@ -107,7 +116,18 @@ class Viewer:
         return {}
 
     def _take(self, track: MediaStreamTrack) -> None:
-        self._seeing = asyncio.ensure_future(self._see(track))
+        work = self._hear(track) if track.kind == "audio" else self._see(track)
+        self._taking.append(asyncio.ensure_future(work))
+
+    async def _hear(self, track: MediaStreamTrack) -> None:
+        meter, to_mono = self._meter, AudioResampler("s16", "mono", RATE)
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                frame = await track.recv()
+                if not isinstance(frame, AudioFrame):
+                    continue
+                for part in to_mono.resample(frame):
+                    meter.hear(part.to_ndarray()[0])
 
     async def _see(self, track: MediaStreamTrack) -> None:
         frames = first_ms = since_ms = 0

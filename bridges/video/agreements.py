@@ -76,6 +76,14 @@ def viewing_of(offer: PictureOffer, source: OfferedCodec | None) -> Viewing:
     return Viewing(codecs, stream, frozenset(timed))
 
 
+def directions(offer: PictureOffer, *, talks: bool, hears: bool) -> tuple[bool, bool]:
+    """Whether the far end talks, and whether it hears: as ordered, as far as it offered."""
+    sound = offer.sound
+    if sound is None:
+        return False, False
+    return talks and sound.sends, hears and sound.receives
+
+
 def _fit(offered: OfferedCodec, source: OfferedCodec | None) -> tuple[bool, tuple[int, int, int]]:
     """How well a form of a codec suits: the source's own profile, else what most decoders have."""
     is_other = source is not None and _profile(offered) != _profile(source)

@@ -28,6 +28,7 @@ from bridges.video import agreements, feedback
 from bridges.video.agreements import Viewing
 from bridges.video.events import SessionLost
 from bridges.video.forwarder import Forwarder, SourceHandle, ViewHandle
+from bridges.video.own_sound import OwnSounds
 from bridges.video.sound import (
     SoundCounts,
     SoundLine,
@@ -85,6 +86,7 @@ class Sessions:
         self._clock = clock
         self._tell = tell
         self._lines = SoundLines(self.sound_counts)
+        self._own_sounds = OwnSounds()
         self._sessions: dict[str, _Session] = {}
         self._port: WebRtcPort | None = None
 
@@ -107,7 +109,9 @@ class Sessions:
         """Raises InvalidError, ConflictError, UnavailableError."""
         offer = read_publication(text)
         session = self._restarted(order, offer) or self._publish_anew(order, offer)
-        session.talks, session.hears = _directions(order, offer, talks=order.talks)
+        session.talks, session.hears = agreements.directions(
+            offer, talks=order.talks or order.own_sound, hears=order.hears and not order.own_sound
+        )
         self._plug(session, offer, order.sound)
         answer = PublicationAnswer(
             max_kbps=order.max_kbps,
@@ -162,7 +166,9 @@ class Sessions:
                 raise
         elif session.view is not None:
             session.view.show(order.source_id, order.best)
-        session.talks, session.hears = _directions(order, offer, talks=False)
+        session.talks, session.hears = agreements.directions(
+            offer, talks=False, hears=order.hears or order.own_sound
+        )
         self._plug(session, offer, order.sound)
         viewing = session.viewing or viewing
         answer = ViewingAnswer(
@@ -182,11 +188,12 @@ class Sessions:
         if source is not None and source.codec not in session.viewing.stream.types:
             raise InvalidError(f"this viewer cannot show {source.codec}")
         session.view.show(source_id, best)
+        self._own_sounds.turn(session_id, source_id)
 
     def place_sound(self, session_id: str, sound: SoundPlace | None) -> RtpAddress | None:
         """Raises NotFoundError, UnavailableError."""
         session = self._get(session_id)
-        if session.sound_type is None:
+        if session.sound_type is None or session.order.own_sound:
             return None
         if sound is None:
             self._lines.unplug(session_id)
@@ -229,6 +236,7 @@ class Sessions:
     def _drop(self, session: _Session) -> None:
         self._sessions.pop(session.id, None)
         self._lines.unplug(session.id)
+        self._own_sounds.forget(session.id)
         if session.source is not None:
             session.source.close()
         if session.view is not None:
@@ -275,13 +283,15 @@ class Sessions:
     def _answered(
         self, session: _Session, offer: PictureOffer, how: PublicationAnswer | ViewingAnswer
     ) -> Answered:
+        stays = session.order.own_sound and session.sound_type is not None
+        has_sound = stays or session.line is not None
         local = LocalSide(
             credentials=session.peer.credentials,
             fingerprints=session.peer.fingerprints,
             address=self._require_port().address,
             is_server=session.peer.is_server,
-            sends=session.hears and session.line is not None,
-            receives=session.talks and session.line is not None,
+            sends=session.hears and has_sound,
+            receives=session.talks and has_sound,
         )
         line = session.line
         shown = session.chosen or self.codec_of(session.order.source_id)
@@ -319,14 +329,20 @@ class Sessions:
     # Sound ---------------------------------------------------------------------------------------------------
 
     def _plug(self, session: _Session, offer: PictureOffer, sound: SoundPlace | None) -> None:
-        wanted = sound is not None and (session.talks or session.hears)
-        if sound is None or not wanted or offer.sound is None:
+        own = session.order.own_sound
+        wanted = (own or sound is not None) and (session.talks or session.hears)
+        if not wanted or offer.sound is None:
             self._lines.unplug(session.id)
+            self._own_sounds.forget(session.id)
             session.line = session.sound_type = None
             return
         session.sound_type = offer.sound.opus_type
         number = offer.sound_extensions.get(Extension.MID, 0)
         session.sound_mid = mid_extension(number, offer.sound.media.rtp.muxId)
+        if own or sound is None:
+            if session.hears:
+                self._own_sounds.listen(session.id, session.order.source_id, _plug_of(session))
+            return
         try:
             self._plug_in(session, sound)
         except UnavailableError:
@@ -334,15 +350,8 @@ class Sessions:
             raise
 
     def _plug_in(self, session: _Session, sound: SoundPlace) -> SoundLine:
-        plug = SoundPlug(
-            session.peer,
-            session.sound_type or 0,
-            talks=session.talks,
-            hears=session.hears,
-            mid=session.sound_mid,
-        )
         try:
-            session.line = self._lines.plug(session.id, sound, plug)
+            session.line = self._lines.plug(session.id, sound, _plug_of(session))
         except OSError as error:
             raise UnavailableError(f"no way to the audio engine: {error.strerror}") from error
         return session.line
@@ -359,6 +368,12 @@ class Sessions:
             session.source.take_rtp(batch, self._clock.monotonic())
 
     def _take_voice(self, session: _Session, packet: bytes) -> None:
+        if session.order.own_sound:
+            if session.talks:
+                now = self._clock.monotonic()
+                heard = self._own_sounds.pass_on(session.order.source_id, packet, now)
+                self.sound_counts.own += heard
+            return
         if session.line is not None:
             session.line.speak(session.id, packet)
         level = level_of(packet, session.level_id)
@@ -378,11 +393,11 @@ class Sessions:
             session.line.report(frozenset((*speaker, *blocks)), packet)
 
 
-def _directions(
-    order: PublishOrder | ViewOrder, offer: PictureOffer, *, talks: bool
-) -> tuple[bool, bool]:
-    """Whether the far end talks, and whether it hears: as ordered, as far as it offered."""
-    sound = offer.sound
-    if sound is None:
-        return False, False
-    return talks and sound.sends, order.hears and sound.receives
+def _plug_of(session: _Session) -> SoundPlug:
+    return SoundPlug(
+        session.peer,
+        session.sound_type or 0,
+        talks=session.talks,
+        hears=session.hears,
+        mid=session.sound_mid,
+    )

@@ -2,7 +2,8 @@
 
 One `SoundLine` is one leg's way there: a socket connected to where the engine expects it, so nobody else is heard on it.
 Sessions plug in: those that talk feed it, those that hear are fed; a participant who publishes by WHIP and views by WHEP has
-both on one leg and does not hear itself. Packets stay Opus; only the payload type differs from session to session.
+both on one leg and does not hear itself. Packets stay Opus; only the payload type differs from session to session. Where
+nothing is mixed, in a camera's live view, sound takes no such way (`own_sound.py`).
 """
 
 import asyncio
@@ -24,13 +25,14 @@ _STREAMS_LIMIT = 64
 
 @dataclass(slots=True)
 class SoundCounts:
-    """All since the start of the worker: packets to the engine and from it, those the engine did not take, and those of
-    sessions that may not talk."""
+    """All since the start of the worker: packets to the engine and from it, those the engine did not take, those of sessions
+    that may not talk, and those that were handed on with their picture (`own`)."""
 
     inward: int = 0
     outward: int = 0
     lost: int = 0
     unwanted: int = 0
+    own: int = 0
 
     def as_dict(self) -> dict[str, int]:
         return {f"sound_{field.name}": getattr(self, field.name) for field in fields(self)}
@@ -129,7 +131,7 @@ class SoundLine:
             self._counts.outward += 1
         for plug in self.plugs.values():
             if plug.hears:
-                told = packet if rtcp else _marked(packet, plug)
+                told = packet if rtcp else marked(packet, plug)
                 plug.far_end.send(told, is_rtcp=rtcp)
 
     def _note(self, packet: bytes) -> None:
@@ -200,8 +202,8 @@ def mid_extension(number: int, mid: str) -> bytes:
     return b"\xbe\xde" + (len(element) // 4).to_bytes(2, "big") + element
 
 
-def _marked(packet: bytes, plug: SoundPlug) -> bytes:
-    """The packet of the mix as this far end takes it; one that has extensions of its own keeps them."""
+def marked(packet: bytes, plug: SoundPlug) -> bytes:
+    """A packet of Opus as this far end takes it; one that has extensions of its own keeps them."""
     told = _as_type(packet, plug.payload_type)
     if not plug.mid or told[0] & 0x10:
         return told

@@ -85,7 +85,8 @@ class Asking:
 class Admission:
     """Who comes in. `waiting`: not yet, they are in the waiting room (等候室), and nothing else here counts until the host lets them
     in. `source_id` is what the picture engine calls the source (SPEAKER stays SPEAKER). `layer` is what is published, or
-    the best a viewer gets. With neither `may_talk` nor `may_hear` there is no sound."""
+    the best a viewer gets. `own_sound`: the picture's own sound goes with it to whoever watches, and there is no other. With none
+    of `may_talk`, `may_hear` and `own_sound` there is no sound."""
 
     room_id: str
     participant_id: str
@@ -94,6 +95,7 @@ class Admission:
     layer: Layer = Layer.MAIN
     may_talk: bool = False
     may_hear: bool = False
+    own_sound: bool = False
     is_screen: bool = False
     max_kbps: int = 8_000
     waiting: bool = False

@@ -55,7 +55,8 @@ class SoundPlace:
 class PublishOrder:
     """A far end publishes into a room by WHIP. `layer` is what it sends when it sends one stream (a camera publishes main
     and sub-stream as two sessions of one source); with simulcast its rids are layers by their order. `talks`: its
-    microphone is wanted, `hears`: it gets the room's sound on the same connection; either needs `sound`."""
+    microphone is wanted, `hears`: it gets the room's sound on the same connection; either needs `sound`. `own_sound`: instead
+    of all that, what it sends of sound stays with its picture, for those who watch it."""
 
     session_id: str
     room_id: str
@@ -64,6 +65,7 @@ class PublishOrder:
     sound: SoundPlace | None = None
     talks: bool = False
     hears: bool = False
+    own_sound: bool = False
     max_kbps: int = 8_000
     is_screen: bool = False
 
@@ -71,7 +73,7 @@ class PublishOrder:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewOrder:
     """A far end watches one source of a room (or SPEAKER) by WHEP, never better than `best`; bandwidth may choose less.
-    `hears`: the room's sound comes on the same connection."""
+    `hears`: the room's sound comes on the same connection; `own_sound`: the source's own does instead, unmixed."""
 
     session_id: str
     room_id: str
@@ -79,6 +81,7 @@ class ViewOrder:
     best: Layer = Layer.MAIN
     sound: SoundPlace | None = None
     hears: bool = False
+    own_sound: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -187,19 +187,17 @@ class Doors:
             if remote is None or remote.wanted is None:
                 raise ConflictError("nobody here looks at this picture any more")
         # The voice comes with the camera's main stream, once.
-        sound = (
-            room.mode is RoomMode.MEETING
-            and source.kind is not SourceKind.SCREEN
-            and asking.layer is Layer.MAIN
-        )
+        sound = source.kind is not SourceKind.SCREEN and asking.layer is Layer.MAIN
+        meets = room.mode is RoomMode.MEETING
         return Admission(
             room_id=room.id,
             participant_id=one.id,
             name=one.name,
             source_id=source.id,
             layer=asking.layer,
-            may_talk=sound,
-            may_hear=sound,
+            may_talk=sound and meets,
+            may_hear=sound and meets,
+            own_sound=sound and not meets and not one.sound_muted,
             is_screen=source.kind is SourceKind.SCREEN,
             max_kbps=_MAX_KBPS[asking.layer],
         )
@@ -251,6 +249,7 @@ class Doors:
             layer=asking.layer,
             # Whoever publishes hears on that connection; who only looks has no other.
             may_hear=meets and asking.source == SPEAKER,
+            own_sound=not meets,
         )
 
     # --- what carries them -------------------------------------------------------------------------------

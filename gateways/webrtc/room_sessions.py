@@ -111,6 +111,7 @@ class RoomSessions:
                 best=admission.layer,
                 sound=place,
                 hears=admission.may_hear,
+                own_sound=admission.own_sound,
             )
             return await self._video.view(view, offer)
         publication = PublishOrder(
@@ -121,6 +122,7 @@ class RoomSessions:
             sound=place,
             talks=admission.may_talk,
             hears=admission.may_hear,
+            own_sound=admission.own_sound,
             max_kbps=admission.max_kbps,
             is_screen=admission.is_screen,
         )

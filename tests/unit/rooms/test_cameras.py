@@ -52,6 +52,24 @@ async def test_whoever_watches_first_has_the_camera_asked_to_send(town):
     )
 
 
+async def test_whoever_watches_a_camera_hears_it_and_says_nothing(town):
+    room, source, _ = await a_live_camera(town)
+    token = town.commands("live.start")[-1].args["token"]
+    publishes = {"right": RoomRight.PUBLISH, "source": source.id, "token": token}
+    spoken = await town.ask(room, **publishes)
+    smaller = await town.ask(room, **publishes, layer=Layer.SUB)
+    seen = await town.ask(room, source=source.id)
+    assert (spoken.own_sound, smaller.own_sound, seen.own_sound) == (True, False, True)
+    assert not any(one.may_talk or one.may_hear for one in (spoken, smaller, seen))
+
+
+async def test_a_camera_in_a_meeting_speaks_as_everybody_there_does(town):
+    room = await town.open()
+    admission, _ = await town.publish(room)
+    assert (admission.may_talk, admission.own_sound) == (True, False)
+    assert not (await town.ask(room, source=admission.source_id)).own_sound
+
+
 async def test_a_cameras_token_shows_that_camera_and_nothing_else(town):
     room, source, _ = await a_live_camera(town)
     token = town.commands("live.start")[-1].args["token"]

@@ -170,6 +170,41 @@ async def test_sessions_of_one_leg_share_a_line_and_the_last_one_ends_it(session
     assert sessions._lines._lines == {}
 
 
+def directions_of_sound(answered):
+    (stream,) = (part for part in answered.sdp.split("m=") if part.startswith("audio"))
+    return {"sendrecv", "sendonly", "recvonly", "inactive"} & set(
+        stream.replace("a=", "").split("\r\n")
+    )
+
+
+async def test_a_pictures_own_sound_needs_no_place_at_the_audio_engine(sessions):
+    spoken = publish(sessions, chromium(), own_sound=True)
+    heard = view(sessions, own_sound=True)
+    assert directions_of_sound(spoken) == {"recvonly"}
+    assert directions_of_sound(heard) == {"sendonly"}
+    assert spoken.audio is spoken.audio_from is heard.audio is heard.audio_from is None
+    assert sessions._lines._lines == {}
+    assert directions_of_sound(view(sessions, session="v2")) == {"inactive"}
+
+
+async def test_a_pictures_own_sound_goes_to_those_who_watch_it_now(sessions):
+    publish(sessions, chromium(), own_sound=True)
+    view(sessions, own_sound=True)
+    (one,) = (session for session in sessions._sessions.values() if session.layers)
+    voice = rtp(one.sound_type)
+    sessions._take_voice(one, voice)
+    assert sessions.sound_counts.own == 1
+    sessions.show("v1", "other", Layer.MAIN)
+    sessions._take_voice(one, voice)
+    sessions.show("v1", "cam", Layer.MAIN)
+    sessions._take_voice(one, voice)
+    assert sessions.sound_counts.own == 2
+    assert sessions.place_sound("v1", None) is None
+    sessions.release("v1")
+    sessions._take_voice(one, voice)
+    assert sessions.sound_counts.own == 2
+
+
 async def test_a_line_goes_where_the_engine_moved_to_from_the_same_port(sessions, engine):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as elsewhere:
         elsewhere.bind(("127.0.0.1", 0))
