@@ -30,6 +30,7 @@ _LINKED_WITHIN_S = 30.0
 _DOWN_S = (0.05, 0.5)
 _QUIET_FOR_S = 60.0
 """Both hubs get this long to take the next line before it is given up."""
+_LOOK_EVERY_S = 1.0
 _UNTOLD = "their_stage_moved"
 """A hub's own note of how another one stands; it is not told on."""
 
@@ -130,15 +131,28 @@ class Exchange:
             await asyncio.sleep(0.01)
 
     async def _settle(self, outcome: Exchanged) -> None:
-        """Count until both have everything, or nothing more comes."""
-        last, changed_at = -1, time.monotonic()
+        """Count when nothing waits any more, until both have everything or nothing more comes. The whole is only counted at the end: that
+        takes seconds of what the hubs need."""
+        last, changed_at = (-1, -1), time.monotonic()
         while True:
-            await asyncio.to_thread(self._count, outcome)
-            if not outcome.lost or time.monotonic() - changed_at > _QUIET_FOR_S:
-                return
-            if outcome.lost != last:
-                last, changed_at = outcome.lost, time.monotonic()
-            await asyncio.sleep(0.5)
+            waits, _ = now = await asyncio.to_thread(self._progress)
+            is_over = time.monotonic() - changed_at > _QUIET_FOR_S
+            if is_over or (not waits and now == last):
+                await asyncio.to_thread(self._count, outcome)
+                if is_over or not outcome.lost:
+                    return
+            if now != last:
+                last, changed_at = now, time.monotonic()
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    def _progress(self) -> tuple[int, int]:
+        """How many messages wait, and how far both timelines are."""
+        waits = lines = 0
+        for side in (self._up, self._down):
+            with _reading(side.database) as database:
+                waits += _one(database, "select count(*) from tier_outbox where state = 'waiting'")
+                lines += _one(database, "select max(seq) from timeline")
+        return waits, lines
 
     def _count(self, outcome: Exchanged) -> None:
         outcome.lines = outcome.lost = outcome.doubled = outcome.out_of_order = outcome.refused = 0
@@ -149,9 +163,9 @@ class Exchange:
             for database in (street, district):
                 there = {row[0] for row in database.execute("select id from incidents")}
                 outcome.doubled += len(there - known)
-                outcome.refused += database.execute(
-                    "select count(*) from tier_outbox where code is not null"
-                ).fetchone()[0]
+                outcome.refused += _one(
+                    database, "select count(*) from tier_outbox where code is not null"
+                )
             checks = {
                 one.execute("pragma integrity_check").fetchone()[0] for one in (street, district)
             }
@@ -182,6 +196,10 @@ def _compare(
         outcome.lost += len(set(lines) - set(got))
         outcome.doubled += len(got) - len(set(got))
         outcome.out_of_order += got != sorted(got)
+
+
+def _one(database: sqlite3.Connection, question: str) -> int:
+    return int(database.execute(question).fetchone()[0] or 0)
 
 
 @contextmanager

@@ -66,6 +66,10 @@ class Peerings(Protocol):
         """The `seq` of the peer's message before that one, settled or not; 0 for the first."""
         ...
 
+    async def places(self, peer: str, first: int, last: int) -> Sequence[int]:
+        """Every `seq` of the peer's messages from `first` to `last`, settled or not, in their order."""
+        ...
+
     # --- the inbox -----------------------------------------------------------------------------------
 
     async def applied(self, peer: str) -> tuple[str, int]:

@@ -79,6 +79,15 @@ Answers = Callable[[Peering, Body], Awaitable[Body]]
 Hears = Callable[[Peering, Body], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class PeerAnswer:
+    """What a peer answered to one of our messages: applied, or refused with `code` and `reason`."""
+
+    message_id: str
+    code: str | None = None
+    reason: str | None = None
+
+
 class TierOutbox(Protocol):
     """What is to be said to peers, for the links to read (commhub/tiers implements it)."""
 
@@ -147,19 +156,21 @@ class PairingIn(Protocol):
 class TierIn(Protocol):
     """What a link hands inward. Features register for kinds (`incident.…`, `room.…`, `call.…`); an unknown kind is refused."""
 
-    async def arrived(self, peer: str, epoch: str, message: TierMessage) -> TierMessage:
-        """Take a message: the same with its state (APPLIED, or REFUSED with code and reason). Committed when it returns;
-        the same again is answered alike and changes nothing."""
+    async def arrived(
+        self, peer: str, epoch: str, messages: Sequence[TierMessage]
+    ) -> Sequence[TierMessage]:
+        """Take messages that came one after the other: the first of them, at least one and as many as go together, each
+        with its state (APPLIED, or REFUSED with code and reason). Committed when it returns; the rest is to be handed in
+        again. One that was taken before is answered as then and changes nothing, one that is REFUSED already (it could not
+        be read) is refused with what it says. Raises UnavailableError: none of them was taken."""
         ...
 
     async def reached(self, peer: str) -> tuple[str, int]:
         """The epoch of the peer's outbox and how far it was taken here; ("", 0) before the first message."""
         ...
 
-    async def settled(
-        self, peer: str, message_id: str, code: str | None, reason: str | None
-    ) -> None:
-        """The peer has applied our message, or refused it."""
+    async def settled(self, peer: str, answers: Sequence[PeerAnswer]) -> None:
+        """The peer has applied our messages, or refused them. Committed when it returns. Raises UnavailableError."""
         ...
 
     async def asked(self, peer: str, kind: str, body: Body) -> Body:

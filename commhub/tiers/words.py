@@ -1,22 +1,32 @@
 """What peers say to us: every durable message is taken once, in a transaction with all it causes, or refused with a reason.
 
 Features register here what they understand (`ports.tiers.TierWords`); the links hand everything to `TierIn`, which this is.
-What a link delivers again because our answer was lost is answered alike and changes nothing.
+What a link delivers again because our answer was lost is answered alike and changes nothing. Messages that came together are
+committed together: a commit waits for the disk, and a line that was cut for an hour has thousands to say. When one of them is
+refused, what was before it is taken without it, and then it alone.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 
-from commhub.domain.errors import DomainError, InvalidError, NotAllowedError, UnavailableError
+from commhub.domain.errors import (
+    DomainError,
+    InvalidError,
+    NotAllowedError,
+    NotFoundError,
+    UnavailableError,
+)
 from commhub.domain.tier import SCHEMA, MessageState, Peering, TierMessage
 from commhub.domain.tier_facts import LinkMoved, TierRefused
 from commhub.http.bodies import refuse_unstorable
 from commhub.kit.clock import Clock
 from commhub.ports.store import Store, UnitOfWork
-from commhub.ports.tiers import Answers, Applied, Body, Hears, Settled
+from commhub.ports.tiers import Answers, Applied, Body, Hears, PeerAnswer, Settled
 from commhub.tiers.metrics import ASKED, REFUSED, TAKEN, TOLD
 
 log = structlog.get_logger(__name__)
@@ -26,6 +36,12 @@ UNKNOWN_KIND = "unknown-kind"
 UNKNOWN_SCHEMA = "unknown-schema"
 BROKEN = "broken-message"
 OUT_OF_ORDER = "out-of-order"
+
+# SQLite has one writer, and calls wait for it as well.
+_TOGETHER_S = 0.1
+_REPEATED = "repeated"
+# A body of another shape than its kind has raises one of these where it is read.
+_NOT_UNDERSTOOD = (KeyError, TypeError, ValueError, AttributeError)
 
 
 class Words:
@@ -59,30 +75,24 @@ class Words:
 
     # --- ports.tiers.TierIn ------------------------------------------------------------------------------
 
-    async def arrived(self, peer: str, epoch: str, message: TierMessage) -> TierMessage:
-        """See `ports.tiers.TierIn`. Raises UnavailableError when it could not be committed just now: it is to be sent again."""
-        try:
-            async with self._store.begin() as uow:
-                of, reached = await uow.peerings.applied(peer)
-                if not await self._take(uow, peer, epoch, message):
-                    return await self._answer_again(uow, peer, message)
-                if of == epoch and message.seq <= reached:
-                    raise _out_of_order(message, reached)
-                peering = await _active(uow, peer)
-                refuse_unstorable(message.body)
-                await self._reader_of(message)(uow, peering, message)
-        except UnavailableError:
-            raise
-        except DomainError as error:
-            return await self._refuse(peer, epoch, message, error)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            # A body of another shape than its kind has: the peer is to hear of it, and nothing behind it may wait.
-            log.warning("tier_message_broken", peer=peer, kind=message.kind, exc_info=True)
-            broken = InvalidError(f"«{message.kind}» is not of the form we know: {error!r}"[:500])
-            broken.code = BROKEN
-            return await self._refuse(peer, epoch, message, broken)
-        TAKEN.labels(message.kind).inc()
-        return replace(message, state=MessageState.APPLIED)
+    async def arrived(
+        self, peer: str, epoch: str, messages: Sequence[TierMessage]
+    ) -> Sequence[TierMessage]:
+        """See `ports.tiers.TierIn`."""
+        together = messages
+        while len(together) > 1:
+            taken: list[tuple[TierMessage, str]] = []
+            try:
+                await self._take_together(peer, epoch, together, taken)
+            except UnavailableError:
+                raise
+            except (DomainError, *_NOT_UNDERSTOOD):
+                # All of it is undone. Who was refused is the first next time; a commit does not say who it was.
+                stumbled = len(taken) < len(together)
+                together = together[: max(1, len(taken) if stumbled else len(taken) // 2)]
+                continue
+            return _counted(taken)
+        return [await self._take_alone(peer, epoch, together[0])]
 
     async def forget_old(self) -> int:
         """Drop the notes of messages taken long ago; what comes behind the cursor is refused without them."""
@@ -94,22 +104,19 @@ class Words:
         async with self._store.read() as uow:
             return await uow.peerings.applied(peer)
 
-    async def settled(
-        self, peer: str, message_id: str, code: str | None, reason: str | None
-    ) -> None:
+    async def settled(self, peer: str, answers: Sequence[PeerAnswer]) -> None:
         """See `ports.tiers.TierIn`."""
-        async with self._store.begin() as uow:
-            message = await uow.peerings.find_message(message_id)
-            if message is None or message.peer != peer or message.state is not MessageState.WAITING:
+        if len(answers) > 1:
+            try:
+                await self._settle_together(peer, answers)
+            except UnavailableError:
+                raise
+            except DomainError:
+                log.warning("tier_answers_one_by_one", peer=peer, exc_info=True)
+            else:
                 return
-            state = MessageState.APPLIED if code is None else MessageState.REFUSED
-            message = replace(message, state=state, code=code, reason=reason)
-            await uow.peerings.settle(message)
-            if (follow := self._settled.get(message.kind)) is not None:
-                await follow(uow, message)
-            if code is not None:
-                told = await _on_timeline(uow, message)
-                uow.record(self._refused(told, code, reason or "", ours=True))
+        for answer in answers:
+            await self._settle_together(peer, [answer])
 
     async def asked(self, peer: str, kind: str, body: Body) -> Body:
         """See `ports.tiers.TierIn`."""
@@ -171,9 +178,12 @@ class Words:
             messages = await uow.peerings.waiting(peer, after, limit)
             if not messages:
                 return []
+            first, last = messages[0].seq, messages[-1].seq
             # Between two that wait there may be settled ones.
-            prev = [await uow.peerings.before(peer, message.seq) for message in messages]
-        return list(zip(prev, messages, strict=True))
+            places = await uow.peerings.places(peer, first, last)
+            before = [await uow.peerings.before(peer, first), *places]
+        prev = dict(zip(places, before, strict=False))
+        return [(prev[message.seq], message) for message in messages]
 
     async def how_many_wait(self, peer: str) -> int:
         """See `ports.tiers.TierOutbox`."""
@@ -208,14 +218,94 @@ class Words:
 
     # --- inside ------------------------------------------------------------------------------------------
 
+    async def _take_together(
+        self,
+        peer: str,
+        epoch: str,
+        messages: Sequence[TierMessage],
+        taken: list[tuple[TierMessage, str]],
+    ) -> None:
+        """Commit the first of them, as many as time allows; `taken` grows with each that went well. Raises what `_take_in`
+        raises, and what the commit raises."""
+        async with self._store.begin() as uow:
+            until = self._clock.monotonic() + _TOGETHER_S
+            await uow.peerings.get(peer)
+            await _hold_incidents(uow, messages)
+            for message in messages:
+                taken.append(await self._take_in(uow, peer, epoch, message))
+                if self._clock.monotonic() > until:
+                    break
+                # Small statements are done on the spot, and others of this process want to go on as well.
+                await asyncio.sleep(0)
+
+    async def _take_alone(self, peer: str, epoch: str, message: TierMessage) -> TierMessage:
+        """The message with its state. Raises UnavailableError."""
+        try:
+            async with self._store.begin() as uow:
+                taken = await self._take_in(uow, peer, epoch, message)
+        except UnavailableError:
+            raise
+        except DomainError as error:
+            return await self._refuse(peer, epoch, message, error)
+        except _NOT_UNDERSTOOD as error:
+            # The peer is to hear of it, and nothing behind it may wait.
+            log.warning("tier_message_broken", peer=peer, kind=message.kind, exc_info=True)
+            broken = InvalidError(f"«{message.kind}» is not of the form we know: {error!r}"[:500])
+            broken.code = BROKEN
+            return await self._refuse(peer, epoch, message, broken)
+        return _counted([taken])[0]
+
+    async def _take_in(
+        self, uow: UnitOfWork, peer: str, epoch: str, message: TierMessage
+    ) -> tuple[TierMessage, str]:
+        """Do what the message says, unless that was done before. The answer, and as what it counts. Raises DomainError, or anything of
+        `_NOT_UNDERSTOOD`."""
+        of, reached = await uow.peerings.applied(peer)
+        if not await self._take(uow, peer, epoch, message):
+            return await self._answer_again(uow, peer, message), _REPEATED
+        if of == epoch and message.seq <= reached:
+            raise _out_of_order(message, reached)
+        if message.state is MessageState.REFUSED:
+            raise _unreadable(message)
+        peering = await _active(uow, peer)
+        refuse_unstorable(message.body)
+        await self._reader_of(message)(uow, peering, message)
+        return replace(message, state=MessageState.APPLIED), message.kind
+
+    async def _settle_together(self, peer: str, answers: Sequence[PeerAnswer]) -> None:
+        """In one transaction. What is no message of ours to that peer, or is settled, stays as it is."""
+        async with self._store.begin() as uow:
+            waiting: dict[str, TierMessage] = {}
+            for answer in answers:
+                message = await uow.peerings.find_message(answer.message_id)
+                if message is None or message.peer != peer or message.id in waiting:
+                    continue
+                if message.state is MessageState.WAITING:
+                    state = MessageState.APPLIED if answer.code is None else MessageState.REFUSED
+                    waiting[message.id] = replace(
+                        message, state=state, code=answer.code, reason=answer.reason
+                    )
+            if len(waiting) > 1:
+                await _hold_incidents(uow, waiting.values())
+            for message in waiting.values():
+                await self._settle(uow, message)
+                await asyncio.sleep(0)
+
+    async def _settle(self, uow: UnitOfWork, message: TierMessage) -> None:
+        await uow.peerings.settle(message)
+        if (follow := self._settled.get(message.kind)) is not None:
+            await follow(uow, message)
+        if message.code is not None:
+            told = await _on_timeline(uow, message)
+            uow.record(self._refused(told, message.code, message.reason or "", ours=True))
+
     async def _take(self, uow: UnitOfWork, peer: str, epoch: str, message: TierMessage) -> bool:
         return await uow.peerings.take(peer, epoch, message.seq, message.id, self._clock.now())
 
     async def _answer_again(self, uow: UnitOfWork, peer: str, message: TierMessage) -> TierMessage:
         refusal = await uow.peerings.refusal_of(peer, message.id)
-        TAKEN.labels("repeated").inc()
         if refusal is None:
-            return replace(message, state=MessageState.APPLIED)
+            return replace(message, state=MessageState.APPLIED, code=None, reason=None)
         code, reason = refusal
         return replace(message, state=MessageState.REFUSED, code=code, reason=reason)
 
@@ -255,6 +345,20 @@ class Words:
         )
 
 
+def _counted(taken: Sequence[tuple[TierMessage, str]]) -> Sequence[TierMessage]:
+    """The answers of what is committed."""
+    for _, counts_as in taken:
+        TAKEN.labels(counts_as).inc()
+    return [message for message, _ in taken]
+
+
+async def _hold_incidents(uow: UnitOfWork, messages: Iterable[TierMessage]) -> None:
+    """Whoever takes several incidents takes them in the order of their ids, so that no two wait for each other."""
+    for incident_id in sorted({one.incident_id for one in messages if one.incident_id}):
+        with suppress(NotFoundError):
+            await uow.incidents.get(incident_id)
+
+
 async def _on_timeline(uow: UnitOfWork, message: TierMessage) -> TierMessage:
     """The message, of an incident only where it is one that we share: a refusal of any other is no line of a timeline."""
     known = message.incident_id and await uow.shares.find(message.incident_id, message.peer)
@@ -277,4 +381,10 @@ def _out_of_order(message: TierMessage, reached: int) -> InvalidError:
 def _unknown(kind: str) -> InvalidError:
     error = InvalidError(f"this hub knows no «{kind[:64]}»: update it")
     error.code = UNKNOWN_KIND
+    return error
+
+
+def _unreadable(message: TierMessage) -> InvalidError:
+    error = InvalidError(message.reason or "it could not be read")
+    error.code = message.code or BROKEN
     return error

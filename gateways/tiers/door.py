@@ -94,7 +94,7 @@ async def _refuse(pipe: "_Accepted", why: LinkDownError) -> None:
 
 
 class _Accepted:
-    """`gateways.tiers.link.Pipe` over a connection made to us."""
+    """`gateways.tiers.hello.Pipe` over a connection made to us."""
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket

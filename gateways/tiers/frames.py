@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 
-from commhub.domain.tier import TierMessage
+from commhub.domain.tier import MessageState, TierMessage
 from gateways.tiers.errors import Code, LinkDownError
 
 MAX_FRAME = 1_000_000
@@ -83,4 +83,21 @@ def message_of(frame: Frame, peer: str) -> TierMessage:
         incident_id=str(incident)[:64] if incident is not None else None,
         schema=number_of(frame, "v"),
         seq=number_of(frame, "seq"),
+    )
+
+
+def unreadable(
+    message_id: str, peer: str, seq: int, now: datetime, why: LinkDownError
+) -> TierMessage:
+    """What stands for a message whose frame is of no form we know: refused already, so that it is noted and answered like any other."""
+    return TierMessage(
+        id=message_id[:64],
+        peer=peer,
+        kind="",
+        body={},
+        created_at=now,
+        seq=seq,
+        state=MessageState.REFUSED,
+        code=why.code,
+        reason=why.reason,
     )

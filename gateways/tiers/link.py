@@ -1,23 +1,24 @@
 """One connection between two hubs, the same at both ends once both have said hello.
 
-Messages go out in the order of the outbox, at most a window ahead of their answers; those of the peer are taken one after
-the other, each committed before it is answered. Questions are worked on beside them. A link never mends anything: it
-ends with its reason, and the next one begins where the rows say.
+Messages go out in the order of the outbox, at most a window ahead of their answers; those of the peer are taken in their
+order, several in one commit when several are there, and none is answered before it is committed. Questions are worked on
+beside them. A link never mends anything: it ends with its reason, and the next one begins where the rows say.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from typing import TypeVar
 
 import structlog
 
 from commhub.domain.errors import DomainError, UnavailableError
-from commhub.domain.tier import SCHEMA, MessageState
+from commhub.domain.tier import MessageState, TierMessage
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
 from commhub.kit.supervise import Doorbell
-from commhub.ports.tiers import Body, TierIn, TierOutbox, TierRefusedError
+from commhub.ports.tiers import Body, PeerAnswer, TierIn, TierOutbox, TierRefusedError
 from gateways.tiers.config import TierConfig
 from gateways.tiers.errors import Code, GoneError, LinkDownError
 from gateways.tiers.frames import (
@@ -29,7 +30,10 @@ from gateways.tiers.frames import (
     message_of,
     number_of,
     text_of,
+    unreadable,
 )
+from gateways.tiers.hello import Pipe, Theirs, goodbye
+from gateways.tiers.inbox import Inbox
 from gateways.tiers.metrics import FRAMES
 
 log = structlog.get_logger(__name__)
@@ -38,63 +42,6 @@ R = TypeVar("R")
 
 _BATCH = 100
 _TRIES = 5
-
-
-class Pipe(Protocol):
-    """The WebSocket under a link, whichever side opened it. All raise GoneError once it is gone."""
-
-    async def send(self, text: str) -> None: ...
-    async def receive(self) -> str: ...
-    async def close(self, code: int, reason: str) -> None: ...
-
-
-async def hear_hello(pipe: Pipe, peer: str, config: TierConfig) -> dict[str, object]:
-    """The peer's hello. A peer that refuses says so instead. Raises LinkDownError."""
-    try:
-        async with asyncio.timeout(config.hello_within_s):
-            frame = decode(await pipe.receive())
-    except TimeoutError:
-        raise LinkDownError(Code.SILENT, f"{peer} says nothing") from None
-    if frame["t"] == "bye":
-        raise goodbye(frame)
-    if frame["t"] != "hello":
-        raise LinkDownError(Code.BROKEN_FRAME, "the first frame is a hello")
-    if number_of(frame, "v") < 1:
-        raise LinkDownError(Code.UNKNOWN_SCHEMA, "versions count from 1")
-    if text_of(frame, "hub") != peer:
-        raise LinkDownError(
-            Code.UNKNOWN_PEER, f"this is {peer}'s place, and {frame['hub']} answers"
-        )
-    return frame
-
-
-def goodbye(frame: Frame) -> LinkDownError:
-    code, reason = str(frame.get("code", Code.GONE)), str(frame.get("reason", ""))
-    return LinkDownError(code[:64], reason[:500], theirs=True)
-
-
-def hello(config: TierConfig, epoch: str, reached: tuple[str, int], token: str) -> Frame:
-    """What each side says first: who it is, what it understands, and how far it has taken what the other said."""
-    return {
-        "t": "hello",
-        "v": SCHEMA,
-        "hub": config.us,
-        "name": config.name,
-        "tier": config.tier.value,
-        "sip": config.sip,
-        "epoch": epoch,
-        "reached": {"epoch": reached[0], "seq": reached[1]},
-        "token": token,
-    }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Theirs:
-    """What the hellos said of the peer: its outbox, how far of it was taken here, and how far its clock is ahead of ours."""
-
-    epoch: str
-    reached: int
-    skew_s: float
 
 
 class Link:
@@ -123,6 +70,7 @@ class Link:
         self.skew_s = theirs.skew_s
         self.rtt_s: float | None = None
         self._frames: asyncio.Queue[Frame] = asyncio.Queue(config.frames)
+        self._inbox = Inbox()
         self._bell = Doorbell()
         self._window = asyncio.Semaphore(config.window)
         self._unanswered: set[str] = set()
@@ -138,7 +86,7 @@ class Link:
         why = LinkDownError(Code.GONE, f"the connection to {self.peer} is lost")
         try:
             async with asyncio.TaskGroup() as tasks:
-                for work in (self._write, self._read, self._say, self._beat, self._end):
+                for work in (self._write, self._read, self._work, self._say, self._beat, self._end):
                     tasks.create_task(work(), name=f"tier-{self.peer}-{work.__name__}")
         except* GoneError:
             pass
@@ -207,7 +155,7 @@ class Link:
                 self._unanswered.add(message.id)
                 self._queue(message_frame(message, prev))
                 said = message.seq
-            if not batch:
+            if len(batch) < _BATCH:
                 await self._bell.wait(self._config.look_every_s)
 
     async def _beat(self) -> None:
@@ -235,68 +183,95 @@ class Link:
     # --- in ----------------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
-        async with asyncio.TaskGroup() as answers:
+        """Hand on what comes. Heartbeats are answered at once, however much there is to commit."""
+        try:
             while True:
-                frame = decode(await self._pipe.receive())
+                text = await self._pipe.receive()
+                frame = decode(text)
                 self._heard_at = self._clock.monotonic()
                 kind = str(frame["t"])
                 FRAMES.labels("in", kind if kind in _KNOWN else "unknown").inc()
                 match kind:
-                    case "msg":
-                        await self._take(frame)
-                    case "done" | "refused":
-                        await self._settle(frame)
-                    case "ask":
-                        await self._asking.acquire()
-                        answers.create_task(self._answer(frame))
-                    case "answer":
-                        self._resolve(frame)
-                    case "tell":
-                        kind, body = text_of(frame, "kind"), body_of(frame)
-                        await self._inward.told(self.peer, kind[:64], body)
                     case "beat":
                         self._queue({"t": "beaten", "at": frame.get("at")})
                     case "beaten":
                         self._measure(frame.get("at"))
-                    case "bye":
-                        raise goodbye(frame)
                     case _:
-                        # A later version may say more; what must be understood is a message or a question.
-                        log.debug("tier_frame_unknown", peer=self.peer, kind=kind[:32])
+                        await self._inbox.put(frame, len(text))
+        except (GoneError, LinkDownError) as error:
+            await self._inbox.end(error)
 
-    async def _take(self, frame: Frame) -> None:
+    async def _work(self) -> None:
+        """What came, in its order; messages that follow each other go together, and so do answers."""
+        async with asyncio.TaskGroup() as answers:
+            while True:
+                for kind, frames in groupby(await self._inbox.take(), _goes_as):
+                    match kind:
+                        case "msg":
+                            await self._take(list(frames))
+                        case "answers":
+                            await self._settle(list(frames))
+                        case _:
+                            for frame in frames:
+                                await self._follow(frame, answers)
+
+    async def _follow(self, frame: Frame, answers: asyncio.TaskGroup) -> None:
+        match frame["t"]:
+            case "ask":
+                await self._asking.acquire()
+                answers.create_task(self._answer(frame))
+            case "answer":
+                self._resolve(frame)
+            case "tell":
+                kind, body = text_of(frame, "kind"), body_of(frame)
+                await self._inward.told(self.peer, kind[:64], body)
+            case "bye":
+                raise goodbye(frame)
+            case other:
+                # A later version may say more; what must be understood is a message or a question.
+                log.debug("tier_frame_unknown", peer=self.peer, kind=str(other)[:32])
+
+    async def _take(self, frames: Sequence[Frame]) -> None:
+        """Have them taken, each answered once it is committed. Raises LinkDownError, for the first that is no message of this link after
+        those before it were taken."""
+        messages: list[TierMessage] = []
+        fault: LinkDownError | None = None
+        try:
+            for frame in frames:
+                messages.append(self._message(frame))  # noqa: PERF401 - what was before a fault is kept
+        except LinkDownError as error:
+            fault = error
+        while messages:
+            taking = partial(self._inward.arrived, self.peer, self._epoch, messages)
+            taken = await self._patiently(taking)
+            for one in taken:
+                self._queue(_answer_to(one))
+            del messages[: len(taken)]
+        if fault is not None:
+            raise fault
+
+    def _message(self, frame: Frame) -> TierMessage:
+        """Raises LinkDownError."""
         message_id, seq = text_of(frame, "id"), number_of(frame, "seq")
         if number_of(frame, "prev") > self._reached:
             raise LinkDownError(
                 Code.OUT_OF_ORDER,
                 f"message {seq} came, and what was before it never did: send from {self._reached}",
             )
+        self._reached = max(self._reached, seq)
         try:
-            message = message_of(frame, self.peer)
+            return message_of(frame, self.peer)
         except LinkDownError as error:
             # It would come again for ever; what is behind it is not to wait for it.
-            self._reached = max(self._reached, seq)
-            refusal = {"code": error.code, "reason": error.reason}
-            self._queue({"t": "refused", "id": message_id, **refusal})
-            return
-        taken = await self._patiently(lambda: self._inward.arrived(self.peer, self._epoch, message))
-        self._reached = max(self._reached, message.seq)
-        if taken.state is MessageState.APPLIED:
-            self._queue({"t": "done", "id": message.id})
-        else:
-            self._queue(
-                {"t": "refused", "id": message.id, "code": taken.code, "reason": taken.reason}
-            )
+            return unreadable(message_id, self.peer, seq, self._clock.now(), error)
 
-    async def _settle(self, frame: Frame) -> None:
-        message_id = text_of(frame, "id")
-        code = reason = None
-        if frame["t"] == "refused":
-            code, reason = text_of(frame, "code")[:64], str(frame.get("reason", ""))[:500]
-        await self._patiently(lambda: self._inward.settled(self.peer, message_id, code, reason))
-        if message_id in self._unanswered:
-            self._unanswered.discard(message_id)
-            self._window.release()
+    async def _settle(self, frames: Sequence[Frame]) -> None:
+        answers = [_answer_of(frame) for frame in frames]
+        await self._patiently(lambda: self._inward.settled(self.peer, answers))
+        for answer in answers:
+            if answer.message_id in self._unanswered:
+                self._unanswered.discard(answer.message_id)
+                self._window.release()
 
     async def _patiently(self, work: Callable[[], Awaitable[R]]) -> R:
         """A store that is busy for a moment is no reason to lose the link; one that stays so is."""
@@ -347,6 +322,25 @@ class Link:
 
 
 _KNOWN = frozenset({"msg", "done", "refused", "ask", "answer", "tell", "beat", "beaten", "bye"})
+
+
+def _goes_as(frame: Frame) -> str:
+    kind = str(frame["t"])
+    return "answers" if kind in ("done", "refused") else kind
+
+
+def _answer_to(taken: TierMessage) -> Frame:
+    if taken.state is MessageState.APPLIED:
+        return {"t": "done", "id": taken.id}
+    return {"t": "refused", "id": taken.id, "code": taken.code, "reason": taken.reason}
+
+
+def _answer_of(frame: Frame) -> PeerAnswer:
+    """Raises LinkDownError."""
+    if frame["t"] == "done":
+        return PeerAnswer(text_of(frame, "id"))
+    code, reason = text_of(frame, "code")[:64], str(frame.get("reason", ""))[:500]
+    return PeerAnswer(text_of(frame, "id"), code, reason)
 
 
 def _first(group: BaseExceptionGroup[LinkDownError]) -> LinkDownError:

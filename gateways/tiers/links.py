@@ -261,7 +261,7 @@ def _said(error: BaseException, url: str) -> str:
 
 
 class _Dialled:
-    """`gateways.tiers.link.Pipe` over a connection of ours."""
+    """`gateways.tiers.hello.Pipe` over a connection of ours."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket

@@ -13,8 +13,9 @@ from commhub.ports.tiers import TierIn, TierOutbox
 from gateways.tiers.config import TierConfig
 from gateways.tiers.errors import Code, LinkDownError
 from gateways.tiers.frames import encode, text_of
+from gateways.tiers.hello import Pipe, Theirs, hear_hello, hello
 from gateways.tiers.keys import Claims, HubKeys, issuer_of, read_token, token_id
-from gateways.tiers.link import Link, Pipe, Theirs, hear_hello, hello
+from gateways.tiers.link import Link
 
 _REMEMBERED = 4096
 

@@ -194,6 +194,10 @@ async def test_what_waits_for_a_peer_is_in_the_order_of_commits_until_it_is_sett
         behind = await uow.peerings.waiting(PEER, waiting[0].seq, 10)
         assert [m.id for m in behind] == [third.id]
         assert await uow.peerings.how_many_wait(PEER) == 2
+        of_peer = await uow.peerings.places(PEER, 0, waiting[1].seq)
+        assert [of_peer[0], of_peer[2]] == [m.seq for m in waiting]
+        assert await uow.peerings.places(PEER, of_peer[1], of_peer[1]) == [of_peer[1]]
+        assert [await uow.peerings.before(PEER, seq) for seq in of_peer] == [0, *of_peer[:2]]
         refused = await uow.peerings.find_message(second.id)
         assert refused is not None
         assert (refused.state, refused.code) == (MessageState.REFUSED, "unknown-kind")

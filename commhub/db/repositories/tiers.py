@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import Select, bindparam, delete, func, literal, select, union_all, update
+from sqlalchemy.sql.elements import ColumnElement
 
 from commhub.db.codec import Rows
 from commhub.db.prepared import Prepared
@@ -32,6 +34,28 @@ _CURSOR = Prepared(
     select(_CURSORS.c.epoch, _CURSORS.c.seq).where(
         _CURSORS.c.tenant == bindparam("tenant"), _CURSORS.c.peer == bindparam("peer")
     )
+)
+
+
+def _told(column: Any, *seqs: ColumnElement[bool]) -> list[Select[Any]]:
+    """What was told to a peer, by each state: so the index that has the state before the place finds it at once."""
+    return [
+        select(column.label("seq")).where(
+            _BOX.c.tenant == bindparam("tenant"),
+            _BOX.c.peer == bindparam("peer"),
+            _BOX.c.state == literal(state, _BOX.c.state.type),
+            *seqs,
+        )
+        for state in MessageState
+    ]
+
+
+_LAST_OF_EACH = union_all(*_told(func.max(_BOX.c.seq), _BOX.c.seq < bindparam("seq"))).subquery()
+_BEFORE = Prepared(select(func.max(_LAST_OF_EACH.c.seq)))
+_PLACES = Prepared(
+    union_all(
+        *_told(_BOX.c.seq, _BOX.c.seq >= bindparam("first"), _BOX.c.seq <= bindparam("last"))
+    ).order_by("seq")
 )
 _REFUSE = Prepared(
     update(_TAKEN)
@@ -124,12 +148,12 @@ class SqlPeerings(Repository):
         return (await self.applied(_OURS))[0]
 
     async def before(self, peer: str, seq: int) -> int:
-        found = await self._tx.value(
-            select(func.max(_BOX.c.seq)).where(
-                self._tx.mine(_BOX), _BOX.c.peer == peer, _BOX.c.seq < seq
-            )
-        )
-        return int(found or 0)
+        found = await self._tx.ask(_BEFORE, _BOX, peer=peer, seq=seq)
+        return int(found[0][0] or 0)
+
+    async def places(self, peer: str, first: int, last: int) -> Sequence[int]:
+        found = await self._tx.ask(_PLACES, _BOX, peer=peer, first=first, last=last)
+        return [row[0] for row in found]
 
     # --- the inbox -----------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from commhub.ports.store import UnitOfWork
 from commhub.ports.tiers import Body, TierRefusedError
 from gateways.tiers.config import TierConfig
 from gateways.tiers.frames import decode, encode
-from gateways.tiers.link import hello
+from gateways.tiers.hello import hello
 
 
 @pytest.fixture
@@ -40,15 +40,21 @@ async def district(tmp_path: Path) -> AsyncIterator[TierHub]:
         yield hub
 
 
-def listen(hub: TierHub) -> list[int]:
-    """What the hub takes, in its order."""
-    heard: list[int] = []
+def listen(hub: TierHub) -> None:
+    """Have the hub take notes; what is undone leaves no trace."""
 
     async def note(uow: UnitOfWork, peering: Peering, message: TierMessage) -> None:
-        heard.append(int(str(message.body["n"])))
+        n = int(str(message.body["n"]))
+        await uow.audit.append(message.created_at, f"hub:{peering.peer}", "note", str(n), "ok")
 
     hub.words.on_message("note", note)
-    return heard
+
+
+async def heard_by(hub: TierHub) -> list[int]:
+    """What the hub took, in its order."""
+    async with hub.store.read() as uow:
+        entries = await uow.audit.list(None, 1000)
+    return [int(entry.subject) for entry in reversed(entries) if entry.action == "note"]
 
 
 async def say(hub: TierHub, peer: str, *numbers: int, kind: str = "note") -> None:
@@ -71,14 +77,15 @@ async def until_said(hub: TierHub, peer: str) -> None:
 
 async def test_both_hubs_hear_each_other_in_order(street: TierHub, district: TierHub) -> None:
     await pair(street, district)
-    above, below = listen(district), listen(street)
+    listen(district)
+    listen(street)
     link = asyncio.create_task(join(street, district))
     await say(street, "district-1", *range(50))
     await say(district, "street-a", *range(20))
     await until_said(street, "district-1")
     await until_said(district, "street-a")
-    assert above == list(range(50))
-    assert below == list(range(20))
+    assert await heard_by(district) == list(range(50))
+    assert await heard_by(street) == list(range(20))
     assert street.links.state_of("district-1").up
     street.links.drop("district-1", "the test is over")
     ended = await link
@@ -91,7 +98,8 @@ async def test_a_link_cut_fifty_times_at_any_frame_loses_and_doubles_nothing(
     street: TierHub, district: TierHub
 ) -> None:
     await pair(street, district)
-    above, below = listen(district), listen(street)
+    listen(district)
+    listen(street)
     await say(street, "district-1", *range(300))
     await say(district, "street-a", *range(300))
     dice = random.Random(7)
@@ -108,8 +116,8 @@ async def test_a_link_cut_fifty_times_at_any_frame_loses_and_doubles_nothing(
     link = asyncio.create_task(join(street, district))
     await until_said(street, "district-1")
     await until_said(district, "street-a")
-    assert above == list(range(300))
-    assert below == list(range(300))
+    assert await heard_by(district) == list(range(300))
+    assert await heard_by(street) == list(range(300))
     street.links.drop("district-1", "the test is over")
     await link
 
@@ -118,7 +126,7 @@ async def test_one_that_is_refused_stops_nothing_and_both_know_why(
     street: TierHub, district: TierHub
 ) -> None:
     await pair(street, district)
-    above = listen(district)
+    listen(district)
     await say(street, "district-1", 1)
     await say(street, "district-1", 2, kind="of-the-future")
     await say(street, "district-1", 3)
@@ -126,7 +134,7 @@ async def test_one_that_is_refused_stops_nothing_and_both_know_why(
         strange = (await uow.peerings.waiting("district-1", 0, 9))[1]
     link = asyncio.create_task(join(street, district))
     await until_said(street, "district-1")
-    assert above == [1, 3]
+    assert await heard_by(district) == [1, 3]
     async with street.store.read() as uow:
         kept = await uow.peerings.find_message(strange.id)
     assert kept is not None
@@ -183,7 +191,7 @@ async def test_who_connects_anew_takes_the_place_of_the_dead_connection(
     street: TierHub, district: TierHub
 ) -> None:
     await pair(street, district)
-    above = listen(district)
+    listen(district)
     first = asyncio.create_task(join(street, district))
     await eventually(lambda: district.links.state_of("street-a").up)
     second = asyncio.create_task(join(street, district))
@@ -191,7 +199,7 @@ async def test_who_connects_anew_takes_the_place_of_the_dead_connection(
     assert {why.code for why in (ended.lower, ended.upper) if why is not None} & {"replaced"}
     await say(street, "district-1", 1)
     await until_said(street, "district-1")
-    assert above == [1]
+    assert await heard_by(district) == [1]
     street.links.drop("district-1", "the test is over")
     await second
 
@@ -334,7 +342,7 @@ async def test_a_message_that_cannot_be_read_is_refused_and_the_next_is_taken(
     street: TierHub, district: TierHub
 ) -> None:
     await pair(street, district)
-    heard = listen(district)
+    listen(district)
     begin = '{"t": "msg", "kind": "note", "v": 1, '
     near, far = a_pipe()
     link = asyncio.create_task(meet(street, district, near, far))
@@ -355,14 +363,14 @@ async def test_a_message_that_cannot_be_read_is_refused_and_the_next_is_taken(
             break
     assert answers.keys() >= {"x", "y", "z"}
     assert (answers["x"], answers["y"], answers["z"]) == ("broken-frame", "done", "broken-message")
-    assert heard == [2]
+    assert await heard_by(district) == [2]
 
 
 async def test_a_message_whose_forerunner_never_came_ends_the_link(
     street: TierHub, district: TierHub
 ) -> None:
     await pair(street, district)
-    heard = listen(district)
+    listen(district)
     message = (
         '{"t": "msg", "id": "x", "kind": "note", "v": 1, "seq": 9, "prev": 8,'
         ' "at": "2026-01-01T00:00:00Z", "body": {"n": 1}}'
@@ -370,14 +378,14 @@ async def test_a_message_whose_forerunner_never_came_ends_the_link(
     code, reason = await speaking_as_street(street, district, message)
     assert code == "out-of-order"
     assert "send from 0" in reason
-    assert heard == []
+    assert await heard_by(district) == []
 
 
 async def test_a_message_played_back_out_of_its_order_changes_nothing(
     street: TierHub, district: TierHub
 ) -> None:
     await pair(street, district)
-    heard = listen(district)
+    listen(district)
 
     def message(name: str, seq: int, prev: int) -> str:
         return (
@@ -391,4 +399,4 @@ async def test_a_message_played_back_out_of_its_order_changes_nothing(
     for text in (message("a", 1, 0), message("b", 2, 1), message("a", 1, 0), BYE):
         await near.send(text)
     await link
-    assert heard == [1, 2]
+    assert await heard_by(district) == [1, 2]
