@@ -159,10 +159,14 @@ class LiveService:
     # --- following the hub ---------------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        with self._bus.subscribe(FACTS) as facts:
+        with self._bus.subscribe(FACTS, self._concerns) as facts:
             while True:
                 await self._doze(facts)
                 await self._serve(facts)
+
+    def _concerns(self, fact: Fact) -> bool:
+        """Asked at each fact: while no desk looks, only what no row holds wakes anybody."""
+        return self._wanted.is_set() or isinstance(fact, FloorMoved | ServiceMoved)
 
     async def _doze(self, facts: Subscription[Fact]) -> None:
         """Wait for a desk. What no row holds is noted meanwhile."""

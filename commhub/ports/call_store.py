@@ -37,8 +37,8 @@ class Calls(Protocol):
         """The live legs of all live calls, or those to addresses of one scheme; oldest first."""
         ...
 
-    async def rooms_of(self, call_ids: Collection[str]) -> frozenset[str]:
-        """The ids of the rooms whose sound some of these calls are."""
+    async def rooms_of(self, call_ids: Collection[str]) -> Mapping[str, str]:
+        """Those of these calls that are the sound of a room, each with its room. That never changes."""
         ...
 
     async def legs_since(self, scheme: Scheme, since: datetime) -> Sequence[Leg]:

@@ -5,7 +5,7 @@ processes have buses of their own, so everything is compared now and then, and a
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 _FACTS = 4096
 # Nearly all calls are no room's; those that moved meanwhile are one question.
 _TOGETHER_S = 0.05
+# Of so many calls that go on it is remembered that they are no room's.
+_MOST_ORDINARY = 4096
 _SENDING = frozenset({SourceState.LIVE, SourceState.STARTING})
 
 
@@ -62,13 +64,16 @@ class RoomFollower:
         self._config = config
         self._bell = Doorbell()
         self._calls: set[str] = set()
+        self._ordinary: dict[str, None] = {}
+        """Calls that are no room's and never will be: which room a call is the sound of is said when it begins. The oldest
+        first."""
         self._compared = clock.monotonic()
 
     async def run(self) -> None:
         await run_forever("rooms", self._follow)
 
     async def _follow(self) -> None:
-        with self._bus.subscribe(_FACTS) as facts:
+        with self._bus.subscribe(_FACTS, self.concerns) as facts:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(facts), name="rooms-listen")
                 while True:
@@ -76,14 +81,18 @@ class RoomFollower:
                     await self.step()
                     await asyncio.sleep(_TOGETHER_S)
 
+    def concerns(self, fact: Fact) -> bool:
+        """Whether a room may have to follow; asked at each fact, so that the legs of ordinary calls wake nobody."""
+        if isinstance(fact, LegMoved | CallEnded):
+            return fact.call_id not in self._ordinary
+        return isinstance(fact, LegTransferred | StageMoved)
+
     async def _listen(self, facts: Subscription[Fact]) -> None:
         async for fact in facts:
             if isinstance(fact, LegMoved | CallEnded):
                 self._calls.add(fact.call_id)
             elif isinstance(fact, LegTransferred):
                 self._calls |= {fact.from_call, fact.to_call}
-            elif not isinstance(fact, StageMoved):
-                continue
             self._bell.ring()
 
     # --- one call, and all rooms -------------------------------------------------------------------------
@@ -102,8 +111,14 @@ class RoomFollower:
         """Legs of the calls moved: have the rooms they belong to, if any, say who is there."""
         async with self._store.read() as uow:
             rooms = await uow.calls.rooms_of(call_ids)
-        for room_id in rooms:
+        for room_id in set(rooms.values()):
             await self._one(room_id)
+        self._remember(call_id for call_id in call_ids if call_id not in rooms)
+
+    def _remember(self, ordinary: Iterable[str]) -> None:
+        self._ordinary.update(dict.fromkeys(ordinary))
+        while len(self._ordinary) > _MOST_ORDINARY:
+            del self._ordinary[next(iter(self._ordinary))]
 
     async def compare(self) -> None:
         """Everything of all open rooms of this hub."""

@@ -36,7 +36,7 @@ class PhonePictures:
             leg = await uow.calls.find_leg(leg_id)
             if leg is None or not leg.is_live:
                 return None
-            for room_id in await uow.calls.rooms_of([leg.call_id]):
+            for room_id in (await uow.calls.rooms_of([leg.call_id])).values():
                 room = await uow.rooms.find(room_id)
                 one = None if room is None else await _whose(uow, room, leg)
                 if room is not None and one is not None:

@@ -439,8 +439,8 @@ async def test_which_calls_are_the_sound_of_a_room(sql_store: SqlStore) -> None:
             await uow.calls.add(call)
     async with sql_store.read() as uow:
         asked = [plain.id, sound.id, new_id()]
-        assert await uow.calls.rooms_of(asked) == {"room-1"}
-        assert await uow.calls.rooms_of([]) == frozenset()
+        assert await uow.calls.rooms_of(asked) == {sound.id: "room-1"}
+        assert await uow.calls.rooms_of([]) == {}
 
 
 async def test_a_row_changed_twice_in_one_unit_is_what_was_said_last(sql_store: SqlStore) -> None:

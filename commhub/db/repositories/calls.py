@@ -1,6 +1,6 @@
 """Calls and legs."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import cast
 
@@ -146,9 +146,11 @@ class SqlCalls(Repository):
             _LEGS, statement.order_by(_LEGS_TABLE.c.created_at, _LEGS_TABLE.c.id)
         )
 
-    async def rooms_of(self, call_ids: Collection[str]) -> frozenset[str]:
-        found = [await self._tx.ask(_ROOM_OF, _TABLE, call_id=call_id) for call_id in call_ids]
-        return frozenset(rows[0][0] for rows in found if rows)
+    async def rooms_of(self, call_ids: Collection[str]) -> Mapping[str, str]:
+        found = {
+            call_id: await self._tx.ask(_ROOM_OF, _TABLE, call_id=call_id) for call_id in call_ids
+        }
+        return {call_id: rows[0][0] for call_id, rows in found.items() if rows}
 
     async def legs_since(self, scheme: Scheme, since: datetime) -> Sequence[Leg]:
         return await self._all(

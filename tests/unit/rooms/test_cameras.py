@@ -7,6 +7,7 @@ from fakes.rooms import CHEN, LI, RoomTown, desk
 from fakes.waiting import eventually
 
 from commhub.domain.call import Cause
+from commhub.domain.call_facts import LegMoved
 from commhub.domain.device import DeviceKind
 from commhub.domain.errors import InvalidError, NotAllowedError, UnavailableError
 from commhub.domain.incident import Stage
@@ -328,3 +329,20 @@ async def test_on_a_busy_hub_rooms_are_compared_all_the_same(town):
     await town.feature.follower.step()
     assert len(town.commands("live.stop")) == 1
     assert (await town.file(room)).sources[0].state is SourceState.IDLE
+
+
+async def test_the_legs_of_a_call_that_is_no_rooms_wake_nobody_twice(town):
+    room = await town.open()
+    await town.dial(room)
+    sound = (await town.room(room)).call_id
+
+    def a_leg_of(call_id):
+        return LegMoved(
+            at=town.clock.now(), call_id=call_id, leg_id="leg", endpoint="sip:1001", state="ringing"
+        )
+
+    follower = town.feature.follower
+    assert follower.concerns(a_leg_of("a-call"))
+    await follower.follow_calls({"a-call", sound})
+    assert not follower.concerns(a_leg_of("a-call"))
+    assert follower.concerns(a_leg_of(sound))
