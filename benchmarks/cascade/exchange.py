@@ -26,7 +26,9 @@ from commhub.wiring.demo.above import pair
 from commhub.wiring.hub_process import free_port
 
 _SENDERS = 6
-_LINKED_WITHIN_S = 30.0
+_ANSWERED_WITHIN_S = 60.0
+_AGAIN_S = 0.2
+_LINKED_WITHIN_S = 60.0
 _DOWN_S = (0.05, 0.5)
 _QUIET_FOR_S = 60.0
 """Both hubs get this long to take the next line before it is given up."""
@@ -216,7 +218,15 @@ async def _post(
 ) -> dict[str, object]:
     cookie = "; ".join(f"{name}={value}" for name, value in tier.desk.cookies.items())
     headers = {"Cookie": cookie, "Origin": tier.hub.url, "Idempotency-Key": new_id()}
-    answer = await client.post(f"{tier.hub.url}/api/v1{path}", json=body, headers=headers)
+    deadline = time.monotonic() + _ANSWERED_WITHIN_S
+    while True:
+        try:
+            answer = await client.post(f"{tier.hub.url}/api/v1{path}", json=body, headers=headers)
+            break
+        except httpx.TransportError as error:
+            # A connection that idled on a busy machine may be closed under a request; the key makes it the same one again.
+            assert time.monotonic() < deadline, f"{tier.name} {path}: {error!r}"
+            await asyncio.sleep(_AGAIN_S)
     assert answer.is_success, f"{tier.name} {path}: {answer.status_code} {answer.text[:300]}"
     told: dict[str, object] = answer.json()
     return told

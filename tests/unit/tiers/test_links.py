@@ -122,6 +122,51 @@ async def test_a_link_cut_fifty_times_at_any_frame_loses_and_doubles_nothing(
     await link
 
 
+async def test_a_cut_between_the_commit_and_its_answer_has_nothing_done_twice(
+    street: TierHub, district: TierHub
+) -> None:
+    await pair(street, district)
+    listen(district)
+    await say(street, "district-1", *range(40))
+    ended = await join(street, district, lambda text: not text.startswith('{"t":"done"'))
+    assert ended.upper is not None
+    taken = await heard_by(district)
+    assert taken
+    assert taken == list(range(len(taken)))
+    async with street.store.read() as uow:
+        assert await uow.peerings.how_many_wait("district-1") == 40
+    link = asyncio.create_task(join(street, district))
+    await until_said(street, "district-1")
+    assert await heard_by(district) == list(range(40))
+    street.links.drop("district-1", "the test is over")
+    await link
+
+
+async def test_a_store_that_is_busy_for_a_moment_takes_them_later_over_the_same_link(
+    street: TierHub, district: TierHub
+) -> None:
+    await pair(street, district)
+    busy = 2
+
+    async def note(uow: UnitOfWork, peering: Peering, message: TierMessage) -> None:
+        nonlocal busy
+        n = int(str(message.body["n"]))
+        await uow.audit.append(message.created_at, f"hub:{peering.peer}", "note", str(n), "ok")
+        if n == 7 and busy:
+            busy -= 1
+            raise UnavailableError("the disk is busy")
+
+    district.words.on_message("note", note)
+    await say(street, "district-1", *range(20))
+    link = asyncio.create_task(join(street, district))
+    await until_said(street, "district-1")
+    assert await heard_by(district) == list(range(20))
+    assert busy == 0
+    assert not link.done()
+    street.links.drop("district-1", "the test is over")
+    await link
+
+
 async def test_one_that_is_refused_stops_nothing_and_both_know_why(
     street: TierHub, district: TierHub
 ) -> None:
