@@ -16,9 +16,8 @@ from commhub.kit.patience import Patience
 from commhub.kit.supervise import Doorbell
 from commhub.ports.store import UnitOfWork
 from commhub.tiers.common import Common
+from commhub.tiers.deadlines import CheckIns, Supervisions
 from commhub.tiers.metrics import CLOCKS
-from commhub.tiers.supervising import record_supervision
-from commhub.tiers.whistles import record_check_in
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +32,8 @@ class TierClocks:
 
     def __init__(self, common: Common) -> None:
         self._common = common
+        self._check_ins = CheckIns(common)
+        self._supervisions = Supervisions(common)
         self._bell = Doorbell()
         self._patience = Patience(common.clock)
 
@@ -93,27 +94,21 @@ class TierClocks:
         return True
 
     async def _miss(self, uow: UnitOfWork, check_in_id: str) -> None:
-        check_in = await uow.shares.find_check_in(check_in_id)
-        now = self._common.clock.now()
-        missed = stayed_away(check_in, now) if check_in is not None else None
+        check_in = await self._check_ins.find(uow, check_in_id)
+        missed = stayed_away(check_in, self._common.clock.now()) if check_in is not None else None
         if missed is None:
             return
-        await uow.shares.put_check_in(missed)
-        record_check_in(uow, missed, now, _CLOCK)
+        await self._check_ins.put(uow, missed, _CLOCK)
         await self._common.call(
             uow, missed.incident_id, "tier_no_show", f"{missed.unit} has not checked in"
         )
-        self._common.changed(uow, missed.incident_id)
 
     async def _overdue(self, uow: UnitOfWork, supervision_id: str) -> None:
-        order = await uow.shares.find_supervision(supervision_id)
-        now = self._common.clock.now()
-        late = overdue(order, now) if order is not None else None
+        order = await self._supervisions.find(uow, supervision_id)
+        late = overdue(order, self._common.clock.now()) if order is not None else None
         if late is None:
             return
-        await uow.shares.put_supervision(late)
-        record_supervision(uow, late, now, _CLOCK)
+        await self._supervisions.put(uow, late, _CLOCK)
         await self._common.call(
             uow, late.incident_id, "tier_overdue", f"not answered in time: {late.text}"
         )
-        self._common.changed(uow, late.incident_id)

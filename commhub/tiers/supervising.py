@@ -3,11 +3,11 @@
 The row has the same id at both hubs, and the clocks of both fire it.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from commhub.domain.account import Principal
-from commhub.domain.errors import IllegalMoveError, InvalidError, NotAllowedError, NotFoundError
+from commhub.domain.errors import IllegalMoveError, InvalidError, NotAllowedError
 from commhub.domain.people import Role
 from commhub.domain.tier import (
     MessageState,
@@ -19,7 +19,7 @@ from commhub.domain.tier import (
     TierMessage,
     check_order,
 )
-from commhub.domain.tier_facts import SupervisionMoved, SupervisionOrdered
+from commhub.domain.tier_facts import SupervisionOrdered
 from commhub.domain.tier_moves import answered, lifted
 from commhub.kit.ids import new_id
 from commhub.ports.store import UnitOfWork
@@ -32,6 +32,7 @@ from commhub.tiers.bodies import (
     SupervisedBody,
 )
 from commhub.tiers.common import Common, about, hub, neighbour, who
+from commhub.tiers.deadlines import Supervisions
 
 _LEAD: Final = frozenset({Role.DUTY_LEADER, Role.COMMANDER})
 _LONGEST: Final = timedelta(days=90)
@@ -42,6 +43,7 @@ class Supervising:
 
     def __init__(self, common: Common) -> None:
         self._common = common
+        self._rows = Supervisions(common)
         words = common.words
         words.on_message(SUPERVISED, self._ordered)
         words.on_message(ANSWERED, self._answered)
@@ -102,11 +104,11 @@ class Supervising:
     ) -> Supervision:
         """It is wanted no more. For duty leaders and commanders. Raises NotFoundError, NotAllowedError, IllegalMoveError."""
         _check_leads(by)
-        order = await self._of(uow, incident_id, supervision_id)
+        order = await self._rows.get(uow, incident_id, supervision_id)
         if not order.given:
             raise NotAllowedError(f"{order.peer} ordered it, and {order.peer} lifts it")
         moved = lifted(order)
-        await self._put(uow, moved, by.actor)
+        await self._rows.put(uow, moved, by.actor)
         said = LiftedBody(id=moved.id, by=who(by))
         await self._common.say(uow, moved.peer, LIFTED, incident_id, said)
         return moved
@@ -117,14 +119,14 @@ class Supervising:
         self, uow: UnitOfWork, incident_id: str, supervision_id: str, by: Principal, answer: str
     ) -> Supervision:
         """反馈. Raises NotFoundError, NotAllowedError, IllegalMoveError."""
-        order = await self._of(uow, incident_id, supervision_id)
+        order = await self._rows.get(uow, incident_id, supervision_id)
         if order.given:
             raise NotAllowedError(f"{order.peer} answers it")
         if not order.waits:
             raise IllegalMoveError(f"this supervision is {order.state}", stage=order.state)
         now = self._common.clock.now()
         moved = answered(order, now, by.actor, answer)
-        await self._put(uow, moved, by.actor)
+        await self._rows.put(uow, moved, by.actor)
         said = AnsweredBody(id=moved.id, at=now, by=who(by), answer=answer)
         await self._common.say(uow, moved.peer, ANSWERED, incident_id, said)
         return moved
@@ -138,8 +140,7 @@ class Supervising:
         share = await uow.shares.find(incident.id, peering.peer)
         if share is None or share.state is ShareState.REFUSED:
             raise NotAllowedError(f"this incident is not shared with {peering.peer}")
-        if await uow.shares.find_supervision(said.id) is not None:
-            raise NotAllowedError("this supervision is there already", id=said.id)
+        await self._rows.check_new(uow, said.id)
         await uow.shares.put_supervision(
             Supervision(
                 id=said.id,
@@ -159,76 +160,31 @@ class Supervising:
 
     async def _answered(self, uow: UnitOfWork, peering: Peering, message: TierMessage) -> None:
         said = AnsweredBody.model_validate(message.body)
-        order = await self._theirs(uow, peering, about(message), said.id, given=True)
+        order = await self._rows.theirs(uow, peering, about(message), said.id, given=True)
         if order.answered_at is None:
             by = f"{hub(peering)} {said.by}"
-            await self._put(uow, answered(order, said.at, by, said.answer), None)
+            await self._rows.put(uow, answered(order, said.at, by, said.answer), None)
 
     async def _lifted(self, uow: UnitOfWork, peering: Peering, message: TierMessage) -> None:
         said = LiftedBody.model_validate(message.body)
-        order = await self._theirs(uow, peering, about(message), said.id, given=False)
+        order = await self._rows.theirs(uow, peering, about(message), said.id, given=False)
         if order.waits:
-            await self._put(uow, lifted(order), None)
+            await self._rows.put(uow, lifted(order), None)
 
     async def _follow_answer(self, uow: UnitOfWork, message: TierMessage) -> None:
         """The hub below could not take it: it counts as lifted, and the desk is told why."""
         if message.state is not MessageState.REFUSED:
             return
         said = SupervisedBody.model_validate(message.body)
-        if await uow.shares.find_supervision(said.id) is None:
+        if await self._rows.find(uow, said.id) is None:
             return
         incident_id = about(message)
-        order = await self._of(uow, incident_id, said.id)
+        order = await self._rows.get(uow, incident_id, said.id)
         if order.waits:
-            await self._put(uow, lifted(order), f"hub:{message.peer}")
+            await self._rows.put(uow, lifted(order), f"hub:{message.peer}")
         await self._common.call(
             uow, incident_id, "tier_refused", f"{message.peer}: {message.reason or message.code}"
         )
-
-    # --- both ----------------------------------------------------------------------------------------------
-
-    async def _of(self, uow: UnitOfWork, incident_id: str, supervision_id: str) -> Supervision:
-        await uow.incidents.get(incident_id)
-        order = await uow.shares.find_supervision(supervision_id)
-        if order is None or order.incident_id != incident_id:
-            raise NotFoundError("there is no such supervision of this incident", id=supervision_id)
-        return order
-
-    async def _theirs(
-        self,
-        uow: UnitOfWork,
-        peering: Peering,
-        incident_id: str,
-        supervision_id: str,
-        *,
-        given: bool,
-    ) -> Supervision:
-        order = await self._of(uow, incident_id, supervision_id)
-        if order.peer != peering.peer or order.given is not given:
-            raise NotAllowedError(f"this supervision is not {peering.peer}'s to move")
-        return order
-
-    async def _put(self, uow: UnitOfWork, order: Supervision, actor: str | None) -> None:
-        """Write it. Without `actor` it happened at the other hub, whose line of it comes with the others."""
-        await uow.shares.put_supervision(order)
-        self._common.changed(uow, order.incident_id)
-        if actor is not None:
-            record_supervision(uow, order, self._common.clock.now(), actor)
-
-
-def record_supervision(uow: UnitOfWork, order: Supervision, at: datetime, actor: str) -> None:
-    """Put what became of it on the timeline."""
-    uow.record(
-        SupervisionMoved(
-            at=at,
-            actor=actor,
-            incident_id=order.incident_id,
-            supervision_id=order.id,
-            peer=order.peer,
-            state=order.state.value,
-            answer=order.answer,
-        )
-    )
 
 
 def _check_leads(by: Principal) -> None:

@@ -5,7 +5,7 @@ Who came in time has come in time at both, however late a hub hears of it.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from commhub.domain.account import Principal
@@ -23,7 +23,7 @@ from commhub.domain.tier import (
     TierMessage,
     check_order,
 )
-from commhub.domain.tier_facts import CheckInMoved, UnitWhistled
+from commhub.domain.tier_facts import UnitWhistled
 from commhub.domain.tier_moves import came, withdrawn
 from commhub.kit.ids import new_id
 from commhub.ports.store import UnitOfWork
@@ -37,6 +37,7 @@ from commhub.tiers.bodies import (
     WithdrawnBody,
 )
 from commhub.tiers.common import Common, about, hub, neighbour, standing_of, told_of, who
+from commhub.tiers.deadlines import CheckIns
 from commhub.tiers.sharing import Sharing
 
 _LONGEST: Final = timedelta(days=7)
@@ -49,6 +50,7 @@ class Whistles:
     def __init__(self, common: Common, sharing: Sharing) -> None:
         self._common = common
         self._sharing = sharing
+        self._rows = CheckIns(common)
         words = common.words
         words.on_message(WHISTLED, self._called_for)
         words.on_message(CHECKED_IN, self._came)
@@ -148,11 +150,11 @@ class Whistles:
         note: str | None = None,
     ) -> CheckIn:
         """They need not come. Raises NotFoundError, NotAllowedError, IllegalMoveError."""
-        check_in = await self._of(uow, incident_id, check_in_id)
+        check_in = await self._rows.get(uow, incident_id, check_in_id)
         if not check_in.given:
             raise NotAllowedError("who whistled takes it back")
         moved = withdrawn(check_in, note)
-        await self._put(uow, moved, by.actor)
+        await self._rows.put(uow, moved, by.actor)
         said = WithdrawnBody(id=moved.id, by=who(by), note=note)
         await self._common.say(uow, moved.peer, WITHDRAWN, incident_id, said)
         return moved
@@ -170,12 +172,12 @@ class Whistles:
     ) -> CheckIn:
         """报到: the department is there; `came_by` is who came for it, when it is known. Raises NotFoundError, NotAllowedError (it is another hub's to say),
         IllegalMoveError."""
-        check_in = await self._of(uow, incident_id, check_in_id)
+        check_in = await self._rows.get(uow, incident_id, check_in_id)
         if check_in.given:
             raise NotAllowedError(f"{check_in.peer} says who of its departments came")
         now, came_by = self._common.clock.now(), came_by or check_in.unit
         moved = came(check_in, now, came_by, note)
-        await self._put(uow, moved, by.actor)
+        await self._rows.put(uow, moved, by.actor)
         said = CheckedInBody(id=moved.id, at=now, by=came_by[:200], note=note)
         await self._common.say(uow, moved.peer, CHECKED_IN, incident_id, said)
         return moved
@@ -231,8 +233,7 @@ class Whistles:
         unit: Unit,
         note: str | None,
     ) -> None:
-        if await uow.shares.find_check_in(called.id) is not None:
-            raise NotAllowedError("this check-in is there already", id=called.id)
+        await self._rows.check_new(uow, called.id)
         now, actor = self._common.clock.now(), hub(peering)
         await uow.shares.put_check_in(
             CheckIn(
@@ -251,15 +252,15 @@ class Whistles:
 
     async def _came(self, uow: UnitOfWork, peering: Peering, message: TierMessage) -> None:
         said = CheckedInBody.model_validate(message.body)
-        check_in = await self._theirs(uow, peering, about(message), said.id, given=True)
+        check_in = await self._rows.theirs(uow, peering, about(message), said.id, given=True)
         if check_in.came_at is None:
-            await self._put(uow, came(check_in, said.at, said.by, said.note), None)
+            await self._rows.put(uow, came(check_in, said.at, said.by, said.note), None)
 
     async def _not_needed(self, uow: UnitOfWork, peering: Peering, message: TierMessage) -> None:
         said = WithdrawnBody.model_validate(message.body)
-        check_in = await self._theirs(uow, peering, about(message), said.id, given=False)
+        check_in = await self._rows.theirs(uow, peering, about(message), said.id, given=False)
         if check_in.came_at is None and check_in.state is not CheckInState.WITHDRAWN:
-            await self._put(uow, withdrawn(check_in, said.note), None)
+            await self._rows.put(uow, withdrawn(check_in, said.note), None)
 
     async def _follow_answer(self, uow: UnitOfWork, message: TierMessage) -> None:
         """The hub above could not take it: nobody is waited for."""
@@ -268,47 +269,8 @@ class Whistles:
             return
         said = WhistledBody.model_validate(message.body)
         for called in said.check_ins:
-            check_in = await uow.shares.find_check_in(called.id)
+            check_in = await self._rows.find(uow, called.id)
             if check_in is not None and check_in.came_at is None:
-                await self._put(uow, withdrawn(check_in, message.reason), f"hub:{message.peer}")
-
-    # --- both ----------------------------------------------------------------------------------------------
-
-    async def _of(self, uow: UnitOfWork, incident_id: str, check_in_id: str) -> CheckIn:
-        await uow.incidents.get(incident_id)
-        check_in = await uow.shares.find_check_in(check_in_id)
-        if check_in is None or check_in.incident_id != incident_id:
-            raise NotFoundError("there is no such check-in of this incident", id=check_in_id)
-        return check_in
-
-    async def _theirs(
-        self, uow: UnitOfWork, peering: Peering, incident_id: str, check_in_id: str, *, given: bool
-    ) -> CheckIn:
-        check_in = await self._of(uow, incident_id, check_in_id)
-        if check_in.peer != peering.peer or check_in.given is not given:
-            raise NotAllowedError(f"this check-in is not {peering.peer}'s to move")
-        return check_in
-
-    async def _put(self, uow: UnitOfWork, check_in: CheckIn, actor: str | None) -> None:
-        """Write it. Without `actor` it happened at the other hub, whose line of it comes with the others."""
-        await uow.shares.put_check_in(check_in)
-        self._common.changed(uow, check_in.incident_id)
-        if actor is not None:
-            record_check_in(uow, check_in, self._common.clock.now(), actor)
-
-
-def record_check_in(uow: UnitOfWork, check_in: CheckIn, at: datetime, actor: str) -> None:
-    """Put what became of it on the timeline."""
-    uow.record(
-        CheckInMoved(
-            at=at,
-            actor=actor,
-            incident_id=check_in.incident_id,
-            check_in_id=check_in.id,
-            peer=check_in.peer,
-            unit=check_in.unit,
-            state=check_in.state.value,
-            by=check_in.by,
-            note=check_in.note,
-        )
-    )
+                await self._rows.put(
+                    uow, withdrawn(check_in, message.reason), f"hub:{message.peer}"
+                )
