@@ -225,7 +225,8 @@ async def _post(
             break
         except httpx.TransportError as error:
             # A connection that idled on a busy machine may be closed under a request; the key makes it the same one again.
-            assert time.monotonic() < deadline, f"{tier.name} {path}: {error!r}"
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{tier.name} {path}: {error!r}") from error
             await asyncio.sleep(_AGAIN_S)
     assert answer.is_success, f"{tier.name} {path}: {answer.status_code} {answer.text[:300]}"
     told: dict[str, object] = answer.json()
