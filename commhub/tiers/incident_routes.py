@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from commhub.domain.account import Permission
+from commhub.domain.tier import CheckIn
 from commhub.http.auth import CurrentPrincipal, needs
 from commhub.http.bodies import Body
 from commhub.http.idempotency import IdempotencyKey
@@ -82,7 +83,7 @@ class Lift(Body):
 
 
 class _Once:
-    """Does it once for its key, in one transaction, and has it said."""
+    """Does it once for its key, in one transaction, answers with what is `shown` of the outcome, and has it said."""
 
     def __init__(self, service: TierIncidents, store: Store) -> None:
         self._service = service
@@ -92,10 +93,14 @@ class _Once:
         self,
         key: IdempotencyKey,
         body: Body,
-        produce: Callable[[UnitOfWork], Awaitable[T]],
+        work: Callable[[UnitOfWork], Awaitable[T]],
+        shown: Callable[[T], object],
         *,
         status: int = 200,
     ) -> Response:
+        async def produce(uow: UnitOfWork) -> object:
+            return shown(await work(uow))
+
         response = await key.run(self._store, body, produce, status=status)
         self._service.wake()
         return response
@@ -118,14 +123,15 @@ def build_router(service: TierIncidents, store: Store) -> APIRouter:
         incident_id: str, body: ReportUp, principal: CurrentPrincipal, key: IdempotencyKey
     ) -> Response:
         """逐级上报. 409 `illegal-move`: it is there already, or is over."""
-
-        async def produce(uow: UnitOfWork) -> ShareView:
-            share = await service.sharing.report_up(
+        return await once(
+            key,
+            body,
+            lambda uow: service.sharing.report_up(
                 uow, incident_id, principal, body.note, body.peer
-            )
-            return ShareView.model_validate(share)
-
-        return await once(key, body, produce, status=201)
+            ),
+            ShareView.model_validate,
+            status=201,
+        )
 
     @router.post(
         "/{incident_id}/assign-down", response_model=ShareView, status_code=201, dependencies=_ACT
@@ -134,32 +140,37 @@ def build_router(service: TierIncidents, store: Store) -> APIRouter:
         incident_id: str, body: AssignDown, principal: CurrentPrincipal, key: IdempotencyKey
     ) -> Response:
         """派发 to a hub below."""
-
-        async def produce(uow: UnitOfWork) -> ShareView:
-            share = await service.sharing.assign_down(
+        return await once(
+            key,
+            body,
+            lambda uow: service.sharing.assign_down(
                 uow, incident_id, principal, body.peer, body.note
-            )
-            return ShareView.model_validate(share)
-
-        return await once(key, body, produce, status=201)
+            ),
+            ShareView.model_validate,
+            status=201,
+        )
 
     @router.post("/{incident_id}/return", response_model=ShareView, dependencies=_ACT)
     async def give_back(
         incident_id: str, body: GiveBack, principal: CurrentPrincipal, key: IdempotencyKey
     ) -> Response:
         """退回 to the hub that gave it to us."""
-
-        async def produce(uow: UnitOfWork) -> ShareView:
-            share = await service.sharing.give_back(
+        return await once(
+            key,
+            body,
+            lambda uow: service.sharing.give_back(
                 uow, incident_id, principal, body.note, body.peer
-            )
-            return ShareView.model_validate(share)
-
-        return await once(key, body, produce)
+            ),
+            ShareView.model_validate,
+        )
 
     _add_whistles(router, service, once)
     _add_supervisions(router, service, once)
     return router
+
+
+def _check_ins(called: Sequence[CheckIn]) -> list[CheckInView]:
+    return [CheckInView.model_validate(one) for one in called]
 
 
 def _add_whistles(router: APIRouter, service: TierIncidents, once: _Once) -> None:
@@ -173,9 +184,10 @@ def _add_whistles(router: APIRouter, service: TierIncidents, once: _Once) -> Non
         incident_id: str, body: Whistle, principal: CurrentPrincipal, key: IdempotencyKey
     ) -> Response:
         """吹哨: departments of the hub above are called, each to check in within the time."""
-
-        async def produce(uow: UnitOfWork) -> list[CheckInView]:
-            called = await service.whistles.whistle(
+        return await once(
+            key,
+            body,
+            lambda uow: service.whistles.whistle(
                 uow,
                 incident_id,
                 principal,
@@ -183,10 +195,10 @@ def _add_whistles(router: APIRouter, service: TierIncidents, once: _Once) -> Non
                 timedelta(minutes=body.within_minutes),
                 body.note,
                 body.peer,
-            )
-            return [CheckInView.model_validate(one) for one in called]
-
-        return await once(key, body, produce, status=201)
+            ),
+            _check_ins,
+            status=201,
+        )
 
     @router.post(
         "/{incident_id}/check-ins/{check_in_id}", response_model=CheckInView, dependencies=_ACT
@@ -199,14 +211,14 @@ def _add_whistles(router: APIRouter, service: TierIncidents, once: _Once) -> Non
         key: IdempotencyKey,
     ) -> Response:
         """报到: a department of ours is there."""
-
-        async def produce(uow: UnitOfWork) -> CheckInView:
-            moved = await service.whistles.check_in(
+        return await once(
+            key,
+            body,
+            lambda uow: service.whistles.check_in(
                 uow, incident_id, check_in_id, principal, body.by, body.note
-            )
-            return CheckInView.model_validate(moved)
-
-        return await once(key, body, produce)
+            ),
+            CheckInView.model_validate,
+        )
 
     @router.post(
         "/{incident_id}/check-ins/{check_in_id}/withdraw",
@@ -221,14 +233,14 @@ def _add_whistles(router: APIRouter, service: TierIncidents, once: _Once) -> Non
         key: IdempotencyKey,
     ) -> Response:
         """A department that we whistled for need not come."""
-
-        async def produce(uow: UnitOfWork) -> CheckInView:
-            moved = await service.whistles.withdraw(
+        return await once(
+            key,
+            body,
+            lambda uow: service.whistles.withdraw(
                 uow, incident_id, check_in_id, principal, body.note
-            )
-            return CheckInView.model_validate(moved)
-
-        return await once(key, body, produce)
+            ),
+            CheckInView.model_validate,
+        )
 
 
 def _add_supervisions(router: APIRouter, service: TierIncidents, once: _Once) -> None:
@@ -242,19 +254,20 @@ def _add_supervisions(router: APIRouter, service: TierIncidents, once: _Once) ->
         incident_id: str, body: Supervise, principal: CurrentPrincipal, key: IdempotencyKey
     ) -> Response:
         """督办, by a duty leader or commander, at a hub below that has the incident."""
-
-        async def produce(uow: UnitOfWork) -> SupervisionView:
-            order = await service.supervising.supervise(
+        return await once(
+            key,
+            body,
+            lambda uow: service.supervising.supervise(
                 uow,
                 incident_id,
                 principal,
                 body.peer,
                 body.text,
                 timedelta(minutes=body.within_minutes),
-            )
-            return SupervisionView.model_validate(order)
-
-        return await once(key, body, produce, status=201)
+            ),
+            SupervisionView.model_validate,
+            status=201,
+        )
 
     @router.post(
         "/{incident_id}/supervisions/{supervision_id}/answer",
@@ -269,14 +282,14 @@ def _add_supervisions(router: APIRouter, service: TierIncidents, once: _Once) ->
         key: IdempotencyKey,
     ) -> Response:
         """反馈 to what the hub above wants."""
-
-        async def produce(uow: UnitOfWork) -> SupervisionView:
-            moved = await service.supervising.answer(
+        return await once(
+            key,
+            body,
+            lambda uow: service.supervising.answer(
                 uow, incident_id, supervision_id, principal, body.answer
-            )
-            return SupervisionView.model_validate(moved)
-
-        return await once(key, body, produce)
+            ),
+            SupervisionView.model_validate,
+        )
 
     @router.post(
         "/{incident_id}/supervisions/{supervision_id}/lift",
@@ -291,9 +304,9 @@ def _add_supervisions(router: APIRouter, service: TierIncidents, once: _Once) ->
         key: IdempotencyKey,
     ) -> Response:
         """What was ordered is wanted no more."""
-
-        async def produce(uow: UnitOfWork) -> SupervisionView:
-            moved = await service.supervising.lift(uow, incident_id, supervision_id, principal)
-            return SupervisionView.model_validate(moved)
-
-        return await once(key, body, produce)
+        return await once(
+            key,
+            body,
+            lambda uow: service.supervising.lift(uow, incident_id, supervision_id, principal),
+            SupervisionView.model_validate,
+        )
