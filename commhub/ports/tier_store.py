@@ -13,15 +13,13 @@ from commhub.domain.tier import (
     Export,
     PairingTicket,
     Peering,
-    RemoteSource,
-    RoomCascade,
     Share,
     Shared,
     Supervision,
     TierMessage,
-    Uplink,
 )
 from commhub.domain.tier_calls import HubLeg
+from commhub.domain.tier_rooms import RemoteSource, RoomCascade, Uplink
 
 
 class Peerings(Protocol):

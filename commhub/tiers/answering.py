@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from commhub.domain.call import TALKING, Cause, Direction, Leg
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.domain.people import Endpoint, Scheme
-from commhub.domain.tier import CascadeState, Order, Peering, ShareRight, check_order
+from commhub.domain.tier import Order, Peering, ShareRight, check_order
 from commhub.domain.tier_calls import (
     SHARES_ITSELF,
     CallWeight,
@@ -18,6 +18,7 @@ from commhub.domain.tier_calls import (
     takes_over,
     weight_of,
 )
+from commhub.domain.tier_rooms import CascadeState
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_secret
 from commhub.ports.between import Agreed

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from commhub.domain.tier_rooms import CascadeState, RemoteSource, RoomCascade, Uplink
 from fakes.clock import START
 from fakes.objects import an_incident
 from fakes.strategies import objects
@@ -24,7 +25,6 @@ from commhub.domain.room import (
     SourceKind,
 )
 from commhub.domain.tier import (
-    CascadeState,
     CheckIn,
     CheckInState,
     Export,
@@ -32,8 +32,6 @@ from commhub.domain.tier import (
     PairingTicket,
     Peering,
     Relation,
-    RemoteSource,
-    RoomCascade,
     Share,
     Shared,
     ShareKind,
@@ -41,7 +39,6 @@ from commhub.domain.tier import (
     Supervision,
     SupervisionState,
     TierMessage,
-    Uplink,
 )
 from commhub.domain.tier_calls import HubLeg
 from commhub.kit.ids import new_id

@@ -12,21 +12,18 @@ from commhub.db.repositories.base import Question, Repository
 from commhub.db.tables import dispatch, tiers
 from commhub.domain.incident import OPEN_STAGES
 from commhub.domain.tier import (
-    CascadeState,
     CheckIn,
     CheckInState,
     Export,
     PeeringState,
-    RemoteSource,
-    RoomCascade,
     Share,
     Shared,
     ShareState,
     Supervision,
     SupervisionState,
-    Uplink,
 )
 from commhub.domain.tier_calls import HubLeg
+from commhub.domain.tier_rooms import CascadeState, RemoteSource, RoomCascade, Uplink
 
 T = TypeVar("T")
 

@@ -23,7 +23,6 @@ from commhub.db.tables.base import (
 )
 from commhub.db.types import Address, Document, Line, Moment, OneOf, Several, word
 from commhub.domain.tier import (
-    CascadeState,
     CheckInState,
     MessageState,
     PeeringState,
@@ -35,6 +34,7 @@ from commhub.domain.tier import (
     Tier,
 )
 from commhub.domain.tier_calls import CallWeight
+from commhub.domain.tier_rooms import CascadeState
 
 peerings = table(
     "tier_peerings",

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from commhub.domain.tier import Peering, Uplink
+from commhub.domain.tier import Peering
+from commhub.domain.tier_rooms import Uplink
 from commhub.ports.store import UnitOfWork
 from commhub.ports.video import Layer
 from commhub.rooms.cascade.budget import USUAL_KBPS, Share, Wanted, allot

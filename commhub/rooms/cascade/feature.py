@@ -19,7 +19,8 @@ from commhub.domain.room_facts import (
     SourceMoved,
     SpeakerMoved,
 )
-from commhub.domain.tier import Peering, Uplink
+from commhub.domain.tier import Peering
+from commhub.domain.tier_rooms import Uplink
 from commhub.kit.bus import Bus, Subscription
 from commhub.kit.supervise import Doorbell, run_forever
 from commhub.ports.between import TierVoice

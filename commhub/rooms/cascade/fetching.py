@@ -13,7 +13,8 @@ from functools import partial
 
 from commhub.domain.errors import UnavailableError
 from commhub.domain.room import SessionRight, Source, SourceState
-from commhub.domain.tier import CascadeState, Relation, RemoteSource
+from commhub.domain.tier import Relation
+from commhub.domain.tier_rooms import CascadeState, RemoteSource
 from commhub.ports.pushes import PicturesIn, PushTarget
 from commhub.ports.rooms import RoomRight, RoomSession, RoomToken
 from commhub.ports.tiers import TierRefusedError

@@ -11,8 +11,9 @@ from commhub.domain.room import (
     ParticipantState,
     Room,
 )
-from commhub.domain.tier import CascadeState, Peering, RoomCascade
+from commhub.domain.tier import Peering
 from commhub.domain.tier_facts import CascadeMoved
+from commhub.domain.tier_rooms import CascadeState, RoomCascade
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
 from commhub.ports.rooms import RoomsIn, RoomTokens

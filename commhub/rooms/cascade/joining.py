@@ -21,7 +21,8 @@ from commhub.domain.errors import (
     UnavailableError,
 )
 from commhub.domain.room import Room, RoomMode
-from commhub.domain.tier import CascadeState, Order, Peering, Relation, RoomCascade, check_order
+from commhub.domain.tier import Order, Peering, Relation, check_order
+from commhub.domain.tier_rooms import CascadeState, RoomCascade
 from commhub.ports.store import UnitOfWork
 from commhub.ports.tiers import Body, TierRefusedError
 from commhub.rooms import moves

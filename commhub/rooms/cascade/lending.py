@@ -11,7 +11,8 @@ from commhub.domain.errors import (
 )
 from commhub.domain.people import Endpoint, Scheme
 from commhub.domain.room import Participant, SourceState
-from commhub.domain.tier import CascadeState, Order, Peering, ShareRight, check_order
+from commhub.domain.tier import Order, Peering, ShareRight, check_order
+from commhub.domain.tier_rooms import CascadeState
 from commhub.ports.store import UnitOfWork
 from commhub.ports.tiers import Body
 from commhub.rooms import moves

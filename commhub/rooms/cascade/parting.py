@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from commhub.domain.room import ParticipantState, Room, SessionRight, SourceState
-from commhub.domain.tier import CascadeState, RoomCascade
+from commhub.domain.tier_rooms import CascadeState, RoomCascade
 from commhub.ports.store import UnitOfWork
 from commhub.rooms import moves
 from commhub.rooms.cascade.ground import shift

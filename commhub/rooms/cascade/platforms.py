@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from commhub.domain.account import Principal
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.domain.room import Participant, SourceState
-from commhub.domain.tier import Uplink
+from commhub.domain.tier_rooms import Uplink
 from commhub.kit.ids import new_id
 from commhub.ports.pushes import PicturesOut, PushTarget
 from commhub.ports.store import UnitOfWork

@@ -14,7 +14,8 @@ from functools import partial
 from commhub.domain.account import Principal
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.domain.roll_call import Check, RollCallItem, RollCallState, Verdict
-from commhub.domain.tier import CascadeState, Order, Peering, check_order
+from commhub.domain.tier import Order, Peering, check_order
+from commhub.domain.tier_rooms import CascadeState
 from commhub.kit.ids import new_id
 from commhub.ports.store import UnitOfWork
 from commhub.ports.tiers import Body

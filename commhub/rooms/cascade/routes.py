@@ -9,7 +9,8 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from commhub.domain.account import Permission
-from commhub.domain.tier import CascadeState, Relation, RemoteSource, Uplink
+from commhub.domain.tier import Relation
+from commhub.domain.tier_rooms import CascadeState, RemoteSource, Uplink
 from commhub.http.auth import CurrentPrincipal, needs
 from commhub.http.bodies import Body
 from commhub.http.idempotency import IdempotencyKey

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from commhub.domain.room import Participant, Room, Session, SessionRight, Source
-from commhub.domain.tier import CascadeState, RemoteSource, RoomCascade, Uplink
+from commhub.domain.tier_rooms import CascadeState, RemoteSource, RoomCascade, Uplink
 from commhub.ports.store import UnitOfWork
 from commhub.ports.video import SPEAKER, Layer
 

@@ -7,7 +7,8 @@ from functools import partial
 from commhub.domain.account import Principal
 from commhub.domain.call import TALKING, Leg
 from commhub.domain.room import ParticipantState, Room
-from commhub.domain.tier import CascadeState, Relation, RoomCascade
+from commhub.domain.tier import Relation
+from commhub.domain.tier_rooms import CascadeState, RoomCascade
 from commhub.ports.between import TierVoice
 from commhub.rooms.cascade.errands import Errands
 from commhub.rooms.cascade.ground import Ground

@@ -6,7 +6,8 @@ how loud, once a second as long as they do. On top the picture engine decides as
 """
 
 from commhub.domain.errors import NotFoundError
-from commhub.domain.tier import CascadeState, Peering, Relation, RoomCascade
+from commhub.domain.tier import Peering, Relation
+from commhub.domain.tier_rooms import CascadeState, RoomCascade
 from commhub.ports.store import UnitOfWork
 from commhub.ports.tiers import Body
 from commhub.rooms.cascade import said

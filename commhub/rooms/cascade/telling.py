@@ -13,8 +13,9 @@ import structlog
 
 from commhub.domain.errors import DomainError, InvalidError
 from commhub.domain.room import Room, Source, SourceKind, SourceState
-from commhub.domain.tier import Peering, RemoteSource, RoomCascade, check_via
+from commhub.domain.tier import Peering
 from commhub.domain.tier_facts import TierRefused
+from commhub.domain.tier_rooms import RemoteSource, RoomCascade, check_via
 from commhub.kit.ids import new_id
 from commhub.ports.store import UnitOfWork
 from commhub.ports.tiers import Body

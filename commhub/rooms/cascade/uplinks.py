@@ -22,7 +22,8 @@ from commhub.domain.errors import (
     UnavailableError,
 )
 from commhub.domain.room import Room, Session, SessionRight, Source, SourceState
-from commhub.domain.tier import CascadeState, Order, Peering, Relation, Uplink, check_order
+from commhub.domain.tier import Order, Peering, Relation, check_order
+from commhub.domain.tier_rooms import CascadeState, Uplink
 from commhub.kit.ids import new_id
 from commhub.ports.pushes import PushTarget
 from commhub.ports.rooms import RoomRight, RoomToken

@@ -4,13 +4,14 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from commhub.domain.tier_rooms import CascadeState
 from fakes.cascade import WITHIN_S, Ingest, joined_hubs
 from fakes.rooms import LI
 from fakes.waiting import eventually
 
 from commhub.domain.errors import ConflictError, NotAllowedError, NotFoundError
 from commhub.domain.room import SourceState
-from commhub.domain.tier import CascadeState, PeeringState, Tier
+from commhub.domain.tier import PeeringState, Tier
 from commhub.domain.tier_facts import TierRefused
 from commhub.ports.pushes import PushTarget
 from commhub.ports.tiers import TierRefusedError
