@@ -1,8 +1,9 @@
-"""The run: a camera at the street, viewers in the city, and one who looks at each hub on the way."""
+"""The run: a camera at the street, viewers in the city, and one who looks at each hub on the way; at last a voice at either end."""
 
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import httpx
@@ -13,6 +14,7 @@ from benchmarks.cascade.eyes import Eye, Eyes, delays_ms
 from benchmarks.cascade.hubs import TierHub, wait_linked
 from benchmarks.cascade.report import Figures
 from benchmarks.cascade.resources import Resource, offer
+from benchmarks.cascade.voices import ring, until_heard, voices
 from benchmarks.video.camera import Camera
 from benchmarks.video.far_end import FarEnd
 from commhub.wiring.demo.settle import Desk
@@ -20,6 +22,7 @@ from commhub.wiring.demo.settle import Desk
 _POLL_S = 0.003
 _JOINED_WITHIN_S = 15.0
 _PICTURES_WITHIN_S = 20.0
+_VOICES_WITHIN_S = 30.0
 _SETTLE_S = 1.5
 _QUIET_AFTER_S = 2.0
 _QUIET_FOR_S = 1.5
@@ -35,13 +38,24 @@ class _Counted:
     sent: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Back:
+    """How long after the killed hub was ready again they were there."""
+
+    pictures_s: float
+    voices_s: float
+
+
 class Cascade:
     """The whole of it, over hubs that are paired."""
 
-    def __init__(self, hubs: dict[str, TierHub], viewers: int, seconds: float) -> None:
+    def __init__(
+        self, hubs: dict[str, TierHub], viewers: int, seconds: float, away_s: float
+    ) -> None:
         self._street, self._district, self._city = hubs.values()
         self._viewers = viewers
         self._seconds = seconds
+        self._away_s = away_s
         self._certificate = RTCCertificate.generateCertificate()
         self._client = httpx.AsyncClient(timeout=15)
         self._resources: list[Resource] = []
@@ -96,14 +110,15 @@ class Cascade:
             (now.received - then.received) / (now.sent - then.sent)
             for then, now in zip(before[1:], after[1:], strict=True)
         ]
-        rejoin_s = await self._kill_the_middle(above, playing)
+        back = await self._kill_the_middle(above, rooms, playing)
         flowing = await self._leave(camera)
         return Figures(
             fps=round((len(sizes) - 1) / lasted, 1) if lasted else 0.0,
             height=min((height for _, height in sizes), default=0),
             hop_p95_ms=round(max(float(np.percentile(hop, 95)) for hop in hops if len(hop)), 2),
             streams_per_hop=max(now.pushing for now in after[:2]),
-            rejoin_s=round(rejoin_s, 2),
+            rejoin_s=round(back.pictures_s, 2),
+            voice_rejoin_s=round(back.voices_s, 2),
             viewers=self._viewers,
             decoded=len(sizes),
             hop_p50_ms=round(max(float(np.percentile(hop, 50)) for hop in hops if len(hop)), 2),
@@ -141,25 +156,37 @@ class Cascade:
 
     # --- what is to be borne -----------------------------------------------------------------------------
 
-    async def _kill_the_middle(self, above: list[Eye], playing: "asyncio.Task[None]") -> float:
+    async def _kill_the_middle(
+        self, above: list[Eye], rooms: dict[str, str], playing: "asyncio.Task[None]"
+    ) -> _Back:
         """kill -9 of the whole district: seconds from when it is ready again until every viewer in the city has pictures of
-        the present, on the connection it had."""
-        await asyncio.to_thread(self._district.kill)
-        await _until(
-            lambda: all(time.time() - eye.last_at > _MET_S for eye in above),
-            _PICTURES_WITHIN_S,
-            playing,
-        )
-        await asyncio.to_thread(self._district.start_again)
-        ready = time.time()
-        await _until(
-            lambda: all(time.time() - eye.last_at < _MET_S for eye in above),
-            _PICTURES_WITHIN_S,
-            playing,
-        )
-        back = time.time()
+        the present, on the connection it had, and until street and city hear each other in the calls they had."""
+        with ExitStack() as stack:
+            both = await asyncio.to_thread(stack.enter_context, voices(self._street, self._city))
+            for voice in both:
+                await asyncio.to_thread(ring, voice, rooms[voice.at.name])
+            await until_heard(both, True, _VOICES_WITHIN_S)
+            await asyncio.to_thread(self._district.kill)
+            await _until(
+                lambda: all(time.time() - eye.last_at > _MET_S for eye in above),
+                _PICTURES_WITHIN_S,
+                playing,
+            )
+            await until_heard(both, False, _VOICES_WITHIN_S)
+            await asyncio.sleep(self._away_s)
+            await asyncio.to_thread(self._district.start_again)
+            ready = time.time()
+            heard = asyncio.create_task(until_heard(both, True, _VOICES_WITHIN_S))
+            stack.callback(heard.cancel)
+            await _until(
+                lambda: all(time.time() - eye.last_at < _MET_S for eye in above),
+                _PICTURES_WITHIN_S,
+                playing,
+            )
+            seen = time.time()
+            back = _Back(max(0.0, seen - ready), max(0.0, await heard - ready))
         await asyncio.to_thread(wait_linked, self._district)
-        return max(0.0, back - ready)
+        return back
 
     async def _leave(self, camera: Camera) -> int:
         """Everybody leaves: packets that reach the district or the city from 2 s after on."""

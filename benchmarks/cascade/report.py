@@ -15,7 +15,7 @@ _MORE_THAN_A_STREAM = 1.3
 class Figures:
     """`fps` and `height` of the pictures one viewer in the city decoded; `hop` is how much later a packet reaches a viewer one tier further up,
     the slower of both hops; `streams_per_hop` by what the picture engines push, beside `streams_received` by the packets that came;
-    `rejoin_s` from when the killed district is ready until the city sees again; `packets_after_leaving` from 2 s after the last viewer
+    `rejoin_s` from when the killed district is ready until the city sees again, `voice_rejoin_s` until street and city hear each other; `packets_after_leaving` from 2 s after the last viewer
     left. `least_seen`: of the camera's packets, what the poorest viewer got."""
 
     fps: float
@@ -23,6 +23,7 @@ class Figures:
     hop_p95_ms: float
     streams_per_hop: int
     rejoin_s: float
+    voice_rejoin_s: float
     viewers: int
     decoded: int
     hop_p50_ms: float
@@ -56,7 +57,8 @@ class Figures:
             f"street → district → city, {self.viewers} viewers in the city: {self.fps} pictures/s of {self.height} lines "
             f"({self.decoded} decoded), a hop adds p50 {self.hop_p50_ms} p95 {self.hop_p95_ms} ms ({self.compared} packets compared), "
             f"{self.streams_per_hop} stream a hop ({self.streams_received} by its packets), {self.packets_after_leaving} packets "
-            f"2 s after the last left, back {self.rejoin_s} s after the district was"
+            f"2 s after the last left, pictures back {self.rejoin_s} s and voices {self.voice_rejoin_s} s "
+            f"after the district was"
         )
 
     def as_json(self) -> str:

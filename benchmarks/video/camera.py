@@ -15,7 +15,7 @@ from bridges.video import feedback
 _CHECK_EVERY_S = 4.0
 _BURST_BYTES = 52_000
 _BURST_S = 0.04
-_CAPACITY = 40_000
+_CAPACITY = 200_000
 
 
 class Camera:

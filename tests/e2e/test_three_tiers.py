@@ -13,7 +13,8 @@ from commhub.wiring.demo.stage import Stage, cast_of
 from commhub.wiring.demo.story import accept_card, finish
 from commhub.wiring.demo.town import CITY, DISTRICT, STREET
 
-pytestmark = pytest.mark.audio
+# Three hubs and eleven simulators start within the first test's.
+pytestmark = [pytest.mark.audio, pytest.mark.timeout(480)]
 
 WITHIN_S = 60.0
 

@@ -5,7 +5,7 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -55,16 +55,21 @@ def pair(lower: HubProcess, upper: HubProcess) -> None:
 
 @asynccontextmanager
 async def tier_hubs(
-    folder: Path, tiers: Mapping[str, str], environment: Mapping[str, str] | None = None
+    folder: Path,
+    tiers: Mapping[str, str],
+    environment: Mapping[str, str] | None = None,
+    before: Callable[[HubProcess], Awaitable[None]] | None = None,
 ) -> AsyncIterator[dict[str, HubProcess]]:
     """Running hubs by name, in the order from below to above (`{"street-a": "street", "district-1": "district"}`), each paired with
-    the next."""
+    the next; `before` each is started a test may change it."""
     hubs = {
         name: tier_hub(folder, name, tier, place, environment)
         for place, (name, tier) in enumerate(tiers.items())
     }
     async with AsyncExitStack() as stack:
         for hub in hubs.values():
+            if before is not None:
+                await before(hub)
             stack.push_async_callback(asyncio.to_thread, hub.stop)
         await asyncio.gather(*(asyncio.to_thread(hub.__enter__) for hub in hubs.values()))
         chain = list(hubs.values())

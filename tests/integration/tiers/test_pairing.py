@@ -7,6 +7,9 @@ from fakes.tier_hubs import commhub, tier_hubs
 from fakes.waiting import eventually
 from fakes.whole_hub import signed_in
 
+# Two hubs start within it, and the second is killed and comes back.
+pytestmark = pytest.mark.timeout(300)
+
 WITHIN_S = 60.0
 
 

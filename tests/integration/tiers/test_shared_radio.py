@@ -19,7 +19,8 @@ from fakes.whole_hub import signed_in
 from commhub.wiring.demo.settle import Desk
 from commhub.wiring.hub_process import HubError, HubProcess
 
-pytestmark = pytest.mark.audio
+# Two hubs, a radio and two phones start within it, beside whatever else the machine does.
+pytestmark = [pytest.mark.audio, pytest.mark.timeout(300)]
 
 WITHIN_S = 60.0
 PHONE_TONE, RADIO_TONE = 440, 1250
