@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from commhub.domain.tier_rooms import CascadeState, RemoteSource, RoomCascade, Uplink
 from fakes.clock import START
 from fakes.objects import an_incident
 from fakes.strategies import objects
@@ -41,6 +40,7 @@ from commhub.domain.tier import (
     TierMessage,
 )
 from commhub.domain.tier_calls import HubLeg
+from commhub.domain.tier_rooms import CascadeState, RemoteSource, RoomCascade, Uplink
 from commhub.kit.ids import new_id
 from commhub.ports.store import UnitOfWork
 

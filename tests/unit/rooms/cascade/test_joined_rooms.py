@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from commhub.domain.tier_rooms import CascadeState
 from fakes.cascade import STREET_DISTRICT_CITY, WITHIN_S, joined_hubs
 from fakes.rooms import LI
 from fakes.waiting import eventually
@@ -13,6 +12,7 @@ from commhub.domain.errors import UnavailableError
 from commhub.domain.roll_call import Verdict
 from commhub.domain.room import SourceState
 from commhub.domain.tier import Export, ShareRight
+from commhub.domain.tier_rooms import CascadeState
 from commhub.kit.clock import SystemClock
 from commhub.kit.ids import new_id
 from commhub.ports.tiers import TierRefusedError

@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from commhub.domain.tier_rooms import CascadeState
 from fakes.cascade import WITHIN_S, Ingest, joined_hubs
 from fakes.rooms import LI
 from fakes.waiting import eventually
@@ -13,6 +12,7 @@ from commhub.domain.errors import ConflictError, NotAllowedError, NotFoundError
 from commhub.domain.room import SourceState
 from commhub.domain.tier import PeeringState, Tier
 from commhub.domain.tier_facts import TierRefused
+from commhub.domain.tier_rooms import CascadeState
 from commhub.ports.pushes import PushTarget
 from commhub.ports.tiers import TierRefusedError
 from commhub.ports.video import SPEAKER, Layer
