@@ -13,7 +13,7 @@ from commhub.kit.clock import Clock
 from commhub.ports.inside import Entrance, RoomSound
 from commhub.ports.inward import IncomingCall
 from commhub.ports.store import UnitOfWork
-from commhub.rooms import moves
+from commhub.rooms import moves, presence
 from commhub.rooms.people import check_space, with_call
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,7 @@ class Numbers:
         if not room.is_open or room.mode is not RoomMode.MEETING:
             return Cause.NOT_ALLOWED
         known = await self._known(uow, room, incoming)
-        one = known or await moves.stranger(
+        one = known or await presence.stranger(
             uow, room, incoming.caller, incoming.display_name, self._clock.now()
         )
         if not may_enter(room, one):

@@ -1,7 +1,7 @@
 """The door of a room: who may come in, as whom, and what they may send, see and hear.
 
 Implements `ports.rooms.RoomsIn` for browsers, encoders and cameras; phones come by `dialling`. A room's row is taken first, so of two who come at the same moment one is after the other. Nobody joins by asking: who has an
-answered session or a talking leg is there (`moves.settle`).
+answered session or a talking leg is there (`presence.settle`).
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ from commhub.ports.rooms import (
 )
 from commhub.ports.store import Store, UnitOfWork
 from commhub.ports.video import SPEAKER, Layer
-from commhub.rooms import moves
+from commhub.rooms import moves, presence
 from commhub.rooms.orders import Orderly, Orders
 from commhub.rooms.people import a_user, check_space, find_user, unit_of, with_call
 from commhub.rooms.waking import wake
@@ -309,7 +309,7 @@ class Doors:
             if known is None or known.source_id != row.source_id:
                 who = one.account or f"guest:{one.name}"
                 await uow.audit.append(now, who, f"room.{row.right}", row.source_id, "ok", room.id)
-            await moves.settle(uow, room, now, orders)
+            await presence.settle(uow, room, now, orders)
         await self._orderly.carry_out(orders)
         self._orderly.looked(room.id)
 
@@ -338,7 +338,7 @@ class Doors:
             session = await uow.rooms.find_session(session_id)
             if session is not None and session.closed_at is None:
                 await moves.close_session(uow, room, session, reason, now)
-                await moves.settle(uow, room, now, orders)
+                await presence.settle(uow, room, now, orders)
         await self._orderly.carry_out(orders)
         self._orderly.looked(room.id)
 

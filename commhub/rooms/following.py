@@ -28,7 +28,7 @@ from commhub.kit.bus import Bus, Subscription
 from commhub.kit.clock import Clock
 from commhub.kit.supervise import Doorbell, run_forever
 from commhub.ports.store import Store, UnitOfWork
-from commhub.rooms import moves
+from commhub.rooms import moves, presence
 from commhub.rooms.config import RoomConfig
 from commhub.rooms.metrics import CAMERAS_STOPPED
 from commhub.rooms.orders import Orderly, Orders
@@ -133,7 +133,7 @@ class RoomFollower:
             async with self._store.begin() as uow:
                 room = await uow.rooms.get(room_id)
                 if room.is_open:
-                    await moves.settle(uow, room, self._clock.now(), orders)
+                    await presence.settle(uow, room, self._clock.now(), orders)
                     await self._propose_end(uow, room)
                     await self._stop_idle(uow, room, orders)
                     speaking = talkers(await uow.rooms.participants_of(room.id))

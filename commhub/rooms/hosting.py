@@ -21,7 +21,7 @@ from commhub.domain.room import (
 )
 from commhub.kit.clock import Clock
 from commhub.ports.store import Store, UnitOfWork
-from commhub.rooms import moves
+from commhub.rooms import moves, presence
 from commhub.rooms.orders import Orderly, Orders
 from commhub.rooms.people import find_user, let_in
 
@@ -68,7 +68,7 @@ class Host:
             if waits:
                 await let_in(uow, room, one, who.principal.actor, now, orders)
                 await self._audit(uow, "room.let_in", room, one, who)
-                await moves.settle(uow, room, now, orders)
+                await presence.settle(uow, room, now, orders)
             after = await moves.participant_of(uow, room_id, participant_id)
         await self._orderly.carry_out(orders, who.principal)
         return after
@@ -138,7 +138,7 @@ class Host:
                 if session.participant_id == one.id and session.right is SessionRight.PUBLISH:
                     await moves.close_session(uow, room, session, "viewer", now)
                     orders.release.append(session.id)
-            await moves.settle(uow, room, now, orders)
+            await presence.settle(uow, room, now, orders)
 
     async def mute_source(self, room_id: str, source_id: str, who: Who, *, muted: bool) -> Source:
         """One picture of perhaps several. Raises ConflictError for one that is over."""

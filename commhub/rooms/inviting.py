@@ -29,7 +29,7 @@ from commhub.kit.ids import new_id
 from commhub.ports.inside import Notice, Notices
 from commhub.ports.rooms import RoomRight, RoomToken, RoomTokens
 from commhub.ports.store import Store, UnitOfWork
-from commhub.rooms import moves
+from commhub.rooms import moves, presence
 from commhub.rooms.config import RoomConfig
 from commhub.rooms.orders import Orderly, Orders
 from commhub.rooms.people import add_camera, check_space, let_in, with_call
@@ -147,7 +147,7 @@ class Invitations:
             one = await self._known(uow, room, endpoint)
             if one is None:
                 await check_space(uow, room)
-                stranger = await moves.stranger(uow, room, endpoint, new.name, self._clock.now())
+                stranger = await presence.stranger(uow, room, endpoint, new.name, self._clock.now())
                 one = await moves.add(
                     uow, room, replace(stranger, role=new.role, admitted=True), by.actor
                 )
@@ -160,7 +160,7 @@ class Invitations:
             room = await uow.rooms.get(room_id)
             one = replace(await moves.participant_of(uow, room_id, one.id), leg_id=leg.id)
             await uow.rooms.update_participant(one)
-            await moves.settle(uow, room, self._clock.now(), orders)
+            await presence.settle(uow, room, self._clock.now(), orders)
             one = await moves.participant_of(uow, room_id, one.id)
         await self._orderly.carry_out(orders, by)
         return Invited(participant=one)

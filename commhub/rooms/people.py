@@ -81,7 +81,7 @@ async def with_call(uow: UnitOfWork, room: Room, sound: RoomSound) -> Room:
 async def let_in(
     uow: UnitOfWork, room: Room, one: Participant, actor: str, at: datetime, orders: Orders
 ) -> Participant:
-    """Whoever waits, or was removed, may come in: a browser offers now, a phone is heard from now on. `moves.settle` follows."""
+    """Whoever waits, or was removed, may come in: a browser offers now, a phone is heard from now on. `presence.settle` follows."""
     if one.state is ParticipantState.JOINED:
         return one
     moved = await moves.move(uow, room, one, ParticipantState.INVITED, at, actor)

@@ -26,7 +26,7 @@ from commhub.kit.ids import new_id
 from commhub.kit.sealing import Seal
 from commhub.ports.store import Store, UnitOfWork
 from commhub.ports.video import Layer
-from commhub.rooms import moves
+from commhub.rooms import moves, presence
 from commhub.rooms.orders import Orderly, Orders
 from commhub.rooms.people import check_space
 
@@ -111,7 +111,7 @@ class Pulling:
                 raise ConflictError("whoever shows this picture takes it away; mute it instead")
             if source.state is not SourceState.ENDED:
                 await moves.end_pulled(uow, room, source, now, by.actor, orders)
-                await moves.settle(uow, room, now, orders)
+                await presence.settle(uow, room, now, orders)
                 await uow.audit.append(
                     now, by.actor, "room.remove_source", room.id, "ok", source.id
                 )
@@ -145,7 +145,7 @@ async def carry_pulls(
         )
     if not pulls:
         raise NotFoundError("this camera was taken out of the room")
-    await moves.settle(uow, room, at, orders)
+    await presence.settle(uow, room, at, orders)
 
 
 async def sealed_pulls(uow: UnitOfWork, room_id: str, seal: Seal) -> Sequence[Pull]:

@@ -33,7 +33,7 @@ from commhub.kit.supervise import Doorbell
 from commhub.ports.media import LegMeter, MediaEngine
 from commhub.ports.store import Store, UnitOfWork
 from commhub.ports.video import SourceMeter, VideoStatus
-from commhub.rooms import moves
+from commhub.rooms import moves, presence
 from commhub.rooms.metrics import ROLL_CALL_ITEMS
 from commhub.rooms.orders import Orderly, Orders
 from commhub.rooms.people import add_camera, check_space, with_call
@@ -178,7 +178,7 @@ class RollCalls:
         if endpoint.scheme is Scheme.CAMERA:
             return (await add_camera(uow, room, endpoint.name, now, by.actor))[0]
         endpoint = self._orderly.sound.address(text, by)
-        one = await moves.stranger(uow, room, endpoint, None, now)
+        one = await presence.stranger(uow, room, endpoint, None, now)
         return await moves.add(uow, room, replace(one, admitted=True), by.actor)
 
     async def _item(
@@ -282,7 +282,7 @@ class RollCalls:
                 return False
             if room.is_open:
                 # Whose leg a leg is, is not known before somebody looked.
-                await moves.settle(uow, room, now, orders)
+                await presence.settle(uow, room, now, orders)
             legs = await uow.calls.legs_of(room.call_id) if room.call_id is not None else ()
             found = _Found(
                 legs={leg.id: leg for leg in legs},

@@ -24,7 +24,7 @@ from commhub.domain.room_facts import RoomOpened
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
 from commhub.ports.store import Store, UnitOfWork
-from commhub.rooms import moves
+from commhub.rooms import moves, presence
 from commhub.rooms.config import RoomConfig
 from commhub.rooms.orders import Orderly, Orders
 from commhub.rooms.people import add_camera, let_in
@@ -227,7 +227,7 @@ class RoomService:
         for one in await uow.rooms.participants_of(room.id):
             if one.state is ParticipantState.WAITING:
                 await let_in(uow, room, one, by.actor, self._clock.now(), orders)
-        await moves.settle(uow, room, self._clock.now(), orders)
+        await presence.settle(uow, room, self._clock.now(), orders)
 
     async def end(self, room_id: str, by: Principal) -> None:
         """End it for everybody. One that has ended is fine (a retry)."""

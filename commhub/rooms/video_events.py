@@ -28,7 +28,7 @@ from commhub.ports.video import (
     VideoCodec,
     VideoStatus,
 )
-from commhub.rooms import moves
+from commhub.rooms import moves, presence
 from commhub.rooms.metrics import RECORDINGS_FAILED
 from commhub.rooms.orders import Orderly, Orders
 from commhub.rooms.pulling import carry_pulls, sealed_pulls
@@ -201,7 +201,7 @@ class VideoEvents:
                     await moves.shift(uow, room, source, after, now, "system", "lost")
             pulls = await sealed_pulls(uow, room_id, self._orderly.seal)
             orders.pull += [pull for pull in pulls if pull.id not in there]
-            await moves.settle(uow, room, now, orders)
+            await presence.settle(uow, room, now, orders)
         await self._orderly.carry_out(orders)
 
     # --- recordings --------------------------------------------------------------------------------------
