@@ -12,7 +12,7 @@ from datetime import datetime
 from commhub.domain.account import Permission, User, permissions_of
 from commhub.domain.device import Device, DeviceKind
 from commhub.domain.people import Endpoint, Responder, Scheme
-from commhub.ports.store import SipAccount, SipBinding
+from commhub.ports.edge_store import SipAccount, SipBinding
 
 _SCHEME_OF = {DeviceKind.BODYCAM: Scheme.CAMERA, DeviceKind.RADIO: Scheme.RADIO}
 

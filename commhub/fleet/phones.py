@@ -7,7 +7,8 @@ from commhub.domain.device import is_safe_id
 from commhub.domain.errors import ConflictError, InvalidError
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_secret
-from commhub.ports.store import SipAccount, Store, UnitOfWork
+from commhub.ports.edge_store import SipAccount
+from commhub.ports.store import Store, UnitOfWork
 
 # Typed on a phone's keypad or screen now and then, so shorter than a device's secret: 96 random bits.
 PASSWORD_BYTES = 12

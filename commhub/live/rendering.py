@@ -23,7 +23,8 @@ from commhub.http.views import (
 )
 from commhub.live.eyes import RoomRows
 from commhub.live.model import Collection
-from commhub.ports.store import IncidentQuery, SipAccount, SipBinding, UnitOfWork
+from commhub.ports.edge_store import SipAccount, SipBinding
+from commhub.ports.store import IncidentQuery, UnitOfWork
 
 STEP = 200
 

@@ -41,7 +41,7 @@ from commhub.live.service import HubIdentity, LiveService
 from commhub.messages import routes as message_routes
 from commhub.ports.decisions import Candidate, Decision
 from commhub.ports.devices import CommandOrder, DeviceControl
-from commhub.ports.store import SipAccount
+from commhub.ports.edge_store import SipAccount
 from commhub.reports import routes as report_routes
 from commhub.rooms.people import unit_of
 from commhub.settings import Settings

@@ -7,8 +7,10 @@ disabled meanwhile, for no longer than `_KEPT_S`.
 
 from collections import OrderedDict
 
+from commhub.ports.edge_store import SipAccount
+
 from commhub.kit.clock import Clock
-from commhub.ports.store import SipAccount, Store
+from commhub.ports.store import Store
 
 _KEPT_S = 30.0
 _MOST = 20_000

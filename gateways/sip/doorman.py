@@ -9,7 +9,8 @@ import hmac
 import secrets
 from collections.abc import Callable
 
-from commhub.ports.store import SipAccount
+from commhub.ports.edge_store import SipAccount
+
 from gateways.sip import metrics
 from gateways.sip.core import Core
 from gateways.sip.digest import Authenticator, Verdict

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
+from commhub.ports.edge_store import SipBinding
 
 from commhub.domain.call import Cause
 from commhub.domain.errors import UnavailableError
 from commhub.ports.media import MediaOrder, RtpAddress
-from commhub.ports.store import SipBinding
 from commhub.ports.telephony import LegOrder
 from gateways.sip import sdp
 from gateways.sip.causes import cause_of, detail_of, weight_of

@@ -7,13 +7,13 @@ then offered to the core: so a caller that hears ringing is always known to the 
 from dataclasses import dataclass
 
 import structlog
+from commhub.ports.edge_store import SipAccount
 
 from commhub.domain.call import Cause
 from commhub.domain.errors import InvalidError, UnavailableError
 from commhub.domain.people import Endpoint, Scheme
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
 from commhub.ports.media import MediaOrder, RtpAddress
-from commhub.ports.store import SipAccount
 from gateways.sip import metrics, sdp
 from gateways.sip.causes import status_of
 from gateways.sip.core import Core

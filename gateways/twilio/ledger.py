@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from commhub.ports.edge_store import TwilioLeg
+
 from commhub.ports.media import MediaOrder
-from commhub.ports.store import Store, TwilioLeg
+from commhub.ports.store import Store
 from commhub.ports.telephony import shape_of
 from gateways.twilio.errors import UnreadablePageError
 

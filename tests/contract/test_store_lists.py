@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from commhub.ports.edge_store import SipAccount, SipBinding, TwilioLeg
 from fakes.clock import ScriptedClock
 from fakes.objects import (
     a_call,
@@ -27,7 +28,7 @@ from commhub.domain.people import Endpoint, Role, Scheme
 from commhub.domain.report import ReportStage
 from commhub.domain.task import TaskStage
 from commhub.kit.ids import new_id
-from commhub.ports.store import IncidentQuery, SipAccount, SipBinding, TwilioLeg
+from commhub.ports.store import IncidentQuery
 
 
 async def test_incidents_are_paged_newest_first(sql_store: SqlStore) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import uvicorn
+from commhub.ports.edge_store import SipAccount
 from defusedxml.ElementTree import fromstring
 from fakes import worker_process
 from fakes.desk import RecordingCalls
@@ -32,7 +33,6 @@ from commhub.http.app import new_app
 from commhub.kit.clock import SystemClock
 from commhub.kit.ids import new_id
 from commhub.ports.media import MediaOrder
-from commhub.ports.store import SipAccount
 from commhub.ports.telephony import LegOrder
 from gateways.twilio.config import TwilioConfig
 from gateways.twilio.gateway import TwilioGateway

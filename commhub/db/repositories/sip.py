@@ -12,7 +12,7 @@ from commhub.db.prepared import Prepared
 from commhub.db.repositories.base import Question, Repository
 from commhub.db.tables import equipment
 from commhub.db.transaction import Transaction
-from commhub.ports.store import SipAccount, SipBinding, SipDialog, SipSubscription
+from commhub.ports.edge_store import SipAccount, SipBinding, SipDialog, SipSubscription
 
 _CONTACTS = equipment.sip_bindings
 _TABLE = equipment.sip_dialogs

@@ -7,7 +7,7 @@ from sqlalchemy import delete
 from commhub.db.codec import Rows
 from commhub.db.repositories.base import Repository
 from commhub.db.tables import equipment
-from commhub.ports.store import TwilioLeg
+from commhub.ports.edge_store import TwilioLeg
 
 _TABLE = equipment.twilio_legs
 _LEGS = Rows(TwilioLeg, _TABLE)

@@ -1,6 +1,7 @@
 """Bridged calls: who is rung, what one busy phone does to the others, and when a call is over."""
 
 import pytest
+from commhub.ports.edge_store import SipAccount
 from fakes.calls import FakeDriver, RememberingMedia
 
 from commhub.calls.media_events import MediaEvents
@@ -11,7 +12,6 @@ from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.domain.people import Endpoint, Role, Scheme
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
 from commhub.ports.media import EngineStatus, RecordedFile
-from commhub.ports.store import SipAccount
 
 DESK = Principal(id="u1", name="li", kind="user", roles=frozenset({Role.DISPATCHER}))
 

@@ -1,6 +1,7 @@
 """The dispatcher's hand in a call: what is committed, what the engine is told, what is on record."""
 
 import pytest
+from commhub.ports.edge_store import SipAccount
 from fakes.calls import FakeDriver, RememberingMedia
 from fakes.web import someone
 
@@ -14,7 +15,6 @@ from commhub.domain.errors import ConflictError, InvalidError, NotFoundError, Un
 from commhub.domain.people import Endpoint, Scheme
 from commhub.ports.inward import IncomingCall
 from commhub.ports.media import PLAIN, EngineStatus, FloorAction, LegMeter, LegShape
-from commhub.ports.store import SipAccount
 
 DESK = someone()
 

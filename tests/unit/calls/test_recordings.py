@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from commhub.ports.edge_store import SipAccount
 from fakes.calls import FakeDriver, RememberingMedia
 from fakes.clock import START
 from fakes.objects import a_call, a_recording, an_incident
@@ -26,7 +27,6 @@ from commhub.domain.people import Endpoint, Scheme
 from commhub.domain.recording import Always, RecordingKind, RecordingRule, Retention
 from commhub.ports.inward import IncomingCall
 from commhub.ports.media import RecordedFile
-from commhub.ports.store import SipAccount
 from simulators.tones import ToneMeter
 
 LI = someone()

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from commhub.ports.edge_store import SipAccount, SipBinding
 from fakes.clock import ScriptedClock
 from fakes.town import responder
 from fakes.web import app_of, client_of
@@ -15,7 +16,6 @@ from commhub.domain.device import Device, DeviceKind
 from commhub.domain.errors import ConflictError, InvalidError
 from commhub.domain.geo import Point, Position
 from commhub.domain.people import Endpoint, Role, Unit
-from commhub.ports.store import SipAccount, SipBinding
 
 
 @pytest.fixture

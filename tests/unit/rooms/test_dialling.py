@@ -1,6 +1,7 @@
 """Phones in a room: who dials its number, who is rung into it, and what the desk does with their legs."""
 
 import pytest
+from commhub.ports.edge_store import SipAccount
 from fakes.rooms import CHEN, LI, a_guest, desk
 
 from commhub.calls.control import LegWish
@@ -11,7 +12,6 @@ from commhub.domain.errors import ConflictError, InvalidError
 from commhub.domain.people import Endpoint
 from commhub.domain.room import RoomMode, RoomRole
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
-from commhub.ports.store import SipAccount
 from commhub.rooms.hosting import ParticipantWish
 from commhub.rooms.inviting import NewInvitation
 from commhub.rooms.service import RoomWish
