@@ -29,6 +29,7 @@ from bridges.wire import (
     read_error,
     refusal,
 )
+from commhub.kit.values import quick
 from commhub.ports.media import (
     FloorAction,
     LegShape,
@@ -55,6 +56,7 @@ __all__ = [
 PROTOCOL = 2
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ConnectArgs:
     leg_id: str
@@ -130,6 +132,7 @@ class SendDigitsArgs:
     digits: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ReleaseArgs:
     leg_id: str

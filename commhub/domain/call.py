@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from commhub.domain.errors import IllegalMoveError
 from commhub.domain.people import Endpoint, Scheme
+from commhub.kit.values import quick
 
 
 class LegState(StrEnum):
@@ -77,6 +78,7 @@ TALKING = frozenset({LegState.CONNECTED, LegState.HELD})
 _NOBODY_HANGS_UP = frozenset({Scheme.RADIO})
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
     """`codec` is the RTP encoding name (RFC 3551) once media is agreed.
@@ -111,6 +113,7 @@ class Leg:
         return self.state is not LegState.ENDED
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """`had_two` remembers that two legs were connected at once, so that a last one left ends the call.

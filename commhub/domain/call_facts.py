@@ -4,16 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from commhub.domain.facts import Fact
+from commhub.kit.values import quick
 
 # --- calls and floor -------------------------------------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallStarted(Fact):
     call_id: str
     legs: tuple[str, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegMoved(Fact):
     call_id: str
@@ -74,6 +77,7 @@ class FloorCommanded(Fact):
     call_id: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallEnded(Fact):
     call_id: str

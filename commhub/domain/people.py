@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from commhub.domain.errors import InvalidError
 from commhub.domain.geo import Position
+from commhub.kit.values import quick
 
 
 class Loop(StrEnum):
@@ -42,6 +43,7 @@ class Scheme(StrEnum):
     DESK = "desk"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """通讯地址: `scheme:name`, or `scheme:name@hub` for one at another hub."""

@@ -13,6 +13,7 @@ from commhub.domain.call import Cause, LegState
 from commhub.domain.geo import Point
 from commhub.domain.people import Endpoint
 from commhub.domain.report import Source
+from commhub.kit.values import quick
 from commhub.ports.media import EngineStatus, LegMeter, RecordedFile, RtpAddress
 from commhub.ports.store import Also
 
@@ -115,6 +116,7 @@ class PresenceIn(Protocol):
     async def phone_seen(self, account: str, online: bool, agent: str | None) -> None: ...
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingCall:
     """Somebody dialled the hub. `leg_id` was made by the edge and names the leg from now on."""
@@ -125,6 +127,7 @@ class IncomingCall:
     display_name: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingAccepted:
     """The leg belongs to this call; the edge lets it ring until `LegDriver.answer` is called for it."""

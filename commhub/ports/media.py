@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from commhub.kit.values import quick
 
+
+@quick
 @dataclass(frozen=True, slots=True)
 class RtpAddress:
     """An IP address and an even UDP port; RTCP is port + 1 (RFC 3550 §11)."""
@@ -17,6 +20,7 @@ class RtpAddress:
     port: int
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioFormat:
     """One agreed RTP audio format (RFC 3551). `ptime_ms` is what the far end wants to receive, `fmtp` its format
@@ -34,6 +38,7 @@ class AudioFormat:
     fmtp: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegShape:
     """How a leg takes part in its call; the default speaks to everybody and hears everybody.
@@ -74,6 +79,7 @@ class RadioStanding:
     emergency: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaOrder:
     """A place for one leg. `near_signalling`: the SDP address equals the signalling source, so the leg may
@@ -113,6 +119,7 @@ class SrtpKeys:
     remote_key: str = field(repr=False)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RtpRemote:
     """Where the far end wants its audio, and in what. `sends`/`receives` are the far end's direction

@@ -9,9 +9,11 @@ from typing import Protocol, runtime_checkable
 
 from commhub.domain.call import Cause, Leg
 from commhub.domain.people import Endpoint
+from commhub.kit.values import quick
 from commhub.ports.media import PLAIN, LegShape, RtpAddress
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegOrder:
     """`caller` is the name the far end's display shows. `ring_for_s` ends an unanswered leg. `shape` is how the leg

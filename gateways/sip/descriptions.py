@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from commhub.kit.values import quick
 from gateways.sip.errors import SdpError
 
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
@@ -21,6 +22,7 @@ _LONGEST_REMEMBERED = 2_000
 _UNREADABLE = 400
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Media:
     """One m-line. `formats` keep the writer's order; `names` are rtpmap's «NAME/RATE» by payload type, in
@@ -46,6 +48,7 @@ class Media:
     content: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A description as read. `media` in the order of the m-lines, which an answer repeats (RFC 3264 §6)."""

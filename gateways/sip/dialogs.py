@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from operator import attrgetter
 
+from commhub.kit.values import quick
 from gateways.sip.errors import MalformedError
 from gateways.sip.grammar import NameAddr, quote_string, read_uri
 from gateways.sip.message import Request, Response
@@ -19,6 +20,7 @@ AHEAD = 100
 (§12.2.2: a gap is no error)."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialog:
     """One side of a dialog. `local` and `remote` are addresses without their tags; `learned` is where the

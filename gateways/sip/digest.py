@@ -22,6 +22,7 @@ import structlog
 from commhub.ports.edge_store import SipAccount
 
 from commhub.kit.clock import Clock
+from commhub.kit.values import quick
 from commhub.ports.store import Store
 from gateways.sip import metrics
 from gateways.sip.accounts import Accounts
@@ -88,6 +89,7 @@ def digest_response(
     return hashed(f"{ha1}:{middle}:{ha2}".encode("utf-8", "surrogateescape"))
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
     """The parameters of an Authorization header that the digest covers."""

@@ -19,6 +19,8 @@ from urllib.parse import unquote
 
 from sipmessage import URI, CSeq, Parameters
 
+from commhub.kit.values import quick
+
 TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9_\-.]*[A-Za-z0-9_.])?")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+\-.]*")
@@ -187,6 +189,7 @@ def parameters_of(found: Mapping[str, str | None]) -> Parameters:
     return Parameters(**{name: value for name, value in found.items() if name != "self"})
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class NameAddr:
     """From, To, Contact, Route: a display name, the URI's text as it came, and header parameters."""

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 from commhub.domain.call import Cause, Direction, Leg, LegState
 from commhub.domain.people import Endpoint, Scheme
+from commhub.kit.values import quick
 from commhub.ports.inward import (
     CallsIn,
     IncomingAccepted,
@@ -33,6 +34,7 @@ class CallState(StrEnum):
     CONFIRMED = "confirmed"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Lamp:
     """One call of one account. `outgoing`: the phone dialled."""

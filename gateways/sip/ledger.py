@@ -17,6 +17,7 @@ from commhub.domain.call import Direction
 from commhub.domain.errors import DomainError
 from commhub.domain.people import Endpoint
 from commhub.kit.supervise import Doorbell
+from commhub.kit.values import quick
 from commhub.ports.media import RtpAddress
 from commhub.ports.store import Also, Store, UnitOfWork
 from gateways.sip.dialogs import Dialog
@@ -43,6 +44,7 @@ class Chapter(StrEnum):
     LEAVING = "leaving"
 
 
+@quick
 @dataclass(frozen=True, kw_only=True)
 class StoredInvite:
     """An INVITE as it went over the wire, and the other end. `tag` is our tag when it came from outside. It is written
@@ -167,6 +169,7 @@ class Errand:
         )
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """Everything of a leg that a new process needs. `local_sdp` and `remote_sdp` are the bodies last agreed

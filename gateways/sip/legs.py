@@ -13,6 +13,7 @@ from typing import Protocol
 import structlog
 
 from commhub.domain.call import Cause, Direction
+from commhub.kit.values import quick
 from commhub.ports.media import RtpAddress
 from commhub.ports.store import Also
 from gateways.sip import metrics
@@ -29,6 +30,7 @@ from gateways.sip.trunks.line import Line
 log = structlog.get_logger(__name__)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Responded:
     """A response to a request of this leg."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from commhub.kit.values import quick
 from commhub.ports.media import AudioFormat, RtpAddress, RtpRemote, SrtpKeys
 from commhub.ports.video import PlainRemote
 from gateways.sip import formats, pictures_sdp, sdes
@@ -23,6 +24,7 @@ _PLAIN = ("RTP/AVP", "RTP/AVPF")
 _SECURE = ("RTP/SAVP", "RTP/SAVPF")
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """What this hub agrees to. `codecs` are names of `formats.CODECS`, the most wanted first: that order decides
@@ -34,6 +36,7 @@ class Terms:
     rtcp_mux: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
     """What both sides will do. `remote` is the far end's as the media engine takes it; `index` is the m-line
@@ -51,6 +54,7 @@ class Agreement:
         return not self.remote.receives
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Line:
     """The m-line of an offer that we take: `crypto` is their key line, when it is to be SRTP."""
@@ -321,6 +325,7 @@ _MIRROR = {
 }
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Local:
     """Our side of a session: the o-line keeps its id, and its version grows with every description we send

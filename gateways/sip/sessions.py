@@ -7,6 +7,7 @@ A phone that knows nothing of timers is refreshed by us all the same (§9): its 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from commhub.kit.values import quick
 from gateways.sip.config import SipConfig
 from gateways.sip.errors import MalformedError
 from gateways.sip.grammar import read_number, read_parameters, split_outside
@@ -18,6 +19,7 @@ MIN_SE_S = 90
 """What no Min-SE may be below (§5), and what counts where none is given."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """An agreed timer. `ours`: we are the refresher; `by_update`: the far end allows UPDATE (RFC 3311); `min_s` is

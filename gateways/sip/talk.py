@@ -7,6 +7,7 @@ from typing import Protocol
 import structlog
 
 from commhub.domain.call import Cause
+from commhub.kit.values import quick
 from commhub.ports.media import RtpAddress
 from commhub.ports.store import Also
 from gateways.sip import sdp
@@ -21,6 +22,7 @@ from gateways.sip.transactions import ClientTransaction, ServerTransaction
 log = structlog.get_logger(__name__)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Talk:
     """What is agreed; the descriptions may hold keys of SRTP, so no repr shows them. `invite` is the caller's

@@ -11,6 +11,7 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Protocol
 
+from commhub.kit.values import quick
 from gateways.sip.grammar import read_hostport, remembered
 
 _REMEMBERED = 16_384
@@ -52,6 +53,7 @@ def _is_literal(host: str) -> bool:
     return True
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Hop:
     """The other end of a transport: an address literal or a host name, and a port.

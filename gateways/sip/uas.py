@@ -12,6 +12,7 @@ from commhub.ports.edge_store import SipAccount
 from commhub.domain.call import Cause
 from commhub.domain.errors import InvalidError, UnavailableError
 from commhub.domain.people import Endpoint, Scheme
+from commhub.kit.values import quick
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
 from commhub.ports.media import MediaOrder, RtpAddress
 from gateways.sip import metrics, sdp
@@ -40,6 +41,7 @@ DESK_SILENT = "desk"
 _OUR_FAULT = 500
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
     """A call that may be offered to the core: who calls whom, and over which trunk (None: a phone of ours)."""
