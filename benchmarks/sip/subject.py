@@ -10,12 +10,12 @@ from types import TracebackType
 from typing import Self
 
 import httpx
-from commhub.ports.edge_store import SipBinding
 
 from commhub.db import migrate, open_store
 from commhub.domain.facts import Fact
 from commhub.kit.bus import Bus
 from commhub.kit.clock import SystemClock
+from commhub.ports.edge_store import SipBinding
 from commhub.wiring.hub_process import HubProcess
 from gateways.sip.digest import hash_account
 

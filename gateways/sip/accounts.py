@@ -7,9 +7,8 @@ disabled meanwhile, for no longer than `_KEPT_S`.
 
 from collections import OrderedDict
 
-from commhub.ports.edge_store import SipAccount
-
 from commhub.kit.clock import Clock
+from commhub.ports.edge_store import SipAccount
 from commhub.ports.store import Store
 
 _KEPT_S = 30.0

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from commhub.ports.edge_store import SipBinding
-
 from gateways.sip.dialogs import hop_of, nearest_hop
 from gateways.sip.grammar import NameAddr
 from gateways.sip.transport import Hop

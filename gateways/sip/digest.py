@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import structlog
-from commhub.ports.edge_store import SipAccount
 
 from commhub.kit.clock import Clock
 from commhub.kit.values import quick
+from commhub.ports.edge_store import SipAccount
 from commhub.ports.store import Store
 from gateways.sip import metrics
 from gateways.sip.accounts import Accounts

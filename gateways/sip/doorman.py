@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Callable
 
 from commhub.ports.edge_store import SipAccount
-
 from gateways.sip import metrics
 from gateways.sip.core import Core
 from gateways.sip.digest import Authenticator, Verdict

@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from commhub.ports.edge_store import SipBinding, SipDialog
-
 from commhub.domain.call import Direction
 from commhub.domain.errors import DomainError
 from commhub.domain.people import Endpoint
 from commhub.kit.supervise import Doorbell
 from commhub.kit.values import quick
+from commhub.ports.edge_store import SipBinding, SipDialog
 from commhub.ports.media import RtpAddress
 from commhub.ports.store import Also, Store, UnitOfWork
 from gateways.sip.dialogs import Dialog

@@ -7,8 +7,8 @@ whoever holds a phone have the hub call the world: not followed.
 from datetime import timedelta
 
 import structlog
-from commhub.ports.edge_store import SipBinding
 
+from commhub.ports.edge_store import SipBinding
 from gateways.sip.core import Core, user_of
 from gateways.sip.dialogs import checked_target, hop_of
 from gateways.sip.errors import MalformedError

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
 import structlog
-from commhub.ports.edge_store import SipAccount, SipBinding
 
 from commhub.kit.clock import Clock
 from commhub.kit.supervise import Doorbell
+from commhub.ports.edge_store import SipAccount, SipBinding
 from commhub.ports.inward import PresenceIn
 from commhub.ports.store import Store
 from gateways.sip.bindings import RefusedError, Wish, Wishes, read_wishes

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
-from commhub.ports.edge_store import SipBinding
 
 from commhub.domain.call import Cause
 from commhub.domain.errors import UnavailableError
+from commhub.ports.edge_store import SipBinding
 from commhub.ports.media import MediaOrder, RtpAddress
 from commhub.ports.telephony import LegOrder
 from gateways.sip import sdp

@@ -7,12 +7,12 @@ then offered to the core: so a caller that hears ringing is always known to the 
 from dataclasses import dataclass
 
 import structlog
-from commhub.ports.edge_store import SipAccount
 
 from commhub.domain.call import Cause
 from commhub.domain.errors import InvalidError, UnavailableError
 from commhub.domain.people import Endpoint, Scheme
 from commhub.kit.values import quick
+from commhub.ports.edge_store import SipAccount
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
 from commhub.ports.media import MediaOrder, RtpAddress
 from gateways.sip import metrics, sdp

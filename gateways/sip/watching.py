@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
-from commhub.ports.edge_store import SipSubscription
 
+from commhub.ports.edge_store import SipSubscription
 from gateways.sip import metrics
 from gateways.sip.core import Core
 from gateways.sip.dialogs import Dialog

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from commhub.ports.edge_store import TwilioLeg
-
 from commhub.ports.media import MediaOrder
 from commhub.ports.store import Store
 from commhub.ports.telephony import shape_of

@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from commhub.ports.edge_store import SipAccount, SipBinding, TwilioLeg
 from fakes.clock import ScriptedClock
 from fakes.objects import (
     a_call,
@@ -28,6 +27,7 @@ from commhub.domain.people import Endpoint, Role, Scheme
 from commhub.domain.report import ReportStage
 from commhub.domain.task import TaskStage
 from commhub.kit.ids import new_id
+from commhub.ports.edge_store import SipAccount, SipBinding, TwilioLeg
 from commhub.ports.store import IncidentQuery
 
 

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
-from commhub.ports.edge_store import SipAccount
 from fakes.objects import a_call, a_leg
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
@@ -16,6 +15,7 @@ from commhub.db.prepared import driver_of
 from commhub.db.sqlite import SqliteBackend
 from commhub.domain.call import Call, Leg, LegState
 from commhub.domain.errors import DomainError, UnavailableError
+from commhub.ports.edge_store import SipAccount
 
 OpenStore = Callable[..., Awaitable[SqlStore]]
 

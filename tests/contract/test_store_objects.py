@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import Any
 
 import pytest
-from commhub.ports.edge_store import SipAccount, SipBinding, SipDialog, SipSubscription, TwilioLeg
 from fakes.clock import ScriptedClock
 from fakes.objects import (
     a_call,
@@ -37,6 +36,7 @@ from commhub.domain.recording import Prompt, Recording
 from commhub.domain.report import Report
 from commhub.domain.task import Task
 from commhub.domain.timer import Timer
+from commhub.ports.edge_store import SipAccount, SipBinding, SipDialog, SipSubscription, TwilioLeg
 from commhub.ports.store import InboundEvent, StoredResponse, UnitOfWork
 
 FAR = datetime(2300, 1, 1, tzinfo=UTC)

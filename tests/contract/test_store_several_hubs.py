@@ -1,7 +1,8 @@
 """Several hubs of one town on one database: phones and calls are seen by all, and each minds what it carries itself."""
 
-from commhub.ports.edge_store import SipDialog
 from fakes.objects import a_call
+
+from commhub.ports.edge_store import SipDialog
 
 
 async def test_after_a_restart_a_hub_takes_up_its_own_dialogs_and_calls_alone(open_here):

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import httpx
 import uvicorn
-from commhub.ports.edge_store import SipAccount
 from defusedxml.ElementTree import fromstring
 from fakes import worker_process
 from fakes.desk import RecordingCalls
@@ -32,6 +31,7 @@ from commhub.domain.people import Endpoint, Scheme
 from commhub.http.app import new_app
 from commhub.kit.clock import SystemClock
 from commhub.kit.ids import new_id
+from commhub.ports.edge_store import SipAccount
 from commhub.ports.media import MediaOrder
 from commhub.ports.telephony import LegOrder
 from gateways.twilio.config import TwilioConfig

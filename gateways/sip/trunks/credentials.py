@@ -8,8 +8,8 @@ import secrets
 from dataclasses import dataclass
 
 import structlog
-from commhub.ports.edge_store import SipAccount
 
+from commhub.ports.edge_store import SipAccount
 from gateways.sip.digest import ALGORITHMS, Credentials, digest_response, hash_account
 from gateways.sip.grammar import quote_string, read_auth
 from gateways.sip.message import Request, Response

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from commhub.ports.edge_store import SipAccount
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -25,6 +24,7 @@ from commhub.fleet.presence import FleetPresence
 from commhub.fleet.routes import build_router
 from commhub.fleet.service import FleetService
 from commhub.kit.clock import SystemClock
+from commhub.ports.edge_store import SipAccount
 from devices.broker import Broker
 from devices.broker_files import CONTROL_USER, BrokerTls
 from devices.connection import DeviceGateway, GatewayConfig

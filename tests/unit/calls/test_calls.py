@@ -1,7 +1,6 @@
 """Bridged calls: who is rung, what one busy phone does to the others, and when a call is over."""
 
 import pytest
-from commhub.ports.edge_store import SipAccount
 from fakes.calls import FakeDriver, RememberingMedia
 
 from commhub.calls.media_events import MediaEvents
@@ -10,6 +9,7 @@ from commhub.domain.account import Principal
 from commhub.domain.call import Cause, LegState
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.domain.people import Endpoint, Role, Scheme
+from commhub.ports.edge_store import SipAccount
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
 from commhub.ports.media import EngineStatus, RecordedFile
 

@@ -1,7 +1,6 @@
 """The dispatcher's hand in a call: what is committed, what the engine is told, what is on record."""
 
 import pytest
-from commhub.ports.edge_store import SipAccount
 from fakes.calls import FakeDriver, RememberingMedia
 from fakes.web import someone
 
@@ -13,6 +12,7 @@ from commhub.domain.call_facts import FloorCommanded, FloorMoved, LegShaped, Leg
 from commhub.domain.device import Device, DeviceKind
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from commhub.domain.people import Endpoint, Scheme
+from commhub.ports.edge_store import SipAccount
 from commhub.ports.inward import IncomingCall
 from commhub.ports.media import PLAIN, EngineStatus, FloorAction, LegMeter, LegShape
 

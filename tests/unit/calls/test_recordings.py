@@ -9,7 +9,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from commhub.ports.edge_store import SipAccount
 from fakes.calls import FakeDriver, RememberingMedia
 from fakes.clock import START
 from fakes.objects import a_call, a_recording, an_incident
@@ -25,6 +24,7 @@ from commhub.domain.errors import ConflictError, NotFoundError
 from commhub.domain.incident import Stage
 from commhub.domain.people import Endpoint, Scheme
 from commhub.domain.recording import Always, RecordingKind, RecordingRule, Retention
+from commhub.ports.edge_store import SipAccount
 from commhub.ports.inward import IncomingCall
 from commhub.ports.media import RecordedFile
 from simulators.tones import ToneMeter

@@ -1,12 +1,12 @@
 """What an edge keeps of its leg is one commit with the step of the core, or is not there at all."""
 
 import pytest
-from commhub.ports.edge_store import SipAccount, SipDialog
 from fakes.calls import FakeDriver, RememberingMedia
 
 from commhub.calls.service import CallService
 from commhub.domain.call import Cause
 from commhub.domain.people import Endpoint, Scheme
+from commhub.ports.edge_store import SipAccount, SipDialog
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
 
 

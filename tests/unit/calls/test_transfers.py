@@ -1,7 +1,6 @@
 """Calls that phones hand on: which legs there are afterwards, what the engine is told, what is on record."""
 
 import pytest
-from commhub.ports.edge_store import SipAccount
 from fakes.calls import FakeDriver, RememberingMedia
 from fakes.web import someone
 
@@ -10,6 +9,7 @@ from commhub.domain.call import Cause, Entry, LegState
 from commhub.domain.call_facts import LegMoved, LegTransferred
 from commhub.domain.people import Endpoint, Scheme
 from commhub.kit.ids import new_id
+from commhub.ports.edge_store import SipAccount
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
 
 DESK = someone()

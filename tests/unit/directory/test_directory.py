@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from commhub.ports.edge_store import SipAccount, SipBinding
 from fakes.clock import ScriptedClock
 from fakes.town import responder
 from fakes.web import app_of, client_of
@@ -16,6 +15,7 @@ from commhub.domain.device import Device, DeviceKind
 from commhub.domain.errors import ConflictError, InvalidError
 from commhub.domain.geo import Point, Position
 from commhub.domain.people import Endpoint, Role, Unit
+from commhub.ports.edge_store import SipAccount, SipBinding
 
 
 @pytest.fixture

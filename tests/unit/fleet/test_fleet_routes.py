@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from commhub.ports.edge_store import SipAccount, SipBinding
 from fakes.clock import ScriptedClock
 from fakes.fleet import FakeCredentials, FakeDeviceControl
 from fakes.web import app_of, client_of
@@ -15,6 +14,7 @@ from commhub.db import SqlStore
 from commhub.fleet.phones import Phones
 from commhub.fleet.routes import build_router
 from commhub.fleet.service import FleetService
+from commhub.ports.edge_store import SipAccount, SipBinding
 
 RADIO = {"id": "r12", "kind": "radio", "name": "Radio 12", "groups": ["north", "north", "south"]}
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from commhub.ports.edge_store import SipAccount, SipBinding
 from fakes.desks import FakeDesk
 from fakes.waiting import eventually
 
@@ -40,6 +39,7 @@ from commhub.domain.tier_facts import CascadeMoved, LinkMoved, SharedMoved
 from commhub.kit.ids import new_id
 from commhub.live import service as live_service
 from commhub.live.service import HubIdentity, LiveConfig, LiveService
+from commhub.ports.edge_store import SipAccount, SipBinding
 
 QUICK = LiveConfig(state_every_s=0, events_every_s=0, compare_every_s=3600)
 

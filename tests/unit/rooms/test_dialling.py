@@ -1,7 +1,6 @@
 """Phones in a room: who dials its number, who is rung into it, and what the desk does with their legs."""
 
 import pytest
-from commhub.ports.edge_store import SipAccount
 from fakes.rooms import CHEN, LI, a_guest, desk
 
 from commhub.calls.control import LegWish
@@ -11,6 +10,7 @@ from commhub.domain.duty import DutyLine, DutyLines
 from commhub.domain.errors import ConflictError, InvalidError
 from commhub.domain.people import Endpoint
 from commhub.domain.room import RoomMode, RoomRole
+from commhub.ports.edge_store import SipAccount
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
 from commhub.rooms.hosting import ParticipantWish
 from commhub.rooms.inviting import NewInvitation

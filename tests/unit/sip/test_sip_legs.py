@@ -4,12 +4,12 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from commhub.ports.edge_store import SipDialog
 from fakes.sip_phones import SDP
 from fakes.waiting import eventually
 
 from commhub.domain.call import Cause, LegState
 from commhub.domain.people import Endpoint
+from commhub.ports.edge_store import SipDialog
 from commhub.ports.telephony import LegOrder
 from gateways.sip.ledger import Chapter, Page
 from gateways.sip.transport import Hop

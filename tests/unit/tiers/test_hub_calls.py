@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from commhub.ports.edge_store import SipAccount
 from fakes.objects import an_incident
 from fakes.tier_calls import LI, CallingHub, MemoryTrunk, calling_hub
 from fakes.tiers import join, pair
@@ -21,6 +20,7 @@ from commhub.domain.facts import Fact
 from commhub.domain.room import Room
 from commhub.domain.tier import Share, ShareKind, ShareRight, ShareState, Tier
 from commhub.kit.clock import SystemClock
+from commhub.ports.edge_store import SipAccount
 from commhub.ports.inward import IncomingCall, IncomingRefused
 from commhub.ports.media import FloorAction
 from commhub.ports.tiers import TierRefusedError

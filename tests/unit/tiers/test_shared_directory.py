@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from commhub.ports.edge_store import SipAccount
 from fakes.objects import a_responder, a_unit
 from fakes.tier_calls import Devices
 from fakes.tiers import TierHub, a_hub, join, pair
@@ -23,6 +22,7 @@ from commhub.domain.geo import Point, Position
 from commhub.domain.people import Endpoint, Role
 from commhub.domain.tier import Shared, ShareRight, Tier
 from commhub.kit.clock import SystemClock
+from commhub.ports.edge_store import SipAccount
 from commhub.tiers import directory_routes
 from commhub.tiers.commands import HubCommands
 from commhub.tiers.directory import EVERYBODY, NewExport, SharedDirectoryService
