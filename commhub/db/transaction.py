@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, FromClause, Select, Table, func, select
 from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.visitors import iterate
 
 from commhub.db.codec import Row
 from commhub.db.errors import translated
@@ -143,8 +144,8 @@ class Transaction:
     # --- reads ---------------------------------------------------------------------------------------
 
     async def rows(self, statement: Select[Any]) -> Sequence[Any]:
-        """All rows of a SELECT from plain tables, after what waits for these was sent."""
-        tables = statement.get_final_froms() if self._pending else ()
+        """All rows of a SELECT, after what waits for the tables it names was sent."""
+        tables = _tables_of(statement) if self._pending else ()
         return await self._after_pending(
             tables, lambda connection: connection.execute(statement).all()
         )
@@ -233,3 +234,8 @@ class Transaction:
         except Exception as failure:
             self.failure = failure
             raise
+
+
+def _tables_of(statement: Select[Any]) -> set[Table]:
+    """Those in joins and subqueries, too. SQLAlchemy's own answer (`get_final_froms`) compiles the whole statement for it."""
+    return {element for element in iterate(statement) if isinstance(element, Table)}

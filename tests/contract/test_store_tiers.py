@@ -293,6 +293,20 @@ async def test_lines_of_another_hub_are_merged_once_and_not_told_back(world: Sql
         assert (check_ins, supervisions) == ([], [])
 
 
+async def test_a_line_that_is_just_being_written_counts_where_shares_are_asked_for_by_lines(
+    world: SqlStore,
+) -> None:
+    async with world.begin() as uow:
+        await uow.shares.put(a_share())
+        assert await uow.shares.behind(9) == []
+        uow.record(
+            StageMoved(
+                at=START, incident_id="i", action="accept", before="dispatched", after="accepted"
+            )
+        )
+        assert [share.peer for share in await uow.shares.behind(9)] == [PEER]
+
+
 async def test_deadlines_come_in_their_order_and_only_while_they_wait(world: SqlStore) -> None:
     def due(minutes: int, **given: object) -> CheckIn:
         content = {
