@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from fakes.calls import FakeDriver, RememberingMedia
-from fakes.tiers import TierHub, a_hub
+from fakes.tiers import TierHub, a_hub, join
 from fakes.waiting import eventually
 
 from commhub.calls.service import CallRequest, CallService, CallState
 from commhub.domain.account import Principal
 from commhub.domain.call import Cause
+from commhub.domain.device import Device, DeviceKind
 from commhub.domain.people import Endpoint, Scheme
 from commhub.domain.tier import ShareRight, Tier
 from commhub.kit.clock import SystemClock
 from commhub.kit.ids import new_id
+from commhub.ports.edge_store import SipAccount
 from commhub.ports.inward import IncomingCall, IncomingRefused
 from commhub.ports.media import RtpAddress
 from commhub.ports.telephony import LegOrder
@@ -181,3 +183,35 @@ async def calling_hub(
             finally:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
+
+
+async def furnish(hub: CallingHub) -> None:
+    """Phones, a radio and a camera."""
+    async with hub.hub.store.begin() as uow:
+        for name in ("1001", "1002"):
+            await uow.sip.put_account(
+                SipAccount(name=name, display_name=name, ha1_md5="x", ha1_sha256="x")
+            )
+        for name, kind in (("r12", DeviceKind.RADIO), ("b7", DeviceKind.BODYCAM)):
+            groups = ("patrol",) if kind is DeviceKind.RADIO else ()
+            await uow.fleet.put(Device(id=name, kind=kind, name=name, groups=groups, online=True))
+
+
+@asynccontextmanager
+async def linked(street: CallingHub, district: CallingHub) -> AsyncIterator[None]:
+    """Their link is up while entered."""
+    link = asyncio.create_task(join(street.hub, district.hub))
+
+    def is_up() -> bool:
+        return (
+            street.hub.links.state_of("district-1").up
+            and district.hub.links.state_of("street-a").up
+        )
+
+    try:
+        await eventually(is_up, within_s=WITHIN_S)
+        yield
+    finally:
+        link.cancel()
+        await asyncio.gather(link, return_exceptions=True)
+        await eventually(lambda: not is_up(), within_s=WITHIN_S)
