@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from commhub.kit.values import quick
 
+
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SipAccount:
     """A phone's account: HA1 = H(user:realm:password) per algorithm (RFC 7616 §3.4.2); no password is kept."""
@@ -20,6 +23,7 @@ class SipAccount:
     disabled: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SipBinding:
     """A registered contact (RFC 3261 §10). `received` is the source «host:port» behind NAT (RFC 3581); `path` the
@@ -49,6 +53,7 @@ class SipSubscription:
     state: Mapping[str, object]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SipDialog:
     """A dialog's state (RFC 3261 §12) as the SIP edge wrote it, keyed by its leg, for life after a restart."""
