@@ -260,6 +260,8 @@ class Words:
     ) -> tuple[TierMessage, str]:
         """Do what the message says, unless that was done before. The answer, and as what it counts. Raises DomainError, or anything of
         `_NOT_UNDERSTOOD`."""
+        # Held first of all rows, here as in a batch: a link and the one that replaces it may meet here.
+        peering = await uow.peerings.get(peer)
         of, reached = await uow.peerings.applied(peer)
         if not await self._take(uow, peer, epoch, message):
             return await self._answer_again(uow, peer, message), _REPEATED
@@ -267,7 +269,7 @@ class Words:
             raise _out_of_order(message, reached)
         if message.state is MessageState.REFUSED:
             raise _unreadable(message)
-        peering = await _active(uow, peer)
+        _check_active(peering)
         refuse_unstorable(message.body)
         await self._reader_of(message)(uow, peering, message)
         return replace(message, state=MessageState.APPLIED), message.kind
@@ -367,9 +369,14 @@ async def _on_timeline(uow: UnitOfWork, message: TierMessage) -> TierMessage:
 
 async def _active(uow: UnitOfWork, peer: str) -> Peering:
     peering = await uow.peerings.get(peer)
-    if not peering.is_active:
-        raise NotAllowedError(f"the peering with {peer} is revoked", peer=peer)
+    _check_active(peering)
     return peering
+
+
+def _check_active(peering: Peering) -> None:
+    if not peering.is_active:
+        peer = peering.peer
+        raise NotAllowedError(f"the peering with {peer} is revoked", peer=peer)
 
 
 def _out_of_order(message: TierMessage, reached: int) -> InvalidError:
