@@ -13,7 +13,8 @@ from commhub.ports.between import TierVoice
 from commhub.ports.pushes import PushTarget
 from commhub.rooms.cascade.feature import RoomTiers
 from commhub.rooms.cascade.platforms import Platform
-from commhub.settings import PlatformSettings, Settings
+from commhub.settings import Settings
+from commhub.settings_parts import PlatformSettings
 from commhub.wiring.tiers import TierPart
 from gateways.webrtc.pushing import WhepWatches, WhipPushes
 from gateways.webrtc.whip_client import Allow, WhipClient

@@ -3,7 +3,8 @@
 from commhub.domain.duty import DutyLine, DutyLines, Overflow
 from commhub.domain.errors import InvalidError
 from commhub.domain.people import Endpoint
-from commhub.settings import DutyLineSettings, Settings, SettingsError
+from commhub.settings import Settings, SettingsError
+from commhub.settings_parts import DutyLineSettings
 
 
 def duty_lines(settings: Settings) -> DutyLines:

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 
 from aioice import stun
 
-from commhub.settings import MediaSettings
+from commhub.settings_parts import MediaSettings
 
 _PATIENCE_S = 2.0
 _TURN_PORT = {"turn": 3478, "stun": 3478, "turns": 5349, "stuns": 5349}

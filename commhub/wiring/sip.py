@@ -1,7 +1,8 @@
 """The SIP edge from the settings: one place, for the hub that runs it and the doctor that looks at it."""
 
 from commhub import __version__
-from commhub.settings import Settings, SettingsError, SipSettings
+from commhub.settings import Settings, SettingsError
+from commhub.settings_parts import SipSettings
 from commhub.wiring.trunks import trunk_configs
 from gateways.sip.config import SipConfig, TlsConfig
 from gateways.sip.connection import StreamLimits

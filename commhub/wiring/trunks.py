@@ -2,7 +2,8 @@
 
 from ipaddress import ip_network
 
-from commhub.settings import Settings, SettingsError, TrunkSettings
+from commhub.settings import Settings, SettingsError
+from commhub.settings_parts import TrunkSettings
 from gateways.sip.sdes import SrtpPolicy
 from gateways.sip.trunks.config import (
     Caps,

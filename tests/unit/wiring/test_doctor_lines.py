@@ -3,7 +3,8 @@
 import pytest
 from fakes.name_servers import name_server
 
-from commhub.settings import MediaSettings, Settings, SipSettings, TrunkSettings
+from commhub.settings import Settings
+from commhub.settings_parts import MediaSettings, SipSettings, TrunkSettings
 from commhub.wiring.doctor import examine
 from commhub.wiring.doctor_lines import ipv6_voice, lines
 from commhub.wiring.findings import Verdict

@@ -6,7 +6,8 @@ from bridges.video.orders import NoVideo
 from commhub.domain.errors import UnavailableError
 from commhub.kit.bus import Bus
 from commhub.kit.clock import SystemClock
-from commhub.settings import MediaSettings, RemoteWorker, Settings, SettingsError
+from commhub.settings import Settings, SettingsError
+from commhub.settings_parts import MediaSettings, RemoteWorker
 from commhub.wiring.doctor import examine
 from commhub.wiring.findings import Verdict
 from commhub.wiring.health import Health

@@ -6,7 +6,8 @@ import socket
 import pytest
 from aioice import stun
 
-from commhub.settings import MediaSettings, Settings, SettingsError, TurnSettings, load_settings
+from commhub.settings import Settings, SettingsError, load_settings
+from commhub.settings_parts import MediaSettings, TurnSettings
 from commhub.wiring import doctor
 from commhub.wiring.findings import Verdict
 from commhub.wiring.reachable import turn_answers, udp_comes_back

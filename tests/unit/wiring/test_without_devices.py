@@ -6,7 +6,8 @@ import pytest
 
 from commhub.domain.errors import UnavailableError
 from commhub.ports.devices import CommandOrder
-from commhub.settings import MqttSettings, Settings
+from commhub.settings import Settings
+from commhub.settings_parts import MqttSettings
 from commhub.wiring.doctor import examine
 from commhub.wiring.findings import Verdict
 from commhub.wiring.hub import NoDevices
