@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Select
+from sqlalchemy import Boolean, Connection, Dialect, Select
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -88,7 +88,8 @@ class _Text:
             if bind.expanding:
                 raise TypeError("a statement that is written once cannot grow with its values")
             translate = bind.type.dialect_impl(dialect).bind_processor(dialect)
-            if translate is not None:
+            # The driver writes True and False as the numbers they are.
+            if translate is not None and not isinstance(bind.type, Boolean):
                 self._binders.append((place, translate))
             if not bind.required and bind.value is not None:
                 self._fixed[name] = bind.value
@@ -105,14 +106,17 @@ class _Text:
             values = {**self._fixed, **values}
         bound = list(self._pick(values))
         for place, translate in self._binders:
-            bound[place] = translate(bound[place])
+            # What is not there is NULL, whatever the column.
+            if (value := bound[place]) is not None:
+                bound[place] = translate(value)
         return bound
 
     def read(self, row: Sequence[Any]) -> list[Any]:
         """A row as the domain knows its values."""
         columns = list(row)
         for place, reader in self.readers:
-            columns[place] = reader(columns[place])
+            if (value := columns[place]) is not None:
+                columns[place] = reader(value)
         return columns
 
 

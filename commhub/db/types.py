@@ -51,6 +51,8 @@ def dumps(value: object) -> str:
 
 
 def _in_utc(value: datetime) -> datetime:
+    if value.tzinfo is UTC:
+        return value
     if value.tzinfo is None:
         raise InvalidError(f"the time {value.isoformat()} lacks its zone")
     return value.astimezone(UTC)
@@ -68,6 +70,9 @@ def _holdable(value: str) -> str:
 
 
 def _line(value: object | None) -> str | None:
+    # Nearly all are this, and a call writes a hundred.
+    if type(value) is str and value.isascii() and "\0" not in value:
+        return value
     return None if value is None else _holdable(str(value))
 
 
@@ -163,11 +168,14 @@ class Moment(TypeDecorator[datetime]):
         return super().result_processor(dialect, coltype)
 
 
+_ZONE = "+00:00"
+
+
 def _moment_text(value: datetime | None) -> str | None:
     """As SQLAlchemy writes it, in a tenth of the time: a leg has three."""
     if value is None:
         return None
-    return _in_utc(value).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return _in_utc(value).isoformat(" ", "microseconds").removesuffix(_ZONE)
 
 
 def _moment_of(text: str | None) -> datetime | None:
@@ -205,6 +213,13 @@ class Several(TypeDecorator[Collection[M]], Generic[M]):
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Collection[M] | None:
         return None if value is None else self.gather(map(self.read, value))
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """Most are empty, and SQLite keeps text."""
+        write = super().bind_processor(dialect)
+        if dialect.name != "sqlite" or write is None:
+            return write
+        return lambda value: "[]" if value is not None and not value else write(value)
 
 
 def word(value: Any) -> str:
