@@ -40,6 +40,8 @@ export class FakeRooms {
   private readonly speakers: Record<string, SpeakerView> = {}
   private readonly rolls: Record<string, RollCallView[]> = {}
   private count = 4710
+  /** Has another hub put its camera into the room; answers as whom. */
+  borrow: (room: string, camera: string) => string = () => ''
 
   constructor(hub: FakeHub) {
     this.hub = hub
@@ -225,6 +227,10 @@ export class FakeRooms {
   invite(id: string, body: NewInvitation): InvitedView {
     const room = this.room(id)
     const scheme = body.to?.split(':')[0] ?? ''
+    if (scheme === 'cam' && body.to?.includes('@') === true) {
+      const participant = this.person(id, this.borrow(id, body.to))
+      return { participant, invitation: null, link: null }
+    }
     const known = RESPONDERS.find(
       (one) => one.id === body.to || (body.to !== undefined && one.endpoints.includes(body.to)),
     )

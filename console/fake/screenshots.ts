@@ -10,8 +10,24 @@ import { fileURLToPath } from 'node:url'
 import axe from 'axe-core'
 import { chromium, type Browser, type Page } from 'playwright-core'
 
-const PORT = 4199
-const HUB = `http://127.0.0.1:${PORT}`
+import {
+  crowd,
+  guest,
+  HUB,
+  join,
+  mapPane,
+  meeting,
+  pictures,
+  platforms,
+  PORT,
+  remoteCamera,
+  rooms,
+  signIn,
+  speaker,
+  strip,
+  wall,
+} from './room-shots.ts'
+
 const [directory = 'screenshots', ...only] = process.argv.slice(2)
 
 interface Shot {
@@ -20,15 +36,6 @@ interface Shot {
   theme?: 'dark' | 'light'
   locale?: 'zh-CN' | 'en'
   scene: (page: Page) => Promise<void>
-}
-
-async function signIn(page: Page): Promise<void> {
-  await page.goto(`${HUB}/login`)
-  await page.locator('input[name=username]').fill('chen')
-  await page.locator('input[name=password]').fill('demo')
-  await page.locator('button[type=submit]').click()
-  await page.waitForURL('**/desk')
-  await page.locator('.row').first().waitFor()
 }
 
 async function placeCall(page: Page): Promise<void> {
@@ -83,77 +90,6 @@ async function duty(page: Page): Promise<void> {
   await page.request.get(`${HUB}/fake/duty`)
   await page.locator('.duty .answer').nth(1).waitFor()
   await page.waitForTimeout(1200)
-}
-
-/** All pictures that are asked for on this page move. */
-async function pictures(page: Page, count: number): Promise<void> {
-  await page
-    .locator('.picture[data-phase=live]')
-    .nth(count - 1)
-    .waitFor()
-}
-
-async function rooms(page: Page): Promise<void> {
-  await signIn(page)
-  await page.goto(`${HUB}/rooms`)
-  await page.locator('.room').first().waitFor()
-}
-
-async function join(page: Page): Promise<void> {
-  await rooms(page)
-  await page.locator('.room').first().click()
-  await page.locator('.join .enter:not([disabled])').waitFor()
-}
-
-async function meeting(page: Page): Promise<void> {
-  await join(page)
-  await page.locator('.join .enter').click()
-  await pictures(page, 4)
-}
-
-/** Whoever speaks is large: a telephone without a picture. */
-async function speaker(page: Page): Promise<void> {
-  await meeting(page)
-  await page.keyboard.press('v')
-  await page.locator('.stage.large .big', { hasText: '王强' }).waitFor({ timeout: 40_000 })
-}
-
-/** Somebody is in a meeting and looks at the desk. */
-async function strip(page: Page): Promise<void> {
-  await meeting(page)
-  await page.locator('nav a[href="/desk"]').click()
-  await page.locator('.row').first().waitFor()
-  await page.waitForTimeout(800)
-}
-
-async function wall(page: Page): Promise<void> {
-  await signIn(page)
-  await page.goto(`${HUB}/wall`)
-  await page.locator('.layouts').click()
-  await page.locator('.el-select-dropdown__item:visible').first().click()
-  await pictures(page, 8)
-  await page.locator('[data-tile]').nth(1).hover()
-  await page.locator('[data-tile] .listen').nth(1).click()
-}
-
-async function mapPane(page: Page): Promise<void> {
-  await signIn(page)
-  await page.locator('.map .cameras').click()
-  await page.locator('.el-dropdown-menu__item:visible', { hasText: '执法记录仪 7' }).click()
-  await pictures(page, 1)
-  await page.waitForTimeout(500)
-}
-
-async function guest(page: Page): Promise<void> {
-  await signIn(page)
-  const answer = await page.request.get(`${HUB}/api/v1/rooms`)
-  const { items } = (await answer.json()) as { items: { id: string; mode: string }[] }
-  const room = items.find((one) => one.mode === 'meeting')?.id ?? ''
-  const invited = await page.request.post(`${HUB}/api/v1/rooms/${room}/invitations`, {
-    data: { name: '来宾' },
-  })
-  await page.goto(((await invited.json()) as { link: string }).link)
-  await page.locator('.join .enter:not([disabled])').waitFor()
 }
 
 /** The link to the district broke: the banner on the desk, what that makes unreachable, and the page of all neighbours. */
@@ -231,6 +167,9 @@ const SHOTS: Shot[] = [
   ...both('rooms', rooms),
   ...both('join', join),
   ...both('meeting', meeting),
+  ...both('meeting-crowd', crowd),
+  ...both('platforms', platforms),
+  ...both('remote-camera', remoteCamera),
   ...both('speaker', speaker),
   ...both('meeting-strip', strip),
   ...both('wall', wall),

@@ -1,6 +1,6 @@
 /** Who the fake hub's neighbours are, and what they share with it. */
 
-import type { ExportView, PeeringView, SharedView } from '../src/api/tiers.ts'
+import type { ExportView, PeeringView, PlatformView, SharedView } from '../src/api/tiers.ts'
 
 import { isoNow, newId } from './hub.ts'
 
@@ -77,6 +77,11 @@ export const directory = (): SharedView[] => [
   sharedBy(DISTRICT, 'cam:d3', '排涝泵车记录仪'),
   sharedBy('east-port', 'radio:r12', '东港巡防对讲'),
   sharedBy('east-port', 'cam:b9', '东港执法记录仪', false),
+]
+
+export const platforms = (): PlatformView[] => [
+  { name: 'city-video', dial: null },
+  { name: 'city-mcu', dial: 'sip:9001' },
 ]
 
 export const exported = (): ExportView => ({

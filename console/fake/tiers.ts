@@ -1,12 +1,10 @@
 /** The fake hub's neighbours: a district above with a broken link at will, two communities' hubs below, and what is shared with them. */
 
 import type {
-  CascadeView,
   CheckInView,
   ExportView,
   IncidentTiersView,
   PeeringView,
-  RoomTiersView,
   SharedView,
   ShareKind,
   ShareView,
@@ -15,6 +13,7 @@ import type {
 
 import { gone, made, ok, type Asked, type Route } from './answers.ts'
 import { isoNow, newId, type FakeHub } from './hub.ts'
+import { FakeJoins } from './joins.ts'
 import { Refusal } from './refusal.ts'
 import type { FakeRooms } from './rooms.ts'
 import { directory, DISTRICT, exported, key, neighbour, neighbours } from './tier-town.ts'
@@ -23,14 +22,13 @@ const TAKEN_MS = 900
 
 export class FakeTiers {
   private readonly hub: FakeHub
-  private readonly rooms: FakeRooms
   private readonly exports: ExportView[] = []
-  private readonly joins: Record<string, RoomTiersView> = {}
+  private readonly joins: FakeJoins
   private directory: SharedView[]
 
   constructor(hub: FakeHub, rooms: FakeRooms) {
     this.hub = hub
-    this.rooms = rooms
+    this.joins = new FakeJoins(hub, rooms, (peer) => this.peering(peer))
     for (const one of neighbours()) hub.state.peerings[one.peer] = one
     this.directory = directory()
     this.exports.push(exported())
@@ -146,40 +144,6 @@ export class FakeTiers {
     this.hub.tell('shared', { peer: DISTRICT })
   }
 
-  /** The meeting is joined with the district's and has two of its pictures. */
-  join(room: string, peer: string): CascadeView {
-    const hub = this.peering(peer)
-    const person = this.rooms.add(this.rooms.room(room), 'tier', hub.name)
-    const cascade: CascadeView = {
-      room_id: room,
-      peer,
-      relation: hub.relation,
-      state: hub.up ? 'joined' : 'asked',
-      created_at: isoNow(),
-      created_by: 'user:chen',
-      their_room: newId(),
-      participant_id: person.id,
-      hubs: peer === DISTRICT ? [peer, 'city'] : [peer],
-      reason: hub.up ? null : 'the link is down; it joins when that is back',
-    }
-    const joined = this.joined(room)
-    joined.cascades.push(cascade)
-    if (hub.up) {
-      const show = (label: string, via: string[], error: string | null): void => {
-        const more = { label, state: error === null ? ('live' as const) : ('idle' as const) }
-        const source = this.rooms.show(this.rooms.room(room), person, 'tier', more)
-        const origin = `${via[0] ?? peer}/${source.id}`
-        const wanted = error === null ? 'sub' : null
-        joined.sources.push({ source_id: source.id, peer, origin, via, wanted, error })
-      }
-      show('排涝泵车记录仪', [peer], null)
-      show('市防汛大屏', ['city', peer], null)
-      show('河道监控 4', [peer], 'the way to street-1 has room for 20 Mbit/s, which are taken')
-    }
-    this.hub.tell('cascade', { room_id: room, peer, state: cascade.state })
-    return cascade
-  }
-
   table(): [string, RegExp, Route][] {
     const incident = (rest: string): RegExp => new RegExp(`^/tiers/incidents/([^/]+)${rest}$`)
     return [
@@ -211,17 +175,8 @@ export class FakeTiers {
         incident('/supervisions/([^/]+)/answer'),
         (a, id = '', o = '') => this.answer(a, id, o),
       ],
-      ['GET', /^\/rooms\/([^/]+)\/cascades$/, (_, id = '') => ok(this.joined(id))],
-      [
-        'POST',
-        /^\/rooms\/([^/]+)\/cascades$/,
-        ({ body }, id = '') => made(this.join(id, (body as { peer: string }).peer)),
-      ],
+      ...this.joins.table(),
     ]
-  }
-
-  private joined(room: string): RoomTiersView {
-    return (this.joins[room] ??= { cascades: [], sources: [], uplinks: [] })
   }
 
   private peering(peer: string): PeeringView {

@@ -55,7 +55,7 @@ vi.mock('@/api/client', () => {
   return { api: client, makeClient: () => client, ask: (answer: unknown) => answer }
 })
 
-const TILE: Wanted = { room: 'r', source: 's1', layer: 'sub', token: '' }
+const TILE: Wanted = { room: 'r', source: 's1', layer: 'sub', token: '', hears: false }
 
 /** A page with one picture, which is there already. */
 async function shown() {

@@ -128,7 +128,7 @@ describe('who speaks', () => {
 })
 
 describe('the one picture that is heard', () => {
-  const tile = (key: string, roomId = 'r1') => ({ key, roomId, name: key })
+  const tile = (key: string, roomId = 'r1') => ({ key, roomId, sourceId: `s-${key}`, name: key })
   const rooms = (...all: RoomView[]): void => {
     Object.assign(useLive().state, { rooms: Object.fromEntries(all.map((one) => [one.id, one])) })
   }
@@ -165,10 +165,17 @@ describe('the one picture that is heard', () => {
     expect(hearing.key).toBeNull()
   })
 
-  it('is of a meeting this page is not in: there it is heard already, and a camera alone has no sound', () => {
+  it('is the sound of a camera alone where nobody meets', () => {
+    const hearing = useHearing()
+    rooms(room({ id: 'live', mode: 'live' }))
+    hearing.toggle(tile('cam:b7', 'live'))
+    expect(hub.made[0]?.wish.address).toBe('/whep/live/s-cam%3Ab7?layer=low')
+  })
+
+  it('is not of the meeting this page is in: there it is heard already', () => {
     const hearing = useHearing()
     rooms(room({ id: 'r1' }), room({ id: 'live', mode: 'live' }))
-    expect(['r1', 'live', 'gone', null].map(hearing.canHear)).toEqual([true, false, false, false])
+    expect(['r1', 'live', 'gone', null].map(hearing.canHear)).toEqual([true, true, false, false])
     useMeeting().entrance = { roomId: 'r1' } as never
     expect(hearing.canHear('r1')).toBe(false)
   })

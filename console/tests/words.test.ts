@@ -42,7 +42,7 @@ const ENUMS: [file: string, name: string, vocabulary: Vocabulary][] = [
   ['domain/tier.py', 'ShareRight', 'shareRight'],
   ['domain/tier.py', 'CheckInState', 'checkIn'],
   ['domain/tier.py', 'SupervisionState', 'supervision'],
-  ['domain/tier.py', 'CascadeState', 'cascade'],
+  ['domain/tier_rooms.py', 'CascadeState', 'cascade'],
   ['domain/report.py', 'Source', 'source'],
   ['domain/device.py', 'DeviceKind', 'device'],
   ['domain/timer.py', 'ClockName', 'clock'],

@@ -65,6 +65,11 @@ class Platforms:
         self._platforms = platforms
         self._invitations = invitations
 
+    @property
+    def all(self) -> Collection[Platform]:
+        """Those of the settings, in their order."""
+        return self._platforms.values()
+
     async def begin(
         self, room_id: str, name: str, source_id: str, layer: Layer, by: Principal
     ) -> Uplink | Participant:

@@ -88,10 +88,20 @@ class StartedView(View):
     participant: ParticipantView | None = None
 
 
+class PlatformView(View):
+    """A platform of the settings. `dial` is the address of one that is rung into the room; null: it takes pictures by WHIP."""
+
+    name: str
+    dial: str | None
+
+
 class RoomTiersView(View):
+    """`platforms` are those this room could be sent to."""
+
     cascades: Sequence[CascadeView]
     sources: Sequence[RemoteSourceView]
     uplinks: Sequence[UplinkView]
+    platforms: Sequence[PlatformView]
 
 
 def build_router(cascade: Cascade, store: Store) -> APIRouter:
@@ -118,7 +128,7 @@ def build_router(cascade: Cascade, store: Store) -> APIRouter:
 
     @router.get("/cascades", dependencies=[needs(Permission.VIEW)])
     async def see(room_id: str) -> RoomTiersView:
-        """Joins, one that has ended too; pictures of other hubs; and what is sent onward."""
+        """Joins, one that has ended too; pictures of other hubs; what is sent onward, and to which platforms it could be."""
         async with store.read() as uow:
             await uow.rooms.get(room_id)
             joins = await uow.cascades.of_room(room_id)
@@ -128,6 +138,7 @@ def build_router(cascade: Cascade, store: Store) -> APIRouter:
             cascades=[CascadeView.model_validate(one) for one in joins],
             sources=[_source(one) for one in sources],
             uplinks=[uplink_view(one) for one in uplinks],
+            platforms=[PlatformView.model_validate(one) for one in cascade.platforms.all],
         )
 
     @router.delete("/cascades/{peer}", status_code=204, dependencies=[needs(Permission.CALL)])

@@ -10,11 +10,13 @@ import type {
   GiveBack,
   IncidentTiersView,
   NewExport,
+  NewUplink,
   PeeringView,
   ReportUp,
   RoomTiersView,
   SharedView,
   ShareView,
+  StartedView,
   Supervise,
   SupervisionView,
   Whistle,
@@ -71,4 +73,6 @@ export interface TierPaths {
     post: Send<{ peer: string }, CascadeView, Id>
   }
   '/rooms/{id}/cascades/{peer}': { delete: Drop<{ id: string; peer: string }> }
+  '/rooms/{id}/uplinks': { post: Send<NewUplink, StartedView, Id> }
+  '/rooms/{id}/uplinks/{uplink}': { delete: Drop<{ id: string; uplink: string }> }
 }

@@ -1,5 +1,7 @@
 /** The JSON of neighbouring hubs and of what is shared with them, as `commhub/tiers` defines it. */
 
+import type { ParticipantView } from './rooms'
+
 export type Tier = 'street' | 'district' | 'city'
 export type Relation = 'upper' | 'lower'
 
@@ -162,10 +164,17 @@ export interface UplinkView {
   error: string | null
 }
 
+/** A platform that is no commhub; one with `dial` is rung into the room, another takes pictures by WHIP. */
+export interface PlatformView {
+  name: string
+  dial: string | null
+}
+
 export interface RoomTiersView {
   cascades: CascadeView[]
   sources: RemoteSourceView[]
   uplinks: UplinkView[]
+  platforms: PlatformView[]
 }
 
 // --- what is sent ------------------------------------------------------------------------------------------
@@ -196,6 +205,18 @@ export interface Whistle {
   units: string[]
   within_minutes: number
   note?: string
+}
+
+/** One of both: what is sent, or who is rung. */
+export interface StartedView {
+  uplink: UplinkView | null
+  participant: ParticipantView | null
+}
+
+/** `source`: an id, or `speaker`. */
+export interface NewUplink {
+  platform: string
+  source: string
 }
 
 export interface Supervise {

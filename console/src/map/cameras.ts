@@ -1,5 +1,6 @@
 /** Which body camera shows what somebody on the map sees. Pure. */
 
+import type { SharedView } from '@/api/tiers'
 import type { DeviceView } from '@/api/types'
 
 import type { Kind } from './hubMap'
@@ -7,6 +8,10 @@ import type { Kind } from './hubMap'
 type Fleet = Readonly<Record<string, DeviceView>>
 
 const isCamera = (one: DeviceView): boolean => one.kind === 'bodycam' && !one.revoked
+
+/** Whether something that a neighbouring hub shares is a camera whose picture we may have. */
+export const isSeen = (one: SharedView): boolean =>
+  one.subject.startsWith('cam:') && one.rights.includes('see')
 
 /** Those that can be asked first, then by name. */
 export function camerasOf(fleet: Fleet): DeviceView[] {

@@ -19,6 +19,8 @@ export interface Wanted {
   source: string
   layer: Layer
   token: string
+  /** Its own sound comes with it, where it has any: a body camera's live view. */
+  hears: boolean
 }
 
 export interface Picture {
@@ -88,12 +90,14 @@ export function usePicture(wanted: () => Wanted | null): Picture {
           address: viewAddress(wish.room, wish.source, wish.layer),
           token: wish.token,
           watches: true,
-          prepare: (peer) => prepareView(peer, false),
+          prepare: (peer) => prepareView(peer, wish.hears),
         },
         {
           phase: (next, error) => move(view, next, error),
           track: (event) => {
-            view.stream = event.streams[0] ?? new MediaStream([event.track])
+            // Picture and sound are one to look at and hear, whether or not the hub names a stream for both.
+            const others = view.stream?.getTracks().filter((one) => one.kind !== event.track.kind)
+            view.stream = new MediaStream([...(others ?? []), event.track])
             if (view === shown || shown === null) stream.value = view.stream
           },
           figures: (next) => {

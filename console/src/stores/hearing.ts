@@ -1,6 +1,6 @@
 /**
- * The one picture of this page that is heard, of all that are seen. Its sound is the meeting's, on a connection of its own: the
- * picture stays as it is, and which one is heard can change at once.
+ * The one picture of a wall that is heard, of all that are seen. Its sound is the meeting's, or a body camera's own, on a
+ * connection of its own: the picture stays as it is, and which one is heard can change at once.
  */
 
 import { defineStore } from 'pinia'
@@ -18,6 +18,7 @@ import { explain, useNotices } from './notices'
 export interface Heard {
   key: string
   roomId: string
+  sourceId: string
   name: string
 }
 
@@ -37,7 +38,13 @@ export const useHearing = defineStore('hearing', () => {
   /** Only what has sound, and is not heard already because this page takes part. */
   function canHear(roomId: string | null): boolean {
     const room = roomId === null ? undefined : live.state.rooms[roomId]
-    return room?.mode === 'meeting' && room.id !== meeting.roomId
+    return room !== undefined && room.id !== meeting.roomId
+  }
+
+  /** A meeting has one sound, whoever is looked at; a camera's live view that of the camera. */
+  function soundOf(picture: Heard): string {
+    const isAlone = live.state.rooms[picture.roomId]?.mode === 'live'
+    return viewAddress(picture.roomId, isAlone ? picture.sourceId : 'speaker', 'low')
   }
 
   function hear(next: Heard): void {
@@ -48,7 +55,7 @@ export const useHearing = defineStore('hearing', () => {
     drop()
     const made: RoomConnection = new RoomConnection(
       {
-        address: viewAddress(next.roomId, 'speaker', 'low'),
+        address: soundOf(next),
         token: '',
         watches: false,
         prepare: (peer) => prepareView(peer, true),

@@ -6,7 +6,7 @@ import { ref } from 'vue'
 import { api, ask } from '@/api/client'
 import type { RemoteSourceView, RoomTiersView } from '@/api/tiers'
 
-const NONE: RoomTiersView = { cascades: [], sources: [], uplinks: [] }
+const NONE: RoomTiersView = { cascades: [], sources: [], uplinks: [], platforms: [] }
 
 export const useJoins = defineStore('joins', () => {
   const rooms = ref<Record<string, RoomTiersView>>({})

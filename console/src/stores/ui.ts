@@ -18,9 +18,16 @@ export const useUi = defineStore('ui', () => {
   const deskPhone = ref(false)
   const message = ref<MessageDraft | null>(null)
   const centre = ref<'map' | 'incident'>('map')
+  /** The neighbouring hub's camera that is looked at over the map, by its address. */
+  const remoteCamera = ref<string | null>(null)
   /** The new report waits for a click on the map. */
   const picking = ref(false)
   const pickedPoint = ref<PointView | null>(null)
+
+  function lookAt(camera: string): void {
+    remoteCamera.value = camera
+    centre.value = 'map'
+  }
 
   function startPicking(): void {
     picking.value = true
@@ -59,6 +66,8 @@ export const useUi = defineStore('ui', () => {
     palette,
     keys,
     deskPhone,
+    remoteCamera,
+    lookAt,
     report,
     message,
     centre,

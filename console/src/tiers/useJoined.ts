@@ -1,11 +1,10 @@
-/** Keeps what is known of a room joined with other hubs up to date while a page shows it. */
+/** Keeps what is known of a room joined with other hubs, or sent to platforms, up to date while a page shows it. */
 
 import { onBeforeUnmount, watch } from 'vue'
 
 import type { RoomView } from '@/api/rooms'
 import { useJoins } from '@/stores/joins'
 import { useLive } from '@/stores/live'
-import { useTiers } from '@/stores/tiers'
 
 // Which pictures flow, and why one does not, is told by nobody.
 const LOOK_MS = 3000
@@ -14,12 +13,12 @@ const LOOK_MS = 3000
 export function useJoined(room: () => RoomView, shown: () => boolean): void {
   const joins = useJoins()
   const live = useLive()
-  const tiers = useTiers()
   let timer: ReturnType<typeof setTimeout> | undefined
 
-  const isJoined = (): boolean =>
+  const moves = (): boolean =>
     room().sources.some((one) => one.kind === 'tier' && one.state !== 'ended') ||
-    joins.of(room().id).cascades.some((one) => one.state !== 'ended')
+    joins.of(room().id).cascades.some((one) => one.state !== 'ended') ||
+    joins.of(room().id).uplinks.length > 0
 
   async function load(): Promise<void> {
     clearTimeout(timer)
@@ -29,13 +28,19 @@ export function useJoined(room: () => RoomView, shown: () => boolean): void {
       // The next look is soon, and what is shown meanwhile is what was last known.
     }
     clearTimeout(timer)
-    if (isJoined()) timer = setTimeout(() => void load(), LOOK_MS)
+    if (moves()) timer = setTimeout(() => void load(), LOOK_MS)
   }
 
   watch(
-    () => [shown(), tiers.peerings.length > 0, live.cascadeMoves, room().sources.length] as const,
-    ([may, any]) => {
-      if (may && any) void load()
+    () =>
+      [
+        shown(),
+        live.cascadeMoves,
+        room().sources.length,
+        joins.of(room().id).uplinks.length,
+      ] as const,
+    ([may]) => {
+      if (may) void load()
     },
     { immediate: true },
   )
