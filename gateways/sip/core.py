@@ -84,6 +84,7 @@ class Core:
         self, config: SipConfig, store: Store, media: MediaEngine, calls: CallsIn, clock: Clock
     ) -> None:
         self.config = config
+        self.terms = config.terms
         self.media = media
         self.calls = calls
         self.clock = clock

@@ -20,6 +20,7 @@ from gateways.sip import metrics
 from gateways.sip.core import Core, Routes
 from gateways.sip.dialogs import Dialog, DialogKey
 from gateways.sip.errors import TransactionError
+from gateways.sip.inbox import Inbox
 from gateways.sip.ledger import Page, Seat
 from gateways.sip.message import Request, Response
 from gateways.sip.sdp import Terms
@@ -164,7 +165,7 @@ class Leg:
         self.id = leg_id
         self.call_id = call_id
         self._routes = routes
-        self._inbox: asyncio.Queue[Event] = asyncio.Queue()
+        self._inbox: Inbox[Event] = Inbox()
         self._stage: Stage | None = None
         self._known: set[tuple[str, str, str]] = set()
         self._over = False
@@ -186,7 +187,7 @@ class Leg:
 
     def post(self, event: Event) -> None:
         """Queue an event; never waits."""
-        self._inbox.put_nowait(event)
+        self._inbox.put(event)
 
     def response_received(
         self, transaction: ClientTransaction, response: Response, source: Hop
@@ -246,7 +247,7 @@ class Leg:
     @property
     def terms(self) -> Terms:
         """What descriptions are agreed to with this far end."""
-        common = self.core.config.terms
+        common = self.core.terms
         return common if self.line is None else self.line.terms(common)
 
     def take(self, line: Line, direction: Direction) -> None:
@@ -305,7 +306,7 @@ class Leg:
         try:
             await self.become(stage)
             while not self._over:
-                event = await self._inbox.get()
+                event = await self._inbox.take()
                 if self._stage is not None:
                     await self._stage.handle(event)
         except asyncio.CancelledError:

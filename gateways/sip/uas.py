@@ -79,7 +79,7 @@ class Reception:
             dialog = dialog_of_invite(request, transaction.to_tag, transaction.source)
             agree(request, self._core.config)
             if request.body:
-                sdp.choose(read(request.body), self._core.config.terms)
+                sdp.choose(read(request.body), self._core.terms)
         except TooShortError as error:
             refuse_interval(self._core, transaction, error.min_s)
             return None

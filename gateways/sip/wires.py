@@ -93,6 +93,8 @@ class Wires:
         self._datagrams: list[UdpTransport] = []
         self._port = config.port
         self._tls_port = config.tls_port
+        self._names: dict[tuple[str, bool], str] = {}
+        self._hosts = frozenset(plain_address(host) for host in config.public_hosts)
         self._udp_only: OrderedDict[tuple[str, int], float] = OrderedDict()
         self.flows = Flows()
         self.mappings = Mappings()
@@ -149,6 +151,8 @@ class Wires:
                 tls = self._stream(host, self._tls_port, self._identity)
                 await self._listen(tls, six=six)
                 self._tls_port = tls.port
+        # Our ports are known only now.
+        self._names.clear()
 
     def _stream(self, host: str, port: int, identity: TlsIdentity | None) -> StreamTransport:
         limits = self._config.streams
@@ -172,6 +176,7 @@ class Wires:
     def _forget(self) -> None:
         self._listening.clear()
         self._datagrams.clear()
+        self._names.clear()
 
     def _lost(self, hop: Hop, reason: str) -> None:
         self.flows.lost(hop)
@@ -250,9 +255,12 @@ class Wires:
         """`host:port` by which that far end reaches us; by default, a phone on UDP and IPv4."""
         transport = hop.transport if hop else "UDP"
         six = hop is not None and ":" in hop.host
+        if (known := self._names.get((transport, six))) is not None:
+            return known
         host = self._config.public_ipv6_host if six else None
         port = self._tls_port if transport == "TLS" else self._port
-        return str(Hop(host or self._config.public_host, port))
+        name = self._names[transport, six] = str(Hop(host or self._config.public_host, port))
+        return name
 
     def contact(self, hop: Hop | None = None, *, secure: bool = False) -> str:
         """The URI by which that far end reaches us in a dialog; `secure`: it must be a sips URI (§12.1.1)."""
@@ -265,10 +273,8 @@ class Wires:
 
     def is_ours(self, host: str, port: int | None, transport: str) -> bool:
         """Whether a Via names us (§18.1.2)."""
-        named = Hop(plain_address(host), port or default_port(transport), transport)
-        hosts = {plain_address(h) for h in self._config.public_hosts}
         expected = self._tls_port if transport == "TLS" else self._port
-        return named.host in hosts and named.port == expected
+        return (port or default_port(transport)) == expected and plain_address(host) in self._hosts
 
 
 def is_secure(request: Request) -> bool:

@@ -65,7 +65,7 @@ class Arrivals:
             dialog = dialog_of_invite(request, transaction.to_tag, transaction.source)
             agree(request, self._core.config)
             if request.body:
-                sdp.choose(read(request.body), line.terms(self._core.config.terms))
+                sdp.choose(read(request.body), line.terms(self._core.terms))
         except TooShortError as error:
             refuse_interval(self._core, transaction, error.min_s)
             return None
