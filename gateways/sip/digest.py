@@ -54,6 +54,12 @@ _A_MOMENT_S = 4.0
 _MAX_TRACKED = 50_000
 
 
+def signature(key: bytes, data: bytes, size: int) -> bytes:
+    """A MAC of `size` bytes (RFC 7693 §2.9) with a key of up to 32: a quarter of what HMAC costs, and whoever floods us
+    has two of them made with every challenge."""
+    return hashlib.blake2s(data, key=key, digest_size=size).digest()
+
+
 def hash_account(
     name: str,
     realm: str,
@@ -171,7 +177,7 @@ class Nonces:
         return base64.urlsafe_b64encode(head + self._sign(head, host)).decode()
 
     def _sign(self, head: bytes, host: str) -> bytes:
-        return hmac.digest(self._key, head + host.encode(), "sha256")[:16]
+        return signature(self._key, head + host.encode(), 16)
 
     def is_fresh(self, nonce: str, host: str = "", within_s: float = math.inf) -> bool:
         """Ours, given to `host`, and not too old: for its purpose, and for any."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from commhub.ports.edge_store import SipAccount
 from gateways.sip import metrics
 from gateways.sip.core import Core
-from gateways.sip.digest import Authenticator, Verdict
+from gateways.sip.digest import Authenticator, Verdict, signature
 from gateways.sip.message import Request, Response
 from gateways.sip.methods import judge, refuse
 from gateways.sip.transactions import ServerTransaction
@@ -83,4 +83,4 @@ class Doorman:
         """The To tag of an answer that nothing is remembered of."""
         via = request.top_via
         what = f"{request.call_id}\n{request.cseq.sequence}\n{via.parameters.get('branch')}\n{via.host}"
-        return hmac.digest(self._key, what.encode("utf-8", "surrogateescape"), "sha256").hex()[:20]
+        return signature(self._key, what.encode("utf-8", "surrogateescape"), 10).hex()
