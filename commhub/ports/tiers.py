@@ -26,12 +26,13 @@ class TierRefusedError(DomainError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkState:
-    """How the link to a peer is. `reason` why it is down; `waiting` messages to them that are not settled; `rtt_s` of the last
+    """How the link to a peer is. `reason` why it is down, in words, and `code` by the name of its kind (`clock-off`); `waiting` messages to them that are not settled; `rtt_s` of the last
     heartbeat; `skew_s` how far its clock is from ours."""
 
     peer: str
     up: bool
     reason: str | None = None
+    code: str | None = None
     waiting: int = 0
     rtt_s: float | None = None
     skew_s: float | None = None

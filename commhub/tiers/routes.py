@@ -20,7 +20,7 @@ _MANAGE = [needs(Permission.MANAGE_TIERS)]
 
 
 class PeeringView(BaseModel):
-    """A neighbour. `reason` says why the link is down, `waiting` how many messages to it are not settled; `skew_s` is how far its clock is
+    """A neighbour. `reason` says why the link is down, `code` of which kind that is (`clock-off`), `waiting` how many messages to it are not settled; `skew_s` is how far its clock is
     ahead of ours."""
 
     peer: str
@@ -34,6 +34,7 @@ class PeeringView(BaseModel):
     paired_at: datetime
     up: bool
     reason: str | None
+    code: str | None
     waiting: int
     rtt_ms: float | None
     skew_s: float | None
@@ -82,6 +83,7 @@ def peering_view(peering: Peering, links: TierLinks) -> PeeringView:
         paired_at=peering.paired_at,
         up=link.up and peering.is_active,
         reason=link.reason if peering.is_active else "the peering is revoked",
+        code=link.code if peering.is_active else "revoked",
         waiting=link.waiting,
         rtt_ms=None if link.rtt_s is None else round(link.rtt_s * 1000, 1),
         skew_s=None if link.skew_s is None else round(link.skew_s, 2),

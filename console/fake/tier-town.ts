@@ -25,6 +25,7 @@ export function neighbour(
     paired_at: isoNow(-86_400 * 20),
     up: true,
     reason: null,
+    code: null,
     waiting: 0,
     rtt_ms: 11.2,
     skew_s: 0.04,

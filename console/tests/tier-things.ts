@@ -17,6 +17,7 @@ export function peering(more: Partial<PeeringView> = {}): PeeringView {
     paired_at: AT,
     up: true,
     reason: null,
+    code: null,
     waiting: 0,
     rtt_ms: 8.4,
     skew_s: 0.1,

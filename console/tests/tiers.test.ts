@@ -36,6 +36,13 @@ describe('the link to a neighbour', () => {
     expect(standOf(peering({ ...down, state: 'revoked' }))).toBe('revoked')
   })
 
+  it('whose clock is too far off waits for somebody to set it, also where there never was a link', () => {
+    const off = peering({ up: false, came_up_at: null, code: 'clock-off' })
+    expect(standOf(off)).toBe('clock')
+    expect(brokenOf([off])).toEqual([off])
+    expect(standOf({ ...off, state: 'revoked' })).toBe('revoked')
+  })
+
   it('that was never up, or is revoked, is no outage', () => {
     const all = [
       peering({ peer: 'a', ...down }),

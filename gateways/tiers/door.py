@@ -12,6 +12,7 @@ from commhub.http.bodies import Body
 from commhub.ports.tiers import PairingIn
 from gateways.tiers.errors import Code, GoneError, LinkDownError
 from gateways.tiers.frames import encode
+from gateways.tiers.keys import issuer_of
 from gateways.tiers.links import PATH, Links
 from gateways.tiers.meeting import Meeting
 from gateways.tiers.metrics import REFUSED
@@ -77,7 +78,14 @@ async def _welcome(websocket: WebSocket, pipe: "_Accepted", meeting: Meeting, li
     scheme, _, token = websocket.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise LinkDownError(Code.BAD_SIGNATURE, "a hub connects with a token of its own")
-    peering, claims = await meeting.known_by(token.strip())
+    try:
+        peering, claims = await meeting.known_by(token.strip())
+    except LinkDownError as why:
+        if why.code == Code.CLOCK_OFF:
+            # Its signature was good: it is who it says.
+            peer = issuer_of(token.strip())
+            await links.refused(peer, LinkDownError(why.code, f"{peer} was told: {why.reason}"))
+        raise
     if peering.relation is not Relation.LOWER:
         raise LinkDownError(
             Code.UNKNOWN_PEER, f"{peering.peer} is above this hub, and is dialled from here"

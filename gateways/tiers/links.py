@@ -28,6 +28,8 @@ from gateways.tiers.metrics import UP
 
 log = structlog.get_logger(__name__)
 
+_NOT_YET = "not connected yet"
+
 PATH = "/tiers/link"
 
 
@@ -42,7 +44,7 @@ class Links:
         self._inward = inward
         self._outbox = outbox
         self._links: dict[str, Link] = {}
-        self._why_down: dict[str, str] = {}
+        self._why_down: dict[str, tuple[str, str]] = {}
         self._waiting: dict[str, int] = {}
         self._dialled: dict[str, tuple[str | None, asyncio.Task[None]]] = {}
         self._active: frozenset[str] | None = None
@@ -80,8 +82,8 @@ class Links:
         link = self._links.get(peer)
         waiting = self._waiting.get(peer, 0)
         if link is None:
-            reason = self._why_down.get(peer, "not connected yet")
-            return LinkState(peer=peer, up=False, reason=reason, waiting=waiting)
+            code, reason = self._why_down.get(peer, (None, _NOT_YET))
+            return LinkState(peer=peer, up=False, reason=reason, code=code, waiting=waiting)
         return LinkState(peer=peer, up=True, waiting=waiting, rtt_s=link.rtt_s, skew_s=link.skew_s)
 
     def knows(self, peer: str) -> bool:
@@ -109,7 +111,7 @@ class Links:
     def _link_to(self, peer: str) -> Link:
         link = self._links.get(peer)
         if link is None:
-            why = self._why_down.get(peer, "not connected yet")
+            _, why = self._why_down.get(peer, (None, _NOT_YET))
             raise UnavailableError(f"the link to {peer} is down: {why}", peer=peer)
         return link
 
@@ -146,10 +148,17 @@ class Links:
             if self._links.get(peer) is link:
                 del self._links[peer]
                 UP.labels(peer).set(0)
-                self._why_down[peer] = why.reason
+                self._why_down[peer] = (why.code, why.reason)
                 log.warning("tier_link_down", peer=peer, code=why.code, reason=why.reason)
                 await self._tell_moved(peer, False, why.reason)
         return why
+
+    async def refused(self, peer: str, why: LinkDownError) -> None:
+        """A link did not come about. That a clock is off is told once: only people can set it."""
+        before, _ = self._why_down.get(peer, (None, _NOT_YET))
+        self._why_down[peer] = (why.code, why.reason)
+        if why.code == Code.CLOCK_OFF != before and peer not in self._links:
+            await self._tell_moved(peer, False, why.reason)
 
     async def _tell_moved(self, peer: str, up: bool, reason: str | None) -> None:
         try:
@@ -203,9 +212,9 @@ class Links:
                 why = error
             except UnavailableError as error:
                 why = LinkDownError(Code.FAULT, str(error))
-            if self._why_down.get(peer) != why.reason:
+            if self._why_down.get(peer) != (why.code, why.reason):
                 log.warning("tier_not_connected", peer=peer, code=why.code, reason=why.reason)
-            self._why_down[peer] = why.reason
+            await self.refused(peer, why)
             await asyncio.sleep(delay_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
             delay_s = min(delay_s * 2, self._config.again_at_most_s)
 

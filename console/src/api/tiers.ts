@@ -5,7 +5,7 @@ import type { ParticipantView } from './rooms'
 export type Tier = 'street' | 'district' | 'city'
 export type Relation = 'upper' | 'lower'
 
-/** A neighbour. `waiting`: messages to it that are not settled; `skew_s`: how far its clock is ahead of ours. */
+/** A neighbour. `code`: of which kind `reason` is; `waiting`: messages to it that are not settled; `skew_s`: how far its clock is ahead of ours. */
 export interface PeeringView {
   peer: string
   name: string
@@ -19,6 +19,7 @@ export interface PeeringView {
   paired_at: string
   up: boolean
   reason: string | null
+  code: string | null
   waiting: number
   rtt_ms: number | null
   skew_s: number | null

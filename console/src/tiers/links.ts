@@ -3,8 +3,8 @@
 import type { PeeringView } from '@/api/tiers'
 import type { Look } from '@/status'
 
-/** `catching`: the link is up again and what waited is on its way; `skewed`: the other hub's clock is off. */
-export type LinkStand = 'up' | 'catching' | 'skewed' | 'down' | 'never' | 'revoked'
+/** `catching`: the link is up again and what waited is on its way; `skewed`: the other hub's clock is off, `clock`: so far that there is no link. */
+export type LinkStand = 'up' | 'catching' | 'skewed' | 'clock' | 'down' | 'never' | 'revoked'
 
 /** Two clocks further apart than this let deadlines of both hubs look wrong; at two minutes the link ends. */
 export const CLOCK_OFF_S = 10
@@ -16,6 +16,7 @@ export const LINK_LOOK: Record<LinkStand, Look> = {
   up: { tone: 'green', shape: 'dot' },
   catching: { tone: 'sky', shape: 'half' },
   skewed: { tone: 'orange', shape: 'triangle' },
+  clock: { tone: 'vermillion', shape: 'triangle' },
   down: { tone: 'vermillion', shape: 'cross' },
   never: { tone: 'grey', shape: 'ring' },
   revoked: { tone: 'grey', shape: 'bar' },
@@ -23,6 +24,7 @@ export const LINK_LOOK: Record<LinkStand, Look> = {
 
 export function standOf(peering: PeeringView): LinkStand {
   if (peering.state === 'revoked') return 'revoked'
+  if (!peering.up && peering.code === 'clock-off') return 'clock'
   if (!peering.up) return peering.came_up_at === null ? 'never' : 'down'
   if (Math.abs(peering.skew_s ?? 0) >= CLOCK_OFF_S) return 'skewed'
   return peering.waiting > USUAL ? 'catching' : 'up'
@@ -43,9 +45,9 @@ export function ordered(peerings: readonly PeeringView[]): PeeringView[] {
   return [...peerings].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name, 'zh'))
 }
 
-/** Links that a desk must know to be broken: those that were up before. */
+/** Links that a desk must know to be broken: those that were up before, and those that wait for somebody to set a clock. */
 export function brokenOf(peerings: readonly PeeringView[]): PeeringView[] {
-  return peerings.filter((one) => standOf(one) === 'down')
+  return peerings.filter((one) => ['down', 'clock'].includes(standOf(one)))
 }
 
 /** One outage of one link, by which a desk puts its banner away. */

@@ -24,6 +24,7 @@ from commhub.kit.ids import new_id
 from commhub.ports.store import UnitOfWork
 from commhub.ports.tiers import Body, TierRefusedError
 from gateways.tiers.config import TierConfig
+from gateways.tiers.errors import Code, LinkDownError
 from gateways.tiers.frames import decode, encode
 from gateways.tiers.hello import hello
 
@@ -301,6 +302,28 @@ async def test_a_clock_ten_minutes_off_is_refused_and_says_by_how_much(
     assert ended.upper is not None
     assert ended.upper.code == "clock-off"
     assert "600 s behind" in ended.upper.reason
+
+
+async def test_that_a_clock_is_off_is_shown_and_told_once(
+    street: TierHub, district: TierHub
+) -> None:
+    await pair(street, district)
+    told: list[tuple[str, bool]] = []
+
+    async def moved(peering: Peering, up: bool) -> None:
+        told.append((peering.peer, up))
+
+    district.words.on_link(moved)
+    for seconds in (600, 601):
+        reason = f"your clock is {seconds} s behind"
+        await district.links.refused("street-a", LinkDownError(Code.CLOCK_OFF, reason))
+    state = district.links.state_of("street-a")
+    assert (state.up, state.code) == (False, "clock-off")
+    assert "601 s behind" in str(state.reason)
+    assert told == [("street-a", False)]
+    await district.links.refused("street-a", LinkDownError(Code.GONE, "does not answer"))
+    assert district.links.state_of("street-a").code == "gone"
+    assert told == [("street-a", False)]
 
 
 async def test_a_token_played_back_is_refused(street: TierHub, district: TierHub) -> None:

@@ -10,6 +10,7 @@ export default {
     up: 'Connected',
     catching: 'Catching up, {n} left',
     skewed: 'Clock {skew} off',
+    clock: 'Clocks differ, no link',
     down: 'Down for {span}',
     never: 'Not connected yet',
     revoked: 'Revoked',
@@ -22,6 +23,7 @@ export default {
     down: 'The link to {name} has been down for {span}; {n} messages wait and are sent when it is back',
     downEmpty:
       'The link to {name} has been down for {span}; what happens meanwhile is sent when it is back',
+    clock: 'The clock of {name} is too far from ours: no link until both are set right',
     said: 'The link to {name} is down',
     back: 'The link to {name} is back',
     catchingUp: 'The link to {name} is back; {n} messages are on their way',
