@@ -27,14 +27,15 @@ from simulators.publishing import h264_only, reach_like
 from simulators.tones import RATE, ToneMeter
 
 _AGAIN_S = 0.3
-_WITHIN_S = 15.0
+_WITHIN_S = 60.0
+"""A body camera three hubs away is asked hop by hop, and then begins."""
 
 
 class Viewer:
     """The viewer behind the page."""
 
     def __init__(self) -> None:
-        self._http = httpx.AsyncClient(timeout=10)
+        self._http = httpx.AsyncClient(timeout=30)
         self._connection: RTCPeerConnection | None = None
         self._resource: tuple[str, Mapping[str, str]] | None = None
         self._taking: list[asyncio.Task[None]] = []

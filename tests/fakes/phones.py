@@ -14,7 +14,9 @@ class SimulatedPhone:
     """`state()` and `do("talk", on=True)` of a running phone."""
 
     def __init__(self, base, process):
-        self._http = httpx.AsyncClient(base_url=base, timeout=5)
+        # A connection each: one that is kept may be closed by the page at the moment it is used again.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._http = httpx.AsyncClient(base_url=base, timeout=30, limits=limits)
         self._process = process
 
     async def state(self):

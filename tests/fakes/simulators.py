@@ -15,7 +15,11 @@ class Simulator:
 
     def __init__(self, port: int, pid: int) -> None:
         self.pid = pid
-        self._client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5)
+        # A connection each: one that is kept may be closed by the page at the moment it is used again.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._client = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", timeout=30, limits=limits
+        )
 
     async def state(self) -> dict:
         return (await self._client.get("/state")).json()

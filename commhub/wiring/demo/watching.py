@@ -36,7 +36,7 @@ def see(cast: Cast, desk: Desk, room: str, source: str) -> None:
         return shown["frames"] >= PICTURES_SEEN and is_fresh(cast.bodycam, shown)
 
     try:
-        until(f"pictures are seen at {desk.url} as the camera shows them", seen, within_s=45)
+        until(f"pictures are seen at {desk.url} as the camera shows them", seen, within_s=90)
         shown = cast.viewer.state()
         size = (shown["width"], shown["height"])
         expect(size == FULL_SIZE, f"the picture is {size}")

@@ -104,9 +104,26 @@ class Half:
         """How many far ends of a kind the picture engine has."""
         return await counted(self.http, "commhub_bridges_video_sessions", kind=kind)
 
+    async def has(self, **figures):
+        """The picture engine has so many far ends of these kinds, once it was asked: figures are up to two seconds old."""
+
+        async def are_so():
+            found = {kind: await self.figure(kind) for kind in figures}
+            return found == figures
+
+        await eventually(are_so, within_s=WITHIN_S)
+
     async def counted(self, kind):
         """What the picture engine counted of a kind so far (`bridges.video.counts`)."""
         return await counted(self.http, "commhub_bridges_video_total", kind=kind)
+
+    async def has_counted(self, kind):
+        """It counted some of that kind, once it was asked."""
+
+        async def is_so():
+            return await self.counted(kind) > 0
+
+        await eventually(is_so, within_s=WITHIN_S)
 
     async def phone(self, stack, name, tone):
         made = await ask(self.desk.post, "/fleet/phones", {"name": name, "display_name": name})
@@ -177,12 +194,8 @@ async def test_the_streets_camera_is_one_stream_to_the_district_and_none_when_no
         await eventually(lambda: is_seen(first, 30), within_s=WITHIN_S)
         await eventually(lambda: all(one.packets for one, _, _ in screens), within_s=WITHIN_S)
 
-        async def is_one():
-            return (
-                await street.figure("pushing") == 1 and await district.figure("viewing") == VIEWERS
-            )
-
-        await eventually(is_one, within_s=WITHIN_S)
+        await street.has(pushing=1)
+        await district.has(viewing=VIEWERS)
         assert first.seen.gaps == 0
 
         # Each hop asks its camera for a whole picture when it must, and at most twice a second.
@@ -203,10 +216,7 @@ async def test_the_streets_camera_is_one_stream_to_the_district_and_none_when_no
         for _, location, headers in screens:
             await district.http.delete(location, headers=headers)
 
-        async def is_none():
-            return await street.figure("pushing") == 0
-
-        await eventually(is_none, within_s=WITHIN_S)
+        await street.has(pushing=0)
 
         async def rests():
             then = await district.counted("received")
@@ -240,8 +250,8 @@ async def test_two_percent_loss_on_the_hop_is_mended_and_wishes_for_whole_pictur
         await eventually(lambda: hop.path.lost > 20, within_s=WITHIN_S)
         assert hop.answers >= 1
         # Nothing that was lost stays lost: the street sends it again, and the viewer sees every picture.
-        assert await street.counted("repaired") > 0
-        assert await district.counted("recovered") > 0
+        await street.has_counted("repaired")
+        await district.has_counted("recovered")
         assert screen.seen.gaps == 0
         frames = screen.seen.frames
         await eventually(lambda: is_seen(screen, frames + 60), within_s=WITHIN_S)
@@ -269,18 +279,16 @@ async def test_the_districts_camera_is_fetched_by_the_street_and_their_phones_ar
         )
         stack.callback(screen.close)
         await eventually(lambda: is_seen(screen, 30), within_s=WITHIN_S)
-        assert await street.figure("watching") == 1
-        assert await district.figure("pushing") == 0
+        await street.has(watching=1)
+        await district.has(viewing=1, pushing=0)
 
         await heard(above, BELOW_TONE, spoken_by=below)
         await heard(below, ABOVE_TONE, spoken_by=above)
 
         await street.http.delete(location, headers=headers)
 
-        async def is_over():
-            return await street.figure("watching") == 0 and await district.figure("viewing") == 0
-
-        await eventually(is_over, within_s=WITHIN_S)
+        await street.has(watching=0)
+        await district.has(viewing=0)
 
 
 async def heard(phone, tone, *, spoken_by):
