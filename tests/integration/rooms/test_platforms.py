@@ -48,6 +48,14 @@ async def uplink_of(desk, meeting):
     return told["uplinks"][0] if told["uplinks"] else None
 
 
+async def test_a_room_tells_to_which_platforms_it_could_be_sent(desk, meeting):
+    told = await asyncio.to_thread(desk.get, f"/rooms/{meeting.id}/cascades")
+    assert told["platforms"] == [
+        {"name": "city-video", "dial": None},
+        {"name": "city-mcu", "dial": "sip:mcu"},
+    ]
+
+
 async def test_a_picture_is_pushed_to_an_ingest_until_it_is_ended(desk, http, meeting, ingest_port):
     """It is away at first: the desk reads why, and the hub tries again. Then it is killed, and gets the picture again elsewhere."""
     zhang = await meeting.guest("Zhang")
