@@ -5,6 +5,7 @@ What it serves control with, and what its parts are, is each worker's own.
 
 import asyncio
 import gc
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
@@ -20,6 +21,9 @@ from commhub.kit.clock import Clock, SystemClock
 from commhub.kit.ids import new_id
 
 log = structlog.get_logger(__name__)
+
+_SWITCH_INTERVAL_S = 0.0005
+"""How long one thread may keep the interpreter while another waits: the engine of sound, and the recorder of pictures, have threads."""
 
 
 class Reachable(Protocol):
@@ -105,7 +109,9 @@ class Worker(ABC, Generic[ArgsT]):
         self._control = await stack.enter_async_context(control)
 
 
-def keep_what_is_there() -> None:
-    """What a process has loaded by now stays, so the collector need not walk it while media wait."""
+def tune_process() -> None:
+    """Make a process a worker's own: short turns for the event loop, and what is loaded by now stays, so that the collector need
+    not walk it while media wait."""
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     gc.collect()
     gc.freeze()

@@ -5,7 +5,6 @@ passes through this process's event loop, to the radios by the voice link and to
 """
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ from bridges.engine_orders import ControlsOrder, OwnOrder, carry_out
 from bridges.journal import KeptArgs
 from bridges.journal_file import JournalFile
 from bridges.restoring import restore
-from bridges.serving import Worker, keep_what_is_there
+from bridges.serving import Worker, tune_process
 from bridges.transport.peer import Peer
 from bridges.transport.port import PortConfig, WebRtcPort
 from bridges.webrtc import BrowserLegs, BrowserStream
@@ -45,8 +44,6 @@ from commhub.ports.voice import VoiceLink, VoiceSink
 
 log = structlog.get_logger(__name__)
 
-_SWITCH_INTERVAL_S = 0.0005
-"""How long the event loop may keep the interpreter while the engine's thread waits for it."""
 _BEAT_S = 1.0
 
 T = TypeVar("T")
@@ -301,12 +298,6 @@ def _to_radios(voice: VoiceLink, output: FrameOut | FloorAnswer | FloorState) ->
             voice.send_floor(device_id, message)
         case FloorState(group, message):
             voice.publish_floor(group, message)
-
-
-def tune_process() -> None:
-    """Make a process a worker's own: short turns for the event loop, and nothing to walk through while a tick waits."""
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    keep_what_is_there()
 
 
 async def run_worker(config: WorkerConfig, open_voice: OpenVoice | None = None) -> None:

@@ -19,7 +19,8 @@ from benchmarks.audio.used import Used
 from benchmarks.pinned import Deaf, PinnedWorker
 from bridges.audio.config import AudioConfig
 from bridges.client import ClientConfig, MediaClient
-from bridges.worker import MediaWorker, WorkerConfig, tune_process
+from bridges.serving import tune_process
+from bridges.worker import MediaWorker, WorkerConfig
 from commhub.kit.clock import SystemClock
 from commhub.ports.inward import MediaIn
 from commhub.ports.media import (

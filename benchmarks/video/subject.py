@@ -16,9 +16,9 @@ import structlog
 from benchmarks.audio.janus import configure, found, free_port
 from benchmarks.pinned import PinnedWorker
 from benchmarks.video.signalling import JanusSignalling, OurSignalling, Signalling
+from bridges.serving import tune_process
 from bridges.transport.port import PortConfig
 from bridges.video.worker import VideoWorker, VideoWorkerConfig
-from bridges.worker import tune_process
 
 
 class Bench(Protocol):
@@ -43,8 +43,8 @@ class Bench(Protocol):
 
 
 async def _serve(config: VideoWorkerConfig, pipe: Connection) -> None:
-    tune_process()
     async with VideoWorker(config) as worker:
+        tune_process()
         await asyncio.to_thread(pipe.send, "ready")
         while await asyncio.to_thread(pipe.recv) == "counts":
             pipe.send(worker.counts.as_dict())

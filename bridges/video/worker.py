@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from bridges.control import Reply
-from bridges.serving import Worker, keep_what_is_there
+from bridges.serving import Worker, tune_process
 from bridges.transport.port import PortConfig, WebRtcPort
 from bridges.transport.sdp import OfferedCodec
 from bridges.video import protocol
@@ -251,5 +251,5 @@ class VideoWorker(Worker[protocol.Args]):
 async def run_video_worker(config: VideoWorkerConfig) -> None:
     """Run a worker until cancelled, as the whole of its process."""
     async with VideoWorker(config):
-        keep_what_is_there()
+        tune_process()
         await asyncio.Event().wait()
