@@ -39,7 +39,11 @@ export function nameOfActor(actor: string, names: Names, locale: string): string
   const [kind = '', ...rest] = actor.split(':')
   const name = rest.join(':')
   if (kind === 'responder') return names.responder(name)
-  if (kind === 'hub') return names.hub(name)
+  if (kind === 'hub') {
+    // Perhaps with who it was there: `hub:street-a li`.
+    const [hub = '', ...who] = name.split(' ')
+    return [names.hub(hub), ...who].join(' ')
+  }
   if (kind === 'device' || kind === 'sensor') return names.device(name)
   // Its name is the delivery's id, which means nothing to people.
   if (kind === 'alert') return locale === 'en' ? 'Card by telephone' : '电话派单'
