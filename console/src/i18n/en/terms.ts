@@ -98,7 +98,7 @@ const terms: Messages['terms'] = {
     wecom: 'WeCom',
     sms: 'SMS',
     '12345': 'the 12345 hotline',
-    upstream: 'the upper tier',
+    upstream: 'another hub',
   },
   role: {
     dispatcher: 'Dispatcher',

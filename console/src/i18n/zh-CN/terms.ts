@@ -96,7 +96,7 @@ export default {
     wecom: '企业微信',
     sms: '短信',
     '12345': '12345 热线',
-    upstream: '上级平台',
+    upstream: '级联平台',
   },
   role: {
     dispatcher: '调度员',
