@@ -68,6 +68,10 @@ class Peerings(Protocol):
         """Every `seq` of the peer's messages from `first` to `last`, settled or not, in their order."""
         ...
 
+    async def forget_settled(self, before: datetime) -> int:
+        """Drop settled messages that were queued longer ago; what waits stays however old it is."""
+        ...
+
     # --- the inbox -----------------------------------------------------------------------------------
 
     async def applied(self, peer: str) -> tuple[str, int]:

@@ -95,9 +95,11 @@ class Words:
         return [await self._take_alone(peer, epoch, together[0])]
 
     async def forget_old(self) -> int:
-        """Drop the notes of messages taken long ago; what comes behind the cursor is refused without them."""
+        """Drop messages settled and notes of messages taken long ago; what comes behind the cursor is refused without them."""
+        before = self._clock.now() - _NOTED_FOR
         async with self._store.begin() as uow:
-            return await uow.peerings.forget_taken(self._clock.now() - _NOTED_FOR)
+            settled = await uow.peerings.forget_settled(before)
+            return settled + await uow.peerings.forget_taken(before)
 
     async def reached(self, peer: str) -> tuple[str, int]:
         """See `ports.tiers.TierIn`."""

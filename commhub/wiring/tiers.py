@@ -23,7 +23,7 @@ from gateways.tiers.meeting import Meeting
 from gateways.tiers.pairing_client import PairingClient
 
 _LOOK_EVERY_S = 2.0
-_FORGET_EVERY_S = 3600.0
+_FORGET_EVERY_S = 24 * 3600.0
 
 
 def us(settings: Settings) -> Us:

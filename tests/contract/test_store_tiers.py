@@ -200,6 +200,25 @@ async def test_what_waits_for_a_peer_is_in_the_order_of_commits_until_it_is_sett
         assert (refused.state, refused.code) == (MessageState.REFUSED, "unknown-kind")
 
 
+async def test_what_was_settled_long_ago_is_forgotten_and_what_waits_never(
+    sql_store: SqlStore,
+) -> None:
+    async with sql_store.begin() as uow:
+        for name in ("old", "waits"):
+            await uow.peerings.queue(a_message(id=name))
+    async with sql_store.begin() as uow:
+        old = await uow.peerings.find_message("old")
+        assert old is not None
+        await uow.peerings.settle(replace(old, state=MessageState.APPLIED))
+    async with sql_store.begin() as uow:
+        assert await uow.peerings.forget_settled(START) == 0
+        assert await uow.peerings.forget_settled(START + timedelta(days=1)) == 1
+    async with sql_store.read() as uow:
+        assert await uow.peerings.find_message("old") is None
+        (waiting,) = await uow.peerings.waiting(PEER, 0, 10)
+        assert (waiting.id, await uow.peerings.before(PEER, waiting.seq)) == ("waits", 0)
+
+
 async def test_a_message_is_taken_once_and_moves_the_cursor(sql_store: SqlStore) -> None:
     async with sql_store.begin() as uow:
         assert await uow.peerings.applied(PEER) == ("", 0)

@@ -155,6 +155,16 @@ class SqlPeerings(Repository):
         found = await self._tx.ask(_PLACES, _BOX, peer=peer, first=first, last=last)
         return [row[0] for row in found]
 
+    async def forget_settled(self, before: datetime) -> int:
+        return await self._tx.write(
+            _BOX,
+            delete(_BOX).where(
+                self._tx.mine(_BOX),
+                _BOX.c.state != MessageState.WAITING,
+                _BOX.c.created_at < before,
+            ),
+        )
+
     # --- the inbox -----------------------------------------------------------------------------------
 
     async def applied(self, peer: str) -> tuple[str, int]:
