@@ -1,7 +1,8 @@
 """Who of what is shared is online, and where: told to neighbours as it changes, and whole when a link comes up.
 
 A tell is lost with the link and said anew, so nothing of it is durable; what is heard stays on the shared line (online) or in memory
-(positions) until the next one. Compared is with what was told last, because the bus may lose a fact.
+(positions) until the next one. Compared is with what was told last, because the bus may lose a fact. Once a minute all of it is told again:
+a tell may overtake the list it is about, which is durable and comes by another way, and is then of things nobody there knows yet.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from commhub.tiers.directory import SharedDirectoryService
 PRESENCE = "directory.presence"
 COMPARE_EVERY_S = 15.0
 REST_S = 1.0
+AGAIN_S = 60.0
 _FACTS = 4096
 _MOST = 5000
 
@@ -31,13 +33,15 @@ State = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What one neighbour was told last, by subject."""
+    """What one neighbour was told last, by subject, and when all of it was (monotonic seconds)."""
 
     states: Mapping[str, State]
+    all_at: float
 
 
 class Presence:
-    """Tells neighbours of ours and hears of theirs, until cancelled. `rest_s` is the least time between two tells."""
+    """Tells neighbours of ours and hears of theirs, until cancelled. `rest_s` is the least time between two tells, `again_s`
+    that between two of everything."""
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class Presence:
         words: TierWords,
         *,
         rest_s: float = REST_S,
+        again_s: float = AGAIN_S,
     ) -> None:
         self._directory = directory
         self._store = store
@@ -56,6 +61,7 @@ class Presence:
         self._clock = clock
         self._links = links
         self._rest_s = rest_s
+        self._again_s = again_s
         self._told: dict[str, _Told] = {}
         self._positions: dict[str, Position] = {}
         words.on_tell(PRESENCE, self._hear)
@@ -101,14 +107,14 @@ class Presence:
                 self._tell(peering.peer, states)
 
     def _tell(self, peer: str, states: Mapping[str, State]) -> None:
-        before = self._told.get(peer)
-        news = {
-            subject: state
-            for subject, state in states.items()
-            if before is None or before.states.get(subject) != state
-        }
+        before, now = self._told.get(peer), self._clock.monotonic()
+        if before is None or now - before.all_at >= self._again_s:
+            news, all_at = states, now
+        else:
+            known, all_at = before.states, before.all_at
+            news = {name: state for name, state in states.items() if known.get(name) != state}
         if news and self._links.tell(peer, PRESENCE, {"subjects": news}):
-            self._told[peer] = _Told(states)
+            self._told[peer] = _Told(states, all_at)
 
     async def _link_moved(self, peering: Peering, up: bool) -> None:
         """Whoever was away heard nothing meanwhile."""

@@ -162,9 +162,7 @@ class Words:
         for moved in self._links:
             try:
                 await moved(peering, up)
-            except (
-                Exception
-            ):  # one feature that stumbles must not keep the others from hearing of it
+            except Exception:  # one that stumbles must not keep the others from hearing of it
                 log.exception("tier_link_not_followed", peer=peer, up=up)
 
     # --- ports.tiers.TierOutbox --------------------------------------------------------------------------

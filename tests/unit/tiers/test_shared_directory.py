@@ -26,7 +26,7 @@ from commhub.ports.edge_store import SipAccount
 from commhub.tiers import directory_routes
 from commhub.tiers.commands import HubCommands
 from commhub.tiers.directory import EVERYBODY, NewExport, SharedDirectoryService
-from commhub.tiers.presence import Presence
+from commhub.tiers.presence import AGAIN_S, Presence
 
 LI = someone(Role.SYSTEM_ADMIN)
 CALL, SEE, COMMAND = ShareRight.CALL, ShareRight.SEE, ShareRight.COMMAND
@@ -80,11 +80,20 @@ async def _wrapped(seen: Callable[[], object]) -> list[object] | None:
 
 
 @asynccontextmanager
-async def sharing(name: str, tier: Tier, folder: Path) -> AsyncIterator[Sharing]:
+async def sharing(
+    name: str, tier: Tier, folder: Path, again_s: float = AGAIN_S
+) -> AsyncIterator[Sharing]:
     async with a_hub(name, tier, folder) as hub:
         directory = SharedDirectoryService(hub.store, SystemClock(), hub.links, hub.words)
         presence = Presence(
-            directory, hub.store, hub.bus, SystemClock(), hub.links, hub.words, rest_s=0.01
+            directory,
+            hub.store,
+            hub.bus,
+            SystemClock(),
+            hub.links,
+            hub.words,
+            rest_s=0.01,
+            again_s=again_s,
         )
         running = asyncio.create_task(presence.run())
         try:
@@ -182,6 +191,22 @@ async def test_presence_and_position_follow_and_are_told_anew_after_the_link_was
             within_s=WITHIN_S,
         )
         assert not (await district.directory.shared())[0].is_reachable
+
+
+async def test_presence_that_overtook_its_list_is_told_again(
+    district: Sharing, tmp_path: Path
+) -> None:
+    async with sharing("street-a", Tier.STREET, tmp_path, again_s=0.0) as street:
+        await street.put(RADIO)
+        await pair(street.hub, district.hub)
+        await street.share("radio:r12", SEE)
+        async with linked(street, district):
+            known = await district.until(lambda lines: any(one.online for one in lines.values()))
+            (line,) = known.values()
+            async with district.hub.store.begin() as uow:
+                await uow.shared_directory.put_shared(replace(line, online=False))
+            street.directory.wake()
+            await district.until(lambda lines: all(one.online for one in lines.values()))
 
 
 async def test_a_position_is_told_only_to_who_may_see(street: Sharing, district: Sharing) -> None:
