@@ -80,8 +80,8 @@ class Orderly:
             schemes = ", ".join(f"{one}:" for one in self._drivers if one not in _COME_THEMSELVES)
             raise InvalidError(f"{endpoint} cannot be called from here; these can: {schemes}")
         driver: object = self._find(endpoint)
-        if isinstance(driver, Reaching) and not driver.reaches(endpoint):
-            raise InvalidError(f"{endpoint}: no neighbour of this hub is called {endpoint.hub}")
+        if isinstance(driver, Reaching) and (reason := driver.why_not(endpoint)) is not None:
+            raise InvalidError(f"{endpoint}: {reason}")
         return endpoint
 
     def carries(self, endpoint: Endpoint) -> bool:

@@ -82,7 +82,9 @@ class Probing(Protocol):
 class Reaching(Protocol):
     """A driver that knows, before anybody is asked, that an address leads nowhere."""
 
-    def reaches(self, endpoint: Endpoint) -> bool: ...
+    def why_not(self, endpoint: Endpoint) -> str | None:
+        """Why nobody could be rung there, for the desk; None when it is worth trying."""
+        ...
 
 
 @runtime_checkable

@@ -88,8 +88,10 @@ class HubLegs:
     async def probe(self, leg_id: str) -> None:
         await self._trunk.probe(leg_id)
 
-    def reaches(self, endpoint: Endpoint) -> bool:
-        return endpoint.hub is not None and self._links.knows(endpoint.hub)
+    def why_not(self, endpoint: Endpoint) -> str | None:
+        if endpoint.hub is not None and self._links.knows(endpoint.hub):
+            return None
+        return f"no neighbour of this hub is called {endpoint.hub}"
 
     async def readdress(self, leg_id: str, address: RtpAddress) -> None:
         await self._trunk.readdress(leg_id, address)

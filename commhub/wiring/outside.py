@@ -165,7 +165,15 @@ class Outside:
     def _drivers(self) -> list[LegDriver]:
         return [self._sip, *([self._twilio] if self._twilio is not None else [])]
 
-    # --- Recovering, Readdressing --------------------------------------------------------------------------
+    # --- Reaching, Recovering, Readdressing ----------------------------------------------------------------
+
+    def why_not(self, endpoint: Endpoint) -> str | None:
+        """Of a hub that calls no numbers at all. An emergency number is placed all the same: it has to become an alarm."""
+        if self._plan.has_rules or self._twilio is not None:
+            return None
+        if self._plan.emergency(endpoint.name) is not None:
+            return None
+        return "no line of this hub calls numbers outside (sip.trunks and sip.numbers, or twilio)"
 
     async def recover(self, leg_id: str) -> bool:
         """Twilio's far ends come back; a trunk's are told another address instead."""

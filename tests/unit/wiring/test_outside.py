@@ -115,6 +115,15 @@ def alarms(bus):
         yield told
 
 
+def test_a_hub_that_calls_no_numbers_says_so_before_anybody_rings_but_for_emergencies(store, clock):
+    number, emergency = Endpoint.parse("tel:+8613800000000"), Endpoint.parse("tel:119")
+    alone = Town(store, clock, rules=(), emergency=(), twilio=False)
+    assert "no line of this hub calls numbers outside" in alone.outside.why_not(number)
+    assert alone.outside.why_not(emergency) is None
+    for town in (Town(store, clock, twilio=False), Town(store, clock, rules=())):
+        assert town.outside.why_not(number) is None
+
+
 async def test_the_rule_chooses_the_line(store, clock):
     town = Town(store, clock)
     await town.place("+8613800000000")
