@@ -12,8 +12,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from benchmarks.cascade.hubs import TierHub
+from commhub.wiring.demo.cast import until
 from commhub.wiring.demo.equipment import STOP_WITHIN_S, Simulator, is_online
 from commhub.wiring.hub_process import free_port
 
@@ -40,7 +42,7 @@ class Voice:
 
 @contextmanager
 def voices(below: TierHub, above: TierHub) -> Iterator[list[Voice]]:
-    """Phones that are registered, one at each of the two hubs, and speak. Raises AssertionError."""
+    """Phones that are registered, one at each of the two hubs, and speak. Raises StoryError when one cannot."""
     processes: list[subprocess.Popen[bytes]] = []
     try:
         both = [
@@ -48,7 +50,7 @@ def voices(below: TierHub, above: TierHub) -> Iterator[list[Voice]]:
             for place, (hub, tone) in enumerate(zip((below, above), TONES, strict=True))
         ]
         for voice in both:
-            _await_online(voice)
+            until(f"the phone of {voice.at.name} registers", partial(is_online, voice.page))
             voice.page.do("talk", on=True)
         yield both
     finally:
@@ -96,10 +98,3 @@ def _phone(
     with (hub.hub.folder / f"phone-{user}.log").open("ab") as log:
         processes.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=hub.hub.folder))
     return Voice(Simulator(user, f"http://127.0.0.1:{http}"), user, hub, tone, listens)
-
-
-def _await_online(voice: Voice, within_s: float = 30.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not is_online(voice.page):
-        assert time.monotonic() < deadline, f"the phone of {voice.at.name} did not register"
-        time.sleep(0.05)
