@@ -75,6 +75,11 @@ class Transaction:
             tell(known, gone)
         return known, gone
 
+    def close(self) -> None:
+        """Nothing is asked of it any more. It lets go of the repositories, which hold it: what refers to each other in
+        a ring is left to the garbage collector, whose walks stop the process in the middle of calls."""
+        self._tellers.clear()
+
     # --- writes that wait ----------------------------------------------------------------------------
 
     def add(self, table: Table, row: Row, *, once: bool = False) -> None:

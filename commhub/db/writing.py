@@ -77,6 +77,7 @@ class Writing:
             )
             outcome = "committed"
         finally:
+            self._transaction.close()
             self._count(outcome)
 
     def _count(self, outcome: str) -> None:

@@ -4,9 +4,9 @@ text (RFC 3428), and what belongs to nothing we began."""
 
 from gateways.sip import metrics
 from gateways.sip.core import ALLOW, respond_ok
+from gateways.sip.legs import Leg
 from gateways.sip.methods import answer_plainly, refuse
 from gateways.sip.pictures import MEDIA_CONTROL, wants_update
-from gateways.sip.talk import Conversation
 from gateways.sip.transactions import ServerTransaction
 
 DTMF_RELAY = "application/dtmf-relay"
@@ -19,9 +19,9 @@ _BY_NUMBER = {"10": "*", "11": "#", "12": "A", "13": "B", "14": "C", "15": "D"}
 class Asides:
     """Answers what needs the dialog and nothing of its state."""
 
-    def __init__(self, conversation: Conversation) -> None:
-        self._leg = conversation.leg
-        self._core = conversation.leg.core
+    def __init__(self, leg: Leg) -> None:
+        self._leg = leg
+        self._core = leg.core
 
     async def answer(self, transaction: ServerTransaction) -> None:
         match transaction.request.method:

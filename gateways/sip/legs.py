@@ -292,8 +292,11 @@ class Leg:
     async def run(self, stage: Stage) -> None:
         """Handle events until a stage finishes. Cancelling leaves the peer and the row as they are."""
         metrics.LEGS.inc()
+        # No variable of a coroutine that lives as long as the call keeps its first stage, or the last event.
+        self._stage = stage
+        del stage
         try:
-            await self._live(stage)
+            await self._live()
         finally:
             metrics.LEGS.dec()
             self._leave_line()
@@ -301,19 +304,24 @@ class Leg:
                 self._last.cancel()
             for key in self._known:
                 self._routes.pop(key, None)
+            # It holds this leg: a ring is left to the garbage collector, whose walks stop the process.
+            self._stage = None
 
-    async def _live(self, stage: Stage) -> None:
+    async def _live(self) -> None:
         try:
-            await self.become(stage)
+            if self._stage is not None:
+                await self._stage.begin()
             while not self._over:
-                event = await self._inbox.take()
-                if self._stage is not None:
-                    await self._stage.handle(event)
+                await self._take(await self._inbox.take())
         except asyncio.CancelledError:
             raise
         except Exception:
             log.exception("sip_leg_failed", leg_id=self.id)
             await self._break_off()
+
+    async def _take(self, event: Event) -> None:
+        if self._stage is not None:
+            await self._stage.handle(event)
 
     async def _break_off(self) -> None:
         """A bug or a store that is gone must not leave a phone ringing or a leg shown as live."""

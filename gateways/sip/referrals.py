@@ -15,7 +15,7 @@ from commhub.kit.ids import new_id
 from gateways.sip.causes import phrase_of, status_of
 from gateways.sip.errors import MalformedError, TransactionError
 from gateways.sip.grammar import read_uri
-from gateways.sip.legs import Expired, Responded, Unanswered
+from gateways.sip.legs import Expired, Leg, Responded, Unanswered
 from gateways.sip.message import Request, clean_text
 from gateways.sip.methods import refuse, respond
 from gateways.sip.replaces import Replaces
@@ -44,16 +44,15 @@ class _Referral:
 class Referrals:
     """The transfers one leg has asked for, and their implicit subscriptions (RFC 3515 §2.4.4)."""
 
-    def __init__(self, conversation: Conversation) -> None:
-        self._conversation = conversation
-        self._leg = conversation.leg
-        self._core = conversation.leg.core
+    def __init__(self, leg: Leg) -> None:
+        self._leg = leg
+        self._core = leg.core
         self._running: list[_Referral] = []
         self._notifying: dict[ClientTransaction, _Referral] = {}
         self._count = 0
         self._timer: TimerHandle | None = None
 
-    async def asked_for(self, transaction: ServerTransaction) -> None:
+    async def asked_for(self, conversation: Conversation, transaction: ServerTransaction) -> None:
         """Answer a REFER: 202 at once, everything else by NOTIFY."""
         request = transaction.request
         try:
@@ -68,9 +67,11 @@ class Referrals:
         elif len(self._running) >= _AT_ONCE:
             refuse(self._core, transaction, 503, {"Retry-After": "10"})
         else:
-            await self._take(transaction, target)
+            await self._take(conversation, transaction, target)
 
-    async def _take(self, transaction: ServerTransaction, target: "ReferTo") -> None:
+    async def _take(
+        self, conversation: Conversation, transaction: ServerTransaction, target: "ReferTo"
+    ) -> None:
         request = transaction.request
         # RFC 4488: who says «Refer-Sub: false» wants no NOTIFY.
         silent = request.get("Refer-Sub").partition(";")[0].strip().lower() == "false"
@@ -81,12 +82,14 @@ class Referrals:
         contact = self._core.wires.contact(transaction.source)
         headers = {"Contact": contact, **({"Refer-Sub": "false"} if silent else {})}
         respond(self._core, transaction, 202, headers)
-        await self._notify(referral, 100)
-        cause = await self._carry_out(target, referral)
+        await self._notify(conversation, referral, 100)
+        cause = await self._carry_out(conversation, target, referral)
         if cause is not None:
-            await self._notify(referral, status_of(cause), final=True)
+            await self._notify(conversation, referral, status_of(cause), final=True)
 
-    async def _carry_out(self, target: "ReferTo", referral: _Referral) -> Cause | None:
+    async def _carry_out(
+        self, conversation: Conversation, target: "ReferTo", referral: _Referral
+    ) -> Cause | None:
         """Have the core do it; why it could not, None when it is done or under way."""
         transfers = self._core.transfers
         if transfers is None:
@@ -97,7 +100,7 @@ class Referrals:
             if other is not None:
                 cause = await transfers.join(self._leg.id, other.id)
                 if cause is None:
-                    await self._notify(referral, 200, final=True)
+                    await self._notify(conversation, referral, 200, final=True)
                 return cause
             if replaces is not None:
                 # Another dialog than ours: the phone that is rung is told which (RFC 3891 §3).
@@ -113,7 +116,7 @@ class Referrals:
 
     # --- how it goes -------------------------------------------------------------------------------------------
 
-    async def expired(self, what: str) -> None:
+    async def expired(self, conversation: Conversation, what: str) -> None:
         """Time to look. The leg that was rung may be anybody's (a radio, a browser), so its row is asked, not a
         driver; transfers are rare and over in a minute."""
         transfers = self._core.transfers
@@ -122,21 +125,31 @@ class Referrals:
         self._timer = None
         for referral in list(self._running):
             known = await transfers.state_of(referral.leg_id)
-            await self._progressed(referral, *(known or (LegState.ENDED, Cause.FAILED)))
+            await self._progressed(
+                conversation, referral, *(known or (LegState.ENDED, Cause.FAILED))
+            )
         if self._running:
             self._look_later()
 
-    async def _progressed(self, referral: _Referral, state: LegState, cause: Cause | None) -> None:
+    async def _progressed(
+        self,
+        conversation: Conversation,
+        referral: _Referral,
+        state: LegState,
+        cause: Cause | None,
+    ) -> None:
         if state in TALKING:
-            await self._notify(referral, 200, final=True)
+            await self._notify(conversation, referral, 200, final=True)
         elif state is LegState.ENDED:
-            await self._notify(referral, status_of(cause or Cause.FAILED), final=True)
+            await self._notify(conversation, referral, status_of(cause or Cause.FAILED), final=True)
         elif self._core.clock.monotonic() >= referral.given_up_at:
-            await self._notify(referral, 408, final=True)
+            await self._notify(conversation, referral, 408, final=True)
         elif state is LegState.RINGING:
-            await self._notify(referral, 180)
+            await self._notify(conversation, referral, 180)
 
-    async def _notify(self, referral: _Referral, status: int, *, final: bool = False) -> None:
+    async def _notify(
+        self, conversation: Conversation, referral: _Referral, status: int, *, final: bool = False
+    ) -> None:
         if final:
             self._core.replacing.pop(referral.leg_id, None)
             if referral in self._running:
@@ -154,7 +167,7 @@ class Referrals:
             ("Content-Type", "message/sipfrag;version=2.0"),
         ]
         try:
-            transaction = await self._conversation.ask("NOTIFY", headers, line.encode())
+            transaction = await conversation.ask("NOTIFY", headers, line.encode())
         except TransactionError as error:
             log.info("sip_notify_not_sent", leg_id=self._leg.id, error=str(error))
             return

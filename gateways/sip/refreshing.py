@@ -49,24 +49,23 @@ class SessionClock:
 class Refreshing:
     """One UPDATE and one OPTIONS at a time."""
 
-    def __init__(self, conversation: Conversation) -> None:
-        self._conversation = conversation
-        self._leg = conversation.leg
-        self._clock = SessionClock(conversation.leg)
+    def __init__(self, leg: Leg) -> None:
+        self._leg = leg
+        self._clock = SessionClock(leg)
         self._update: ClientTransaction | None = None
         self._probe: ClientTransaction | None = None
 
-    def start(self) -> None:
+    def start(self, session: Session | None) -> None:
         """The session was agreed on or refreshed just now."""
-        if session := self._conversation.talk.session:
+        if session:
             self._clock.start(session)
 
     def stop(self) -> None:
         self._clock.stop()
 
-    def later(self) -> None:
+    def later(self, session: Session | None) -> None:
         """Something else is being agreed on, or the far end was busy: try again while the session runs."""
-        if session := self._conversation.talk.session:
+        if session:
             self._clock.refresh_later(session)
 
     def asked(self, transaction: ClientTransaction) -> bool:
@@ -80,23 +79,25 @@ class Refreshing:
         elif former is self._probe:
             self._probe = now
 
-    async def refresh(self) -> bool:
+    async def refresh(self, conversation: Conversation) -> bool:
         """Send an UPDATE without a description; False where only a re-INVITE will do. Raises TransactionError."""
-        session = self._conversation.talk.session
+        session = conversation.talk.session
         if session is None or not session.by_update:
             return False
         if self._update is None:
             config = self._leg.core.config
             headers = [*self._leg.core.call_headers(), *request_headers(config, session)]
-            self._update = await self._conversation.ask("UPDATE", headers)
+            self._update = await conversation.ask("UPDATE", headers)
         return True
 
-    async def probe(self) -> None:
+    async def probe(self, conversation: Conversation) -> None:
         """Ask whether the far end still knows the dialog (RFC 3261 §11, RFC 5057 §5). Raises TransactionError."""
         if self._probe is None:
-            self._probe = await self._conversation.ask("OPTIONS")
+            self._probe = await conversation.ask("OPTIONS")
 
-    def outcome_of(self, event: Responded | Unanswered) -> Session | Again | str | None:
+    def outcome_of(
+        self, event: Responded | Unanswered, session: Session | None
+    ) -> Session | Again | str | None:
         """The timer to go on with or to ask for, why the leg is over, or None when nothing changes (yet)."""
         is_probe = event.transaction is self._probe
         if isinstance(event, Responded) and not event.response.is_final:
@@ -110,10 +111,9 @@ class Refreshing:
         response = event.response
         if response.status in GONE:
             return f"the phone knows no such call any more: {detail_of(response)}"
-        return None if is_probe else self._updated(response)
+        return None if is_probe else self._updated(response, session)
 
-    def _updated(self, response: Response) -> Session | Again | None:
-        session = self._conversation.talk.session
+    def _updated(self, response: Response, session: Session | None) -> Session | Again | None:
         if session is None:
             return None
         if 200 <= response.status < 300:
@@ -122,5 +122,5 @@ class Refreshing:
             return larger
         if response.status in _NO_UPDATE:
             return Again(replace(session, by_update=False))
-        self.later()
+        self.later(session)
         return None

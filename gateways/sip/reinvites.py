@@ -13,6 +13,7 @@ from gateways.sip import sdp
 from gateways.sip.errors import MalformedError, SdpError
 from gateways.sip.keeper import AnswerKeeper
 from gateways.sip.ledger import Page
+from gateways.sip.legs import Leg
 from gateways.sip.message import Request
 from gateways.sip.methods import refuse_description, refuse_interval
 from gateways.sip.sessions import TooShortError, agree
@@ -46,10 +47,9 @@ class Describing(Conversation, Protocol):
 class Reinvites:
     """Those of one leg. `keeper` resends our last 200 until its ACK."""
 
-    def __init__(self, talking: Describing, keeper: AnswerKeeper | None) -> None:
-        self._talking = talking
-        self._leg = talking.leg
-        self._core = talking.leg.core
+    def __init__(self, leg: Leg, keeper: AnswerKeeper | None) -> None:
+        self._leg = leg
+        self._core = leg.core
         self.keeper = keeper
         self._offered_in_200 = False
 
@@ -64,43 +64,43 @@ class Reinvites:
             self.keeper.stop()
             self.keeper = None
 
-    async def asked(self, transaction: ServerTransaction) -> None:
+    async def asked(self, talking: Describing, transaction: ServerTransaction) -> None:
         """A re-INVITE (§14.2) or UPDATE (RFC 3311 §5.2): another description, another target, a refreshed timer."""
         request = transaction.request
-        if busy := self._busy_for(request):
+        if busy := self._busy_for(talking, request):
             transaction.refuse(busy, **({"Retry_After": "1"} if busy == 500 else {}))
             return
         try:
-            dialog = self._talking.talk.dialog.heard(request, transaction.source)
-            session = agree(request, self._core.config, self._talking.talk.session)
+            dialog = talking.talk.dialog.heard(request, transaction.source)
+            session = agree(request, self._core.config, talking.talk.session)
         except TooShortError as error:
             refuse_interval(self._core, transaction, error.min_s)
             return
         except MalformedError as error:
             transaction.refuse(error.status)
             return
-        talk = replace(self._talking.talk, dialog=dialog, session=session)
+        talk = replace(talking.talk, dialog=dialog, session=session)
         if request.body:
-            await self._redescribed(transaction, replace(talk, local=talk.local.next()))
+            await self._redescribed(talking, transaction, replace(talk, local=talk.local.next()))
         elif request.method == "INVITE":
-            await self._offer_again(transaction, replace(talk, local=talk.local.next()))
+            await self._offer_again(talking, transaction, replace(talk, local=talk.local.next()))
         else:
-            self._talking.change(talk)
-            await self._accept(transaction, b"")
+            talking.change(talk)
+            await self._accept(talking, transaction, b"")
 
-    def _busy_for(self, request: Request) -> int | None:
+    def _busy_for(self, talking: Describing, request: Request) -> int | None:
         """Why a description cannot be agreed on just now: an INVITE of theirs without ACK (500, §14.2), an offer of
         ours without answer (491: both will ask again, one of them first)."""
         if request.method == "INVITE" and self.keeper is not None:
             return 500
         if not request.body and request.method == "UPDATE":
             return None
-        waiting = self.keeper is not None and (
-            self._offered_in_200 or not self._talking.talk.remote_sdp
-        )
-        return 491 if self._talking.is_asking or waiting else None
+        waiting = self.keeper is not None and (self._offered_in_200 or not talking.talk.remote_sdp)
+        return 491 if talking.is_asking or waiting else None
 
-    async def _redescribed(self, transaction: ServerTransaction, talk: Talk) -> None:
+    async def _redescribed(
+        self, talking: Describing, transaction: ServerTransaction, talk: Talk
+    ) -> None:
         request = transaction.request
         pictures = self._core.pictures
         picture = await pictures.place_for(
@@ -124,50 +124,52 @@ class Reinvites:
             return
         await pictures.settle(self._leg.id, agreement.picture)
         body = agreement.body or b""
-        self._talking.change(
-            replace(talk, local_sdp=body, remote_sdp=request.body, held=agreement.held)
-        )
-        await self._accept(transaction, body)
+        talking.change(replace(talk, local_sdp=body, remote_sdp=request.body, held=agreement.held))
+        await self._accept(talking, transaction, body)
         await tell_state(self._leg, agreement)
 
-    async def _offer_again(self, transaction: ServerTransaction, talk: Talk) -> None:
+    async def _offer_again(
+        self, talking: Describing, transaction: ServerTransaction, talk: Talk
+    ) -> None:
         """A re-INVITE without a body asks for our offer; the ACK brings their answer (§14.2)."""
         picture = sdp.picture_address(talk.local_sdp)
         body = sdp.offer(self._leg.terms, talk.address, talk.local, talk.local_sdp, picture=picture)
-        self._talking.change(replace(talk, local_sdp=body))
+        talking.change(replace(talk, local_sdp=body))
         self._offered_in_200 = True
-        await self._accept(transaction, body)
+        await self._accept(talking, transaction, body)
 
-    async def _accept(self, transaction: ServerTransaction, body: bytes) -> None:
+    async def _accept(
+        self, talking: Describing, transaction: ServerTransaction, body: bytes
+    ) -> None:
         """Answer 200 with our description; to an INVITE again and again until the ACK (§13.3.1.4)."""
-        await self._talking.write()
-        transaction.respond(answer_200(self._leg, transaction, body, self._talking.talk.session))
+        await talking.write()
+        transaction.respond(answer_200(self._leg, transaction, body, talking.talk.session))
         if transaction.is_invite:
             self.keeper = AnswerKeeper(self._leg, transaction)
-        self._talking.alive()
+        talking.alive()
 
-    async def acknowledged(self, body: bytes) -> None:
+    async def acknowledged(self, talking: Describing, body: bytes) -> None:
         """The ACK of our 200."""
         if self.keeper is None:
             return
         self.stop()
-        first = self._talking.talk.invite is not None
-        self._talking.change(replace(self._talking.talk, invite=None))
+        first = talking.talk.invite is not None
+        talking.change(replace(talking.talk, invite=None))
         if body and (self._offered_in_200 or first):
-            await self._answered_in_ack(body)
+            await self._answered_in_ack(talking, body)
         elif first:
             # Without it a new process would send its 200 again, and the phone its ACK (§13.3.1.4).
-            self._leg.write_later(self._talking.page())
+            self._leg.write_later(talking.page())
 
-    async def _answered_in_ack(self, body: bytes) -> None:
+    async def _answered_in_ack(self, talking: Describing, body: bytes) -> None:
         self._offered_in_200 = False
         try:
-            agreement = sdp.accept(body, self._leg.terms, self._talking.talk.local_sdp)
+            agreement = sdp.accept(body, self._leg.terms, talking.talk.local_sdp)
             await self._core.media.connect(self._leg.id, agreement.remote)
         except (SdpError, InvalidError, UnavailableError) as error:
-            await self._talking.hang_up(Cause.NO_COMMON_CODEC, str(error))
+            await talking.hang_up(Cause.NO_COMMON_CODEC, str(error))
             return
         await self._core.pictures.settle(self._leg.id, agreement.picture)
-        self._talking.change(replace(self._talking.talk, remote_sdp=body, held=agreement.held))
-        await self._talking.write()
+        talking.change(replace(talking.talk, remote_sdp=body, held=agreement.held))
+        await talking.write()
         await tell_state(self._leg, agreement)

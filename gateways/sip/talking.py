@@ -65,12 +65,12 @@ class Talking:
         self._leg = leg
         self._core = leg.core
         self._talk = talk
-        self._refreshing = Refreshing(self)
-        self._asides = Asides(self)
-        self._referrals = Referrals(self)
+        self._refreshing = Refreshing(leg)
+        self._asides = Asides(leg)
+        self._referrals = Referrals(leg)
         self._forks = GivenUp(self._core, lambda: None, leg.line)
         self._accepted = accepted
-        self._reinvites = Reinvites(self, keeper)
+        self._reinvites = Reinvites(leg, keeper)
         self._ack = Acknowledging(leg)
         self._renewal = Renewal(leg)
         self._proof = Proof(leg.line)
@@ -91,12 +91,12 @@ class Talking:
         self._talk = talk
 
     def alive(self) -> None:
-        self._refreshing.start()
+        self._refreshing.start(self._talk.session)
 
     async def begin(self) -> None:
         self._leg.settle(self._talk.dialog)
         self._leg.is_confirmed, self._leg.is_early = True, False
-        self._refreshing.start()
+        self._refreshing.start(self._talk.session)
         if self._accepted is None:
             return
         # The row before the ACK: once that is out the phone holds a dialog that a new process must know.
@@ -131,7 +131,7 @@ class Talking:
         if isinstance(event, Asked):
             await self._asked(event.transaction)
         elif isinstance(event, Acknowledged):
-            await self._reinvites.acknowledged(event.request.body)
+            await self._reinvites.acknowledged(self, event.request.body)
             await self._renew()
         elif isinstance(event, HangUp):
             await self.hang_up(event.cause, None, told=event.told)
@@ -195,7 +195,7 @@ class Talking:
         elif what == SESSION_OVER:
             await self.hang_up(Cause.MEDIA_LOST, "nobody refreshed the session (RFC 4028)")
         else:
-            await self._referrals.expired(what)
+            await self._referrals.expired(self, what)
 
     async def abandon(self) -> None:
         self._stop()
@@ -212,9 +212,9 @@ class Talking:
         elif request.method == "BYE":
             await self._end_by_peer(transaction)
         elif request.method in ("INVITE", "UPDATE"):
-            await self._reinvites.asked(transaction)
+            await self._reinvites.asked(self, transaction)
         elif request.method == "REFER":
-            await self._referrals.asked_for(transaction)
+            await self._referrals.asked_for(self, transaction)
         else:
             await self._asides.answer(transaction)
 
@@ -242,28 +242,28 @@ class Talking:
 
     async def _probe(self) -> None:
         try:
-            await self._refreshing.probe()
+            await self._refreshing.probe(self)
         except TransactionError as error:
             await self.hang_up(Cause.MEDIA_LOST, str(error))
 
     async def _refresh(self) -> None:
         """Refresh the session, unless something is being agreed on, which refreshes it as well."""
         if self._reinvites.waits or self._renewal.is_under_way:
-            self._refreshing.later()
+            self._refreshing.later(self._talk.session)
             return
         try:
-            if await self._refreshing.refresh():
+            if await self._refreshing.refresh(self):
                 return
         except TransactionError as error:
             log.info("sip_refresh_not_sent", leg_id=self._leg.id, error=str(error))
-            self._refreshing.later()
+            self._refreshing.later(self._talk.session)
             return
         self._renewal.want_refresh()
         await self._renew()
 
     async def _refreshed(self, event: Responded | Unanswered) -> None:
         """What came of an UPDATE or a probe."""
-        outcome = self._refreshing.outcome_of(event)
+        outcome = self._refreshing.outcome_of(event, self._talk.session)
         if isinstance(outcome, str):
             await self.hang_up(Cause.MEDIA_LOST, outcome)
         elif isinstance(outcome, Again):
@@ -271,7 +271,7 @@ class Talking:
         elif outcome is not None:
             self._talk = replace(self._talk, session=outcome)
             await self.write()
-            self._refreshing.start()
+            self._refreshing.start(self._talk.session)
 
     async def _ask_again(self, wish: Again) -> None:
         """Our request was refused for its timer, or for its method."""
@@ -295,7 +295,7 @@ class Talking:
     async def _renewed(self, event: Responded | Unanswered) -> None:
         outcome = self._renewal.outcome_of(event, self._talk)
         if outcome is None:
-            self._refreshing.later()
+            self._refreshing.later(self._talk.session)
             return
         if isinstance(outcome, Again):
             await self._ask_again(outcome)
@@ -321,7 +321,7 @@ class Talking:
             return
         await self._core.pictures.settle(self._leg.id, agreement.picture)
         await tell_state(self._leg, agreement)
-        self._refreshing.start()
+        self._refreshing.start(self._talk.session)
         await self._renew()
 
     # --- pictures --------------------------------------------------------------------------------------------
@@ -348,7 +348,7 @@ class Talking:
         await self.write()
         agreed = sdp.agreed_picture(self._talk.local_sdp, self._talk.remote_sdp)
         await self._core.pictures.settle(self._leg.id, agreed)
-        self._refreshing.later()
+        self._refreshing.later(self._talk.session)
 
     async def _ask_keyframe(self) -> None:
         """By INFO (RFC 5168 §5); whoever knows no such body refuses it, and nothing else happens."""
