@@ -34,9 +34,8 @@ async def test_a_committed_one(store: SqlStore) -> None:
 
 async def test_one_that_is_given_up(store: SqlStore) -> None:
     call_id = await step(store)
-    with no_rings():
-        with pytest.raises(NotFoundError):
-            await ask_for(store, call_id, "nobody")
+    with no_rings(), pytest.raises(NotFoundError):
+        await ask_for(store, call_id, "nobody")
 
 
 async def test_a_snapshot(store: SqlStore) -> None:
