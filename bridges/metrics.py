@@ -2,12 +2,15 @@
 (`audio.counts`), because one tick touches them for hundreds of legs; they come over with the worker's load, and
 `Published` turns them into counters that survive the worker.
 
-Figures of calls are there while the call is, so that the number of series stays that of live calls.
+Figures of calls are there while the call is, so that the number of series stays that of live calls. They are made out
+of the last meters when somebody scrapes: a series of its own costs objects and a lock, and few are ever looked at.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import REGISTRY, Counter, Gauge
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from bridges.protocol import WorkerLoad
 from commhub.ports.media import LegMeter
@@ -25,22 +28,6 @@ TAKEN_UP = Counter(
     "Legs that control had to set up again after a worker was lost, by how it went",
     ["how"],
 )
-CALL_LEGS = Gauge("commhub_bridges_call_legs", "Legs of a live call", ["worker", "call"])
-CALL_LOST = Gauge(
-    "commhub_bridges_call_lost_packets",
-    "Packets lost so far, all legs of a live call",
-    ["worker", "call"],
-)
-CALL_CONCEALED = Gauge(
-    "commhub_bridges_call_concealed_frames",
-    "Frames made up so far, all legs of a live call",
-    ["worker", "call"],
-)
-CALL_JITTER = Gauge(
-    "commhub_bridges_call_jitter_seconds",
-    "Interarrival jitter of a live call's worst leg",
-    ["worker", "call"],
-)
 CONTROLS = Gauge("commhub_bridges_controls", "Control connections to this media worker")
 REFUSED = Counter(
     "commhub_bridges_refused_requests_total", "Requests of control that were refused", ["code"]
@@ -51,7 +38,47 @@ EVENTS_DROPPED = Counter(
 RECONNECTIONS = Counter(
     "commhub_bridges_connection_losses_total", "Lost connections from control to a media worker"
 )
-_OF_CALLS = (CALL_LEGS, CALL_LOST, CALL_CONCEALED, CALL_JITTER)
+
+
+class CallFigures(Collector):
+    """The calls of every worker, as they were measured last."""
+
+    def __init__(self) -> None:
+        self._meters: dict[str, Sequence[LegMeter]] = {}
+
+    def put(self, worker: str, meters: Iterable[LegMeter]) -> None:
+        """All legs the worker has now, in place of those it had."""
+        self._meters[worker] = tuple(meters)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        legs = _family("legs", "Legs of a live call")
+        lost = _family("lost_packets", "Packets lost so far, all legs of a live call")
+        concealed = _family("concealed_frames", "Frames made up so far, all legs of a live call")
+        jitter = _family("jitter_seconds", "Interarrival jitter of a live call's worst leg")
+        # A scrape may be in another thread than the pool.
+        for worker, meters in list(self._meters.items()):
+            for call_id, of_call in _by_call(meters).items():
+                whose = [worker, call_id]
+                legs.add_metric(whose, len(of_call))
+                lost.add_metric(whose, sum(leg.lost for leg in of_call))
+                concealed.add_metric(whose, sum(leg.concealed for leg in of_call))
+                jitter.add_metric(whose, max(leg.jitter_ms for leg in of_call) / 1000)
+        yield from (legs, lost, concealed, jitter)
+
+
+def _family(what: str, says: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"commhub_bridges_call_{what}", says, labels=["worker", "call"])
+
+
+def _by_call(meters: Iterable[LegMeter]) -> dict[str, list[LegMeter]]:
+    calls: dict[str, list[LegMeter]] = {}
+    for meter in meters:
+        calls.setdefault(meter.call_id, []).append(meter)
+    return calls
+
+
+CALLS = CallFigures()
+REGISTRY.register(CALLS)
 
 
 class Published:
@@ -61,7 +88,6 @@ class Published:
         self._worker = worker
         self._boot_id = ""
         self._told: dict[str, int] = {}
-        self._calls: set[str] = set()
 
     def update(self, load: WorkerLoad) -> None:
         """What a worker counted; a new life of it begins at 0."""
@@ -79,16 +105,4 @@ class Published:
 
     def calls(self, meters: Iterable[LegMeter]) -> None:
         """The calls a worker has; those it had and has no more are taken away."""
-        by_call: dict[str, list[LegMeter]] = {}
-        for meter in meters:
-            by_call.setdefault(meter.call_id, []).append(meter)
-        for call_id in self._calls - set(by_call):
-            for gauge in _OF_CALLS:
-                gauge.remove(self._worker, call_id)
-        for call_id, legs in by_call.items():
-            CALL_LEGS.labels(self._worker, call_id).set(len(legs))
-            CALL_LOST.labels(self._worker, call_id).set(sum(leg.lost for leg in legs))
-            CALL_CONCEALED.labels(self._worker, call_id).set(sum(leg.concealed for leg in legs))
-            worst_ms = max(leg.jitter_ms for leg in legs)
-            CALL_JITTER.labels(self._worker, call_id).set(worst_ms / 1000)
-        self._calls = set(by_call)
+        CALLS.put(self._worker, meters)

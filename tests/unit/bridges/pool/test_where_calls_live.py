@@ -6,8 +6,9 @@ import pytest
 from fakes.clock import ScriptedClock
 from fakes.worker_towns import REMOTE, Inward, Town, elsewhere, on
 from fakes.workers import FakePlacements, FakeWorker
+from prometheus_client import REGISTRY
 
-from bridges import metrics, protocol
+from bridges import protocol
 from bridges.client import ClientConfig
 from bridges.members import FULL_LOOKS
 from bridges.pool import MediaPool, WorkerAddress
@@ -214,15 +215,42 @@ async def test_a_leg_that_moves_into_a_new_call_takes_it_to_its_own_worker(town)
 # --- figures -------------------------------------------------------------------------------------------------------
 
 
+def figure(name, worker, call):
+    """A call's figure as it is scraped; None when there is none."""
+    whose = {"worker": worker, "call": call}
+    return REGISTRY.get_sample_value(f"commhub_bridges_call_{name}", whose)
+
+
 async def test_figures_of_a_call_are_there_as_long_as_the_call(town):
     await elsewhere(town)
     await town.pool.look()
-    value = metrics.CALL_LEGS.labels("w1", "c1")._value.get()
-    assert value == 1
+    assert figure("legs", "w1", "c1") == 1
     await town.pool.release("a1")
     await town.pool.look()
-    series = {tuple(sample.labels.values()) for sample in metrics.CALL_LEGS.collect()[0].samples}
-    assert ("w1", "c1") not in series
+    assert figure("legs", "w1", "c1") is None
+
+
+async def test_figures_of_a_call_are_those_of_all_its_legs_and_of_no_link(town):
+    await elsewhere(town)
+    await town.reserve("c1", "b1")
+    await town.reserve("c1", "d1")
+    town.call("c1", "a1", "b1", "d1", radio=True)
+    await town.pool.join_group("c1", "g1", "north")
+    await town.pool.look()
+    # Three phones at home, the group at the worker of the radios; the fake measures 1 lost packet a leg.
+    assert [figure("legs", name, "c1") for name in ("w1", "w0")] == [3, 1]
+    assert [figure("lost_packets", name, "c1") for name in ("w1", "w0")] == [3, 1]
+    assert figure("concealed_frames", "w1", "c1") == 0
+    assert figure("jitter_seconds", "w1", "c1") == 0
+
+
+async def test_a_worker_that_is_gone_has_no_figures_of_calls(town):
+    await elsewhere(town)
+    await town.pool.look()
+    assert figure("legs", "w1", "c1") == 1
+    town.workers["w1"].kill()
+    await town.pool.look()
+    assert figure("legs", "w1", "c1") is None
 
 
 async def test_how_each_worker_is_can_be_seen(town):
