@@ -37,6 +37,8 @@ _WITH_CONTACT = ("INVITE", "REGISTER", "SUBSCRIBE", "REFER")
 _MAX_HEADERS = 256
 _LONGEST_NAME = 256
 _ECHOED = ("via", "from", "to", "call-id", "cseq")
+# What we write ourselves, and the nothing behind one separator too many, which is forgiven.
+_NOT_ECHOED = ("received", "rport", "")
 _LONGEST_START = 512
 _NOT_IN_REQUEST_URI = re.compile(r'[\s<>"]')
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: (.*))?")
@@ -165,10 +167,9 @@ class Request(Message):
         via = self.top_via
         values = self.headers.getlist("Via")
         first, *others = split_outside(values[0], ",") if "," in values[0] else values[:1]
-        head, *pieces = first.split(";") if '"' not in first else split_outside(first, ";")
-        kept = [
-            p for p in pieces if p.partition("=")[0].strip().lower() not in ("received", "rport")
-        ]
+        is_plain = '"' not in first and "<" not in first
+        head, *pieces = first.split(";") if is_plain else split_outside(first, ";")
+        kept = [p for p in pieces if p.partition("=")[0].strip().lower() not in _NOT_ECHOED]
         ours = {"received": host}
         if "rport" in via.parameters:
             ours["rport"] = str(port)
@@ -271,7 +272,7 @@ def _unfold(head: str) -> list[str]:
     """Logical header lines (RFC 3261 §7.3.1); stray carriage returns become blanks."""
     lines = head.split("\r\n")
     if len(lines) - 1 == head.count("\n") == head.count("\r") and not (
-        "\n " in head or "\n\t" in head or "\n\r" in head
+        "\n " in head or "\n\t" in head or "\n\r" in head or head.endswith("\n")
     ):
         # As nearly everybody writes it.
         return lines
