@@ -150,6 +150,9 @@ class Journal:
     def calls(self) -> tuple[str, ...]:
         return tuple(self._calls)
 
+    def has(self, call_id: str) -> bool:
+        return call_id in self._calls
+
     @property
     def legs(self) -> Mapping[str, str]:
         """The call of each leg."""

@@ -111,7 +111,7 @@ class Places:
         ]
 
     def forget_if_over(self, call_id: str) -> None:
-        if not any(call_id in member.journal.calls for member in self.members):
+        if not any(member.journal.has(call_id) for member in self.members):
             self.homes.pop(call_id, None)
 
     def has_own_legs(self, member: Member, call_id: str) -> bool:
