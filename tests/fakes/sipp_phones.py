@@ -1,16 +1,16 @@
 """Phones that SIPp plays, each with a scenario of `tests/integration/sip/scenarios` and an account of its own.
 
-Each plays it over UDP, TCP or TLS (`over`). The distribution's SIPp has no TLS, so a phone that calls over it goes through a
-relay, and one that is called is called over TCP.
+Each plays it over UDP, TCP or TLS (`over`). The distribution's SIPp has no TLS, so over it something stands between that
+encrypts (`fakes.tls_relay`).
 """
 
 import socket
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from fakes.servers import free_port
+from fakes.servers import free_port, is_bound
 from fakes.sipp import sipp
-from fakes.tls_relay import tls_relay
+from fakes.tls_relay import tls_flow, tls_relay
 from fakes.waiting import eventually
 
 SCENARIOS = Path(__file__).parents[1] / "integration" / "sip" / "scenarios"
@@ -18,11 +18,11 @@ PASSWORD = "kept-between-us"
 
 
 @asynccontextmanager
-async def phone(edge, scenario, port=None, *, over="udp", **more):
-    """A phone that plays its scenario from the beginning."""
+async def phone(edge, scenario, port=None, *, over="udp", hub_port=None, **more):
+    """A phone that plays its scenario from the beginning; `hub_port`: where it finds the hub, if not at the edge's own."""
     port = port or free_port(socket.SOCK_DGRAM if over == "udp" else socket.SOCK_STREAM)
     async with AsyncExitStack() as stack:
-        hub_port = edge.port
+        hub_port = hub_port or edge.port
         if over == "tls":
             relay = tls_relay(edge.gateway.tls_port, edge.config.tls.certificate)
             hub_port = await stack.enter_async_context(relay)
@@ -40,20 +40,20 @@ async def phone(edge, scenario, port=None, *, over="udp", **more):
 @asynccontextmanager
 async def registered(edge, scenario, *, user="1001", over="udp", **more):
     """A phone that is registered and then plays its scenario for the call it gets."""
-    over = "tcp" if over == "tls" else over
     port = free_port(socket.SOCK_DGRAM if over == "udp" else socket.SOCK_STREAM)
-    async with phone(edge, "register", port, user=user, to=user, over=over) as registering:
-        await registering.finish()
-    async with phone(edge, scenario, port, user=user, over=over, **more) as peer:
-        if over == "tcp":
+    async with AsyncExitStack() as stack:
+        options = {"user": user, "over": over}
+        if over == "tls":
+            flow = tls_flow(edge.gateway.tls_port, edge.config.tls.certificate, port)
+            options = {
+                "user": user,
+                "over": "tcp",
+                "hub_port": await stack.enter_async_context(flow),
+            }
+        async with phone(edge, "register", port, to=user, **options) as registering:
+            await registering.finish()
+        peer = await stack.enter_async_context(phone(edge, scenario, port, **options, **more))
+        if over != "udp":
             # An INVITE by UDP comes again; a connection is refused once and for all.
-            await eventually(lambda: _listens(port), within_s=30)
+            await eventually(lambda: is_bound(port), within_s=30)
         yield peer
-
-
-def _listens(port):
-    """Whether somebody does, without connecting: SIPp would take that for its call."""
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    return any(
-        line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A" for line in lines
-    )

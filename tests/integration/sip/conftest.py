@@ -62,6 +62,8 @@ class Edge:
         )
         self.gateway = await self._stack.enter_async_context(gateway)
         self.config = replace(self.config, port=gateway.port)
+        if self.config.tls is not None:
+            self.config = replace(self.config, tls_port=gateway.tls_port)
 
     async def stop(self):
         await self._stack.aclose()
@@ -139,10 +141,17 @@ def voice_of(edge):
 
 
 @pytest.fixture
-async def timed(store):
-    """An edge whose session timers run for two seconds."""
+async def timed(store, tmp_path):
+    """An edge with TLS whose session timers run for two seconds."""
     config = SipConfig(
-        port=0, realm=REALM, timers=QUICK, min_expires_s=1, session_s=2, min_session_s=2
+        port=0,
+        realm=REALM,
+        timers=QUICK,
+        min_expires_s=1,
+        session_s=2,
+        min_session_s=2,
+        tls_port=0,
+        tls=identity(tmp_path),
     )
     edge = Edge(store, config)
     await edge.start()
@@ -207,26 +216,23 @@ class Hub:
 
 
 @pytest.fixture
-async def certificate(edge, tmp_path):
-    """The gateway with TLS besides; the certificate to believe."""
-    tls = identity(tmp_path)
-    await edge.stop()
-    edge.config = replace(edge.config, tls_port=0, tls=tls)
-    await edge.start()
-    edge.config = replace(edge.config, tls_port=edge.gateway.tls_port)
-    return tls.certificate
+def certificate(edge):
+    """The certificate to believe over TLS."""
+    return edge.config.tls.certificate
 
 
 def identity(folder):
-    """A certificate for this machine, made by itself."""
+    """A certificate for this machine, made by itself; whoever shows it is believed."""
     certificate, key = make_identity(folder, ["127.0.0.1", "localhost"])
-    return TlsConfig(certificate=certificate, key=key)
+    return TlsConfig(certificate=certificate, key=key, authorities=certificate)
 
 
 @pytest.fixture
-async def edge(store):
-    """A started gateway with the account 1001."""
-    edge = Edge(store, SipConfig(port=0, realm=REALM, timers=QUICK, min_expires_s=1))
+async def edge(store, tmp_path):
+    """A started gateway with TLS and the account 1001."""
+    tls = identity(tmp_path)
+    config = SipConfig(port=0, realm=REALM, timers=QUICK, min_expires_s=1, tls_port=0, tls=tls)
+    edge = Edge(store, config)
     await edge.start()
     await edge.add_account("1001")
     yield edge

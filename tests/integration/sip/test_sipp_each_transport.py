@@ -12,6 +12,7 @@ from fakes.waiting import eventually
 from fakes.web import someone
 
 from commhub.domain.call import Cause, LegState
+from commhub.ports.media import RtpAddress
 from gateways.sip.core import Inward
 
 each = pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
@@ -80,6 +81,25 @@ async def test_it_calls_and_hangs_up(edge, talks, scenario, transport):
     assert edge.calls.end_of(leg) == (Cause.HUNG_UP, None)
     if scenario in {"call_update", "call_hold_resume"}:
         assert edge.calls.states(leg)[-3:] == ["held", "connected", "ended"]
+
+
+def places(edge, leg):
+    """Where the media engine was told to send the leg's sound, each place once."""
+    addresses = [order[2].address for order in edge.media.orders if order[:2] == ("connect", leg)]
+    return list(dict.fromkeys(addresses))
+
+
+@each
+@pytest.mark.parametrize("scenario", ["call_without_offer", "call_moves"])
+async def test_it_goes_on_from_another_address(edge, talks, scenario, transport):
+    """With a description in its INVITE, or with one in its ACK alone."""
+    async with talks(scenario, transport) as peer:
+        leg = await answered(edge)
+        await peer.finish()
+        await eventually(lambda: edge.calls.end_of(leg))
+
+    assert places(edge, leg) == [RtpAddress("127.0.0.1", 30_000), RtpAddress("127.0.0.2", 30_004)]
+    assert edge.calls.end_of(leg) == (Cause.HUNG_UP, None)
 
 
 @each

@@ -1,5 +1,5 @@
 """SIPp as the phone: every method beside the plain call, checked on the hub's side and by the phone. What
-`test_sipp_each_transport` does not play over TCP is played over it here."""
+`test_sipp_each_transport` does not play over TCP and TLS is played over them here."""
 
 import pytest
 from fakes.desk import RecordingDigits, RecordingReports
@@ -10,7 +10,7 @@ from commhub.domain.call import Cause
 from commhub.ports.media import RtpAddress
 from gateways.sip.core import Inward
 
-each = pytest.mark.parametrize("over", ["udp", "tcp"])
+each = pytest.mark.parametrize("over", ["udp", "tcp", "tls"])
 
 
 async def ended(edge, leg):
@@ -133,11 +133,11 @@ async def test_a_phone_that_vanished_is_torn_down(timed, over):
         leg = await timed.call("1001")
         await peer.finish()
 
-    # Over TCP its connection is gone as well, and the refresh cannot even be sent.
+    # Over a stream its connection is gone as well, and the refresh cannot even be sent.
     why = "nobody refreshed the session (RFC 4028)"
     cause, detail = await ended(timed, leg)
     assert cause is Cause.MEDIA_LOST
-    assert detail == why or (over == "tcp" and detail == "the phone does not answer any more")
+    assert detail == why or (over != "udp" and detail == "the phone does not answer any more")
     assert timed.media.released == [leg]
 
 
@@ -188,10 +188,12 @@ async def test_calls_that_a_phone_sends_elsewhere_are_followed_there(edge, over)
         registered(edge, over=over, scenario="answer_and_hang_up", user="1002") as other,
         registered(edge, over=over, scenario="moved", keys=[("target", "1002")]) as peer,
     ):
+        bindings = [*await edge.bindings("1001"), *await edge.bindings("1002")]
         leg = await edge.call("1001")
         await peer.finish()
         await other.finish()
 
+    assert [binding.transport for binding in bindings] == [over.upper()] * 2
     assert await ended(edge, leg) == (Cause.HUNG_UP, None)
     assert edge.calls.states(leg) == ["ringing", "connected", "ended"]
 

@@ -1,63 +1,25 @@
 """SIPp as the carrier and as the PBX: it checks our digests itself, and says so by what it answers."""
 
+import re
 import socket
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from fakes.name_servers import name_server
 from fakes.servers import free_port
-from fakes.sipp import sipp
+from fakes.sip_lines import Exchange
+from fakes.sipp_carriers import PASSWORD, dial, far_end, line, lines_of
 from fakes.waiting import eventually
 
 from commhub.domain.call import Cause, Direction
-from commhub.domain.people import Endpoint
-from commhub.kit.ids import new_id
 from commhub.ports.media import RtpAddress
-from commhub.ports.telephony import LegOrder
-from gateways.sip.trunks.config import TrunkConfig
-from gateways.sip.trunks.numbers import Route
-
-SCENARIOS = Path(__file__).parent / "scenarios"
-PASSWORD = "between-carrier-and-us"
-
-
-def line(name, port, **changes):
-    given = {
-        "name": name,
-        "server": f"127.0.0.1:{port}",
-        "domain": "pbx.test",
-        "number": "+862112345678",
-        "probe_every_s": 0.0,
-        "out_prefixes": {"+86": "0"},
-        "in_prefixes": {"0": "+86"},
-    }
-    return TrunkConfig(**given | changes)
-
-
-@asynccontextmanager
-async def far_end(edge, scenario, port, **more):
-    path = SCENARIOS / f"{scenario}.xml"
-    async with sipp(path, edge.port, port, user="hub", password=PASSWORD, **more) as peer:
-        yield peer
+from gateways.sip.message import parse
 
 
 @pytest.fixture
 def ports():
     return [free_port(socket.SOCK_DGRAM) for _ in range(2)]
-
-
-async def lines_of(edge, *trunks):
-    edge.config = replace(edge.config, trunks=trunks)
-    await edge.restart()
-    return edge.gateway.lines
-
-
-async def dial(edge, number="+8613800000000", via=("first", "second"), **route):
-    order = LegOrder(call_id=new_id(), leg_id=new_id(), endpoint=Endpoint.parse(f"tel:{number}"))
-    await edge.gateway.dial(order, Route(number, via, **route))
-    return order.leg_id
 
 
 async def test_a_carrier_takes_our_registration_and_its_refresh(edge, ports):
@@ -104,6 +66,32 @@ async def test_a_carrier_that_asks_inside_the_call_is_shown_the_password_there(e
         await edge.gateway.hang_up(leg, Cause.DESK)
         await peer.finish()
     await eventually(lambda: edge.gateway.legs == 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "shows"), [("401", "Authorization"), ("407", "Proxy-Authorization")]
+)
+async def test_a_carrier_that_wants_a_prack_proved_is_shown_the_password_and_answers(
+    edge, ports, status, shows
+):
+    keys = [("status", status)]
+    async with far_end(edge, "trunk_asks_prack", ports[0], keys=keys) as peer:
+        await lines_of(edge, line("first", ports[0], username="hub", password=PASSWORD))
+        leg = await dial(edge, via=("first",))
+        await eventually(lambda: edge.calls.told("connected", leg), within_s=30)
+        await edge.gateway.hang_up(leg, Cause.DESK)
+        await peer.finish()
+        far = Exchange(None, realm="pbx.test", password=PASSWORD)
+        for method in ("PRACK", "BYE"):
+            *_, shown = heard(peer, method)
+            assert far.is_right(shown, header=shows)
+    await eventually(lambda: edge.gateway.legs == 0)
+
+
+def heard(peer, method):
+    """The requests of a method that a carrier noted."""
+    heads = re.findall(rf"^{method} sip:.*?\n\n", peer.log(), re.MULTILINE | re.DOTALL)
+    return [parse(head.encode()) for head in heads]
 
 
 async def test_a_carrier_that_asks_for_a_foreign_realm_is_given_no_digest(edge, ports):
