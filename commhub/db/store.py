@@ -36,6 +36,11 @@ class SqlStore:
         return Reading(self._backend, self._owner, self._clock)
 
     @property
+    def is_shared(self) -> bool:
+        """A SQLite file is one hub's."""
+        return not self._backend.is_sqlite
+
+    @property
     def behind_s(self) -> float:
         """How long whoever waits longest for a write transaction has waited by now; 0 when nobody does."""
         first = next(iter(self._queue.values()), None)

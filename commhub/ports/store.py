@@ -312,6 +312,12 @@ rows of its owner, because it may be run again."""
 class Store(Protocol):
     """Where the truth is."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several hubs may write to it at the same time: then what one of them wrote last, another may have
+        changed since."""
+        ...
+
     def begin(self) -> AbstractAsyncContextManager[UnitOfWork]: ...
 
     def read(self) -> AbstractAsyncContextManager[UnitOfWork]: ...

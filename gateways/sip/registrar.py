@@ -22,6 +22,7 @@ from gateways.sip.errors import MalformedError
 from gateways.sip.grammar import quote_string, read_uri
 from gateways.sip.message import Request, clean_text
 from gateways.sip.methods import refuse
+from gateways.sip.reached import Reached
 from gateways.sip.transactions import ServerTransaction
 from gateways.sip.transport import Hop
 
@@ -53,11 +54,14 @@ class Registrar:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._changed = Doorbell()
         self._following = clock.now()
+        self._reached = Reached(clock, keeps=not store.is_shared)
 
     async def reach(self, name: str) -> tuple[SipAccount | None, Sequence[SipBinding]]:
         """The account (None when there is none, or it is disabled) and its live bindings: the preferred first (q),
         among equals the newest. Of the flows of one phone the newest alone (RFC 5626 §7)."""
-        now = self._clock.now()
+        if (known := self._reached.find(name)) is not None:
+            return known
+        now, as_of = self._clock.now(), self._reached.changes
         async with self._store.read() as uow:
             account = await uow.sip.find_account(name)
             bindings = await uow.sip.bindings_of(name)
@@ -68,7 +72,10 @@ class Registrar:
         phones: dict[str, SipBinding] = {}
         for binding in live:
             phones.setdefault(binding.instance or binding.contact, binding)
-        return account, sorted(phones.values(), key=lambda binding: -binding.q)
+        found = account, tuple(sorted(phones.values(), key=lambda binding: -binding.q))
+        if live:
+            self._reached.keep(name, found, as_of, now)
+        return found
 
     async def sources(self) -> list[tuple[Hop, str]]:
         """Where the registered phones speak from, as far as their ports outlive a restart of ours, and whose they are."""
@@ -113,6 +120,8 @@ class Registrar:
             except RefusedError as error:
                 refuse(self._core, transaction, error.status, error.headers)
                 return
+            finally:
+                self._reached.changed(account.name)
             for wish in wishes.contacts or ():
                 if wish.seconds:
                     self._core.wires.bind(account.name, wish.contact, transaction.source)
@@ -228,6 +237,8 @@ class Registrar:
                     del current[seen.contact]
                 if not current:
                     gone.add(seen.account)
+        for seen in expired:
+            self._reached.changed(seen.account)
         for account in gone:
             await self._tell_presence(account, expired, ())
 
