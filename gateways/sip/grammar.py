@@ -39,7 +39,7 @@ _T = r"[A-Za-z0-9\-.!%*_+`'~]+"
 _USUAL_VIA = re.compile(
     rf"SIP/2\.0/(UDP|TCP|TLS) ([A-Za-z0-9](?:[A-Za-z0-9\-.]*[A-Za-z0-9])?)(?::([1-9][0-9]{{0,4}}))?((?:;{_T}(?:={_T})?)*)"
 )
-_USUAL_ADDRESS = re.compile(rf'(?:"([\w @.+\-]*)" ?)?<(sips?:[^\s<>"]+)>(?:;tag=({_T}))?')
+_USUAL_ADDRESS = re.compile(rf'(?:"([^"\\]*)" ?)?<(sips?:[^\s<>"]+)>(?:;tag=({_T}))?')
 _USUAL_CREDENTIAL = re.compile(r'([A-Za-z]+)=(?:"([^"\\]*)"|([^\s",=<>\\]+)) *(?:, *|\Z)')
 
 MAX_CSEQ = 2**31 - 1
@@ -82,6 +82,11 @@ def split_outside(text: str, separator: str) -> list[str]:
             start = position
     parts.append(text[start:].strip())
     return parts
+
+
+def _listed(value: str) -> list[str]:
+    """The members of a list, of which most have one."""
+    return split_outside(value, ",") if "," in value else [value.strip()]
 
 
 def unquote_string(text: str) -> str:
@@ -201,12 +206,12 @@ class NameAddr:
     @classmethod
     def read(cls, text: str) -> "NameAddr":
         """One name-addr or addr-spec (RFC 3261 §20.10). The URI itself is not judged. Raises ValueError."""
-        return _read_address(text)
+        return read_address(text)
 
     @classmethod
     def read_all(cls, values: list[str]) -> "list[NameAddr]":
         """Every address of a header that may repeat and may hold a list."""
-        return [cls.read(part) for value in values for part in split_outside(value, ",") if part]
+        return [read_address(part) for value in values for part in _listed(value) if part]
 
     @property
     def tag(self) -> str:
@@ -214,7 +219,8 @@ class NameAddr:
 
 
 @remembered
-def _read_address(text: str) -> NameAddr:
+def read_address(text: str) -> NameAddr:
+    """One name-addr or addr-spec. Raises ValueError."""
     if usual := _USUAL_ADDRESS.fullmatch(text):
         name, uri, tag = usual.groups()
         return NameAddr(uri, name or "", {"tag": tag} if tag else NO_PARAMETERS)

@@ -24,17 +24,27 @@ class Headers:
         found = self._fields.get(key)
         self._fields[key] = (name, [value]) if found is None else (found[0], [*found[1], value])
 
-    def take(self, others: "Headers", keys: tuple[str, ...]) -> None:
-        """The fields of these names (in lower case) as others have them, in the place of ours."""
+    def take(self, others: "Headers", key: str) -> None:
+        """The field of this name (in lower case) as others have it, in the place of ours."""
+        if (found := others._fields.get(key)) is not None:
+            self._fields[key] = found
+
+    def take_first(self, others: "Headers", keys: tuple[str, ...]) -> None:
+        """The same for several names, with the first value of each alone."""
         theirs = others._fields
         for key in keys:
             if (found := theirs.get(key)) is not None:
-                self._fields[key] = found
+                self._fields[key] = found if len(found[1]) == 1 else (found[0], found[1][:1])
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """The first value, or `default`."""
         found = self._fields.get(name.lower())
         return default if found is None else found[1][0]
+
+    def first(self, key: str) -> str:
+        """The first value for whoever knows the name in lower case; empty when there is none."""
+        found = self._fields.get(key)
+        return "" if found is None else found[1][0]
 
     def getlist(self, name: str) -> list[str]:
         """All values, empty when there are none; not to be changed."""
@@ -70,5 +80,7 @@ class Headers:
         return [one[0] for one in found if one is not None and len(one[1]) > 1]
 
     def __str__(self) -> str:
-        lines = [f"{name}: {value}" for name, values in self._fields.values() for value in values]
-        return "\r\n".join([*lines, "", ""])
+        lines = [
+            f"{name}: {value}\r\n" for name, values in self._fields.values() for value in values
+        ]
+        return "".join(lines) + "\r\n"

@@ -20,6 +20,7 @@ from gateways.sip.grammar import (
     TOKEN,
     NameAddr,
     Via,
+    read_address,
     read_cseq,
     read_number,
     read_via,
@@ -36,7 +37,9 @@ _ONCE = ("call-id", "cseq", "from", "to", "max-forwards", "content-length", "exp
 _WITH_CONTACT = ("INVITE", "REGISTER", "SUBSCRIBE", "REFER")
 _MAX_HEADERS = 256
 _LONGEST_NAME = 256
-_ECHOED = ("via", "from", "to", "call-id", "cseq")
+# What a response repeats beside its Vias, and how it is written.
+_ECHOED = {"from": "From", "to": "To", "call-id": "Call-ID", "cseq": "CSeq"}
+_ONCE_ECHOED = tuple(_ECHOED)
 # What we write ourselves, and the nothing behind one separator too many, which is forgiven.
 _NOT_ECHOED = ("received", "rport", "")
 _LONGEST_START = 512
@@ -70,7 +73,7 @@ class Message(ABC):
 
     def get(self, name: str) -> str:
         """The first value of a header, empty when it is absent."""
-        return self.headers.get(name) or ""
+        return self.headers.first(name.lower())
 
     def tokens(self, name: str) -> list[str]:
         """A list header such as Require or Supported, in lower case."""
@@ -83,29 +86,28 @@ class Message(ABC):
 
     @once
     def call_id(self) -> str:
-        return self._required("Call-ID")
+        return self._read("call-id", str)
 
     @once
     def cseq(self) -> CSeq:
-        return self._read("CSeq", read_cseq)
+        return self._read("cseq", read_cseq)
 
     @once
     def sender(self) -> NameAddr:
         """The From header."""
-        return self._read("From", NameAddr.read)
+        return self._read("from", read_address)
 
     @once
     def recipient(self) -> NameAddr:
         """The To header."""
-        return self._read("To", NameAddr.read)
+        return self._read("to", read_address)
 
     @once
     def top_via(self) -> Via:
-        values = self.headers.getlist("Via")
-        if not values:
+        first = self.headers.first("via")
+        if not first:
             raise MalformedError("no Via")
         try:
-            first = values[0]
             return read_via(split_outside(first, ",")[0] if "," in first else first)
         except ValueError as error:
             raise MalformedError(f"Via: {error}") from error
@@ -132,17 +134,15 @@ class Message(ABC):
         """The media type alone, in lower case; empty when there is none."""
         return self.get("Content-Type").partition(";")[0].strip().lower()
 
-    def _required(self, name: str) -> str:
-        value = self.get(name)
+    def _read(self, key: str, reader: Callable[[str], T]) -> T:
+        """What the reader makes of a header that every message has. Five of them are read of every message."""
+        value = self.headers.first(key)
         if not value:
-            raise MalformedError(f"no {name}")
-        return value
-
-    def _read(self, name: str, reader: Callable[[str], T]) -> T:
+            raise MalformedError(f"no {_ECHOED[key]}")
         try:
-            return reader(self._required(name))
+            return reader(value)
         except ValueError as error:
-            raise MalformedError(f"{name}: {error}") from error
+            raise MalformedError(f"{_ECHOED[key]}: {error}") from error
 
 
 class Request(Message):
@@ -175,7 +175,7 @@ class Request(Message):
             ours["rport"] = str(port)
         stamped = ";".join([head, *kept, *(f"{name}={value}" for name, value in ours.items())])
         self.headers.setlist("Via", [", ".join([stamped, *others]), *values[1:]])
-        self.top_via = via._replace(parameters={**via.parameters, **ours})
+        self.top_via = Via(via.transport, via.host, via.port, {**via.parameters, **ours})
 
     def response(
         self,
@@ -189,10 +189,9 @@ class Request(Message):
         """The response to this request: Via, From, To, Call-ID and CSeq as they came (RFC 3261 §8.2.6.2).
         `to_tag` is added unless the To had a tag."""
         answer = Response(status, reason or REASONS.get(status, "Unknown"), body=body)
-        answer.headers.take(self.headers, _ECHOED)
-        for name in answer.headers.more_than_once(_ECHOED[1:]):
-            # A message with two of them cannot be read, and is told so with the first.
-            answer.headers.set(name, self.get(name))
+        answer.headers.take(self.headers, "via")
+        # A message with two of the others cannot be read, and is told so with the first.
+        answer.headers.take_first(self.headers, _ONCE_ECHOED)
         if to_tag and status > 100:
             try:
                 tagged = bool(self.recipient.tag)
