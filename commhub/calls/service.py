@@ -236,7 +236,7 @@ class CallService:
             if into_room is not None:
                 return into_room
         async with self._store.begin() as uow:
-            known = await uow.calls.find_leg(incoming.leg_id)
+            known = None if incoming.is_new else await uow.calls.find_leg(incoming.leg_id)
             if known is not None and not known.is_live:
                 return IncomingRefused(cause=known.cause or Cause.FAILED)
             if known is not None:

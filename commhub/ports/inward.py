@@ -119,12 +119,14 @@ class PresenceIn(Protocol):
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingCall:
-    """Somebody dialled the hub. `leg_id` was made by the edge and names the leg from now on."""
+    """Somebody dialled the hub. `leg_id` was made by the edge and names the leg from now on. `is_new`: it was made just now and
+    never offered, so that nobody need look for it; saying so of one that was offered raises ConflictError."""
 
     leg_id: str
     caller: Endpoint
     called: str
     display_name: str | None = None
+    is_new: bool = False
 
 
 @quick

@@ -173,6 +173,7 @@ class Offered:
             caller=self._admission.caller,
             called=self._admission.called,
             display_name=self._admission.name,
+            is_new=not self._again,
         )
         # Without a row a crash after the core's commit would leave its leg ringing for ever.
         if self._replaced is None or core.transfers is None:

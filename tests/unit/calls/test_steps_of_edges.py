@@ -5,6 +5,7 @@ from fakes.calls import FakeDriver, RememberingMedia
 
 from commhub.calls.service import CallService
 from commhub.domain.call import Cause
+from commhub.domain.errors import ConflictError
 from commhub.domain.people import Endpoint, Scheme
 from commhub.ports.edge_store import SipAccount, SipDialog
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
@@ -25,8 +26,8 @@ async def account(store):
         )
 
 
-def incoming(called="1002"):
-    return IncomingCall(leg_id="in-1", caller=Endpoint.parse("sip:1001"), called=called)
+def incoming(called="1002", **more):
+    return IncomingCall(leg_id="in-1", caller=Endpoint.parse("sip:1001"), called=called, **more)
 
 
 def writing(stage, leg="in-1"):
@@ -65,6 +66,16 @@ async def test_a_row_that_cannot_be_written_takes_the_step_with_it(calls, store)
         await calls.call_offered(incoming(), also=failing)
     async with store.read() as uow:
         assert await uow.calls.find_leg("in-1") is None
+
+
+async def test_a_leg_that_is_called_new_and_is_not_changes_nothing(calls, store):
+    offered = await calls.call_offered(incoming(is_new=True), also=writing("offered"))
+    with pytest.raises(ConflictError):
+        await calls.call_offered(incoming(is_new=True), also=writing("again"))
+    assert await on_record(store) == {"in-1": "offered"}
+    async with store.read() as uow:
+        assert [call.id for call in await uow.calls.live_here()] == [offered.call_id]
+    assert await calls.call_offered(incoming(), also=writing("again")) == offered
 
 
 async def test_a_step_that_changes_nothing_writes_the_row_all_the_same(calls, store):
