@@ -50,6 +50,8 @@ def carry_out(engine: AudioEngine, args: protocol.EngineArgs) -> object:  # noqa
     match args:
         case MediaOrder():
             result = wire.plain(engine.reserve(args))
+            if args.remote is not None:
+                engine.connect(args.leg_id, args.remote)
         case protocol.ConnectArgs(leg_id, remote):
             engine.connect(leg_id, remote)
         case protocol.JoinGroupArgs(call_id, leg_id, group):

@@ -78,8 +78,7 @@ class Journal:
         behind. `result` is its answer: the port a leg was given is what its successor asks for."""
         match args:
             case MediaOrder():
-                args = _with_port(args, result)
-                self._open(args.leg_id, args)
+                args = self._keep_place(args, result)
             case protocol.JoinGroupArgs(leg_id=leg_id):
                 self._open(leg_id, args)
             case protocol.AnswerArgs(order):
@@ -165,6 +164,16 @@ class Journal:
     def opening_of(self, leg_id: str) -> Opening | None:
         page = self._calls.get(self._call_of.get(leg_id, ""))
         return page.legs[leg_id].opening if page else None
+
+    def _keep_place(self, order: MediaOrder, result: object) -> MediaOrder:
+        """A place and its far end are kept apart: a later order takes the place of the one or of the other."""
+        order = _with_port(order, result)
+        if order.remote is None:
+            self._open(order.leg_id, order)
+        else:
+            self._open(order.leg_id, replace(order, remote=None))
+            self._set_leg(order.leg_id, protocol.ConnectArgs(order.leg_id, order.remote))
+        return order
 
     def _open(self, leg_id: str, opening: Opening) -> None:
         known, call_id = self._calls.get(self._call_of.get(leg_id, "")), call_of(opening)

@@ -1,4 +1,4 @@
-"""The worker protocol, version 2: what control and an audio worker say to each other (docs/protocols/worker.md).
+"""The worker protocol, version 3: what control and an audio worker say to each other (docs/protocols/worker.md).
 
 Requests carry the arguments of `ports.media.MediaEngine`, events those of `ports.inward.MediaIn`.
 """
@@ -53,7 +53,7 @@ __all__ = [
     "refusal",
 ]
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 
 @quick

@@ -79,35 +79,6 @@ class RadioStanding:
     emergency: bool = False
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MediaOrder:
-    """A place for one leg. `near_signalling`: the SDP address equals the signalling source, so the leg may
-    share the batch port pair; otherwise it gets a pair of its own until its source is learnt and locked.
-    `ipv6`: its far end is reached by IPv6, for which there is always a pair of its own.
-    `port` asks for the pair the leg had before a worker died (0: any). `shape` is how it begins, so that who only
-    listens is not heard for a moment first. `urgent`: a life may depend on the call, so no engine is too busy for it."""
-
-    call_id: str
-    leg_id: str
-    near_signalling: bool = True
-    port: int = 0
-    shape: LegShape = PLAIN
-    ipv6: bool = False
-    urgent: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebRtcOrder:
-    """A place for a leg whose far end is a browser. `talks` False answers so that nothing of it is ever heard
-    (WHEP), whatever its shape says later."""
-
-    call_id: str
-    leg_id: str
-    talks: bool = True
-    shape: LegShape = PLAIN
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SrtpKeys:
     """What SDES agreed (RFC 4568): `suite` is the name of the crypto suite there; the keys are master key and
@@ -133,6 +104,37 @@ class RtpRemote:
     rtcp: RtpAddress | None = None
     rtcp_mux: bool = False
     srtp: SrtpKeys | None = None
+
+
+@quick
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaOrder:
+    """A place for one leg. `near_signalling`: the SDP address equals the signalling source, so the leg may
+    share the batch port pair; otherwise it gets a pair of its own until its source is learnt and locked.
+    `ipv6`: its far end is reached by IPv6, for which there is always a pair of its own.
+    `port` asks for the pair the leg had before a worker died (0: any). `shape` is how it begins, so that who only
+    listens is not heard for a moment first. `urgent`: a life may depend on the call, so no engine is too busy for it.
+    `remote`: its stream begins at once, as `connect` begins it; whoever answers an offer knows it already."""
+
+    call_id: str
+    leg_id: str
+    near_signalling: bool = True
+    port: int = 0
+    shape: LegShape = PLAIN
+    ipv6: bool = False
+    urgent: bool = False
+    remote: RtpRemote | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebRtcOrder:
+    """A place for a leg whose far end is a browser. `talks` False answers so that nothing of it is ever heard
+    (WHEP), whatever its shape says later."""
+
+    call_id: str
+    leg_id: str
+    talks: bool = True
+    shape: LegShape = PLAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +202,8 @@ class MediaEngine(Protocol):
     """The audio engine of a worker. Raises commhub.domain.errors.UnavailableError while no worker is there."""
 
     async def reserve(self, order: MediaOrder) -> RtpAddress:
-        """Give the leg a receiving address; nothing is sent before `connect`."""
+        """Give the leg a receiving address; nothing is sent before `connect`, or the order's own `remote`. Raises
+        InvalidError for a `remote` as `connect` does; the leg has its place all the same until it is released."""
         ...
 
     async def connect(self, leg_id: str, remote: RtpRemote) -> None:

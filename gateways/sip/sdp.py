@@ -100,6 +100,26 @@ def wants_picture(body: bytes, terms: Terms) -> bool:
         return False
 
 
+@quick
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Their offer as we take it, while nobody knows yet where we receive. `own` is our key line, when it is to be SRTP."""
+
+    session: Session
+    line: Line
+    remote: RtpRemote
+    own: Crypto | None
+
+
+def take(body: bytes, terms: Terms, before: bytes = b"") -> Taken:
+    """What we take of an offer. `before` is our last description. Raises SdpError (400, 488)."""
+    session = read(body)
+    line = choose(session, terms)
+    own = sdes.answered(line.crypto, _own_keys(before)) if line.crypto else None
+    keys = sdes.agreed(own, line.crypto) if own and line.crypto else None
+    return Taken(session, line, _remote(line.media, line.audio, terms, keys), own)
+
+
 def answer(
     body: bytes,
     terms: Terms,
@@ -109,13 +129,22 @@ def answer(
     *,
     picture: RtpAddress | None = None,
 ) -> Agreement:
+    """Take an offer and answer it. Raises SdpError (400, 488)."""
+    return answer_taken(take(body, terms, before), terms, ours, local, before, picture=picture)
+
+
+def answer_taken(
+    taken: Taken,
+    terms: Terms,
+    ours: RtpAddress,
+    local: "Local",
+    before: bytes = b"",
+    *,
+    picture: RtpAddress | None = None,
+) -> Agreement:
     """Answer their offer: one codec, their payload types, the mirrored direction, other m-lines refused with
-    port 0. `before` is our last description, `picture` where their picture is received, if at all. Raises SdpError (400, 488)."""
-    session = read(body)
-    line = choose(session, terms)
-    own = line.crypto and sdes.answered(line.crypto, _own_keys(before))
-    keys = sdes.agreed(own, line.crypto) if own and line.crypto else None
-    remote = _remote(line.media, line.audio, terms, keys)
+    port 0. `before` is our last description, `picture` where their picture is received, if at all."""
+    session, line, remote, own = taken.session, taken.line, taken.remote, taken.own
     numbers, attributes = formats.write_answer(line.audio, line.media)
     attributes += "a=rtcp-mux\r\n" if remote.rtcp_mux else ""
     attributes += own.line if own else ""
@@ -123,13 +152,13 @@ def answer(
     section = (
         f"m=audio {ours.port} {line.media.protocol} {numbers}\r\n{attributes}a={direction}\r\n"
     )
-    taken = {line.index: section}
-    seen = pictures_sdp.find(session, terms.srtp, secured=keys is not None)
+    sections = {line.index: section}
+    seen = pictures_sdp.find(session, terms.srtp, secured=remote.srtp is not None)
     shown = None
     if seen is not None and picture is not None and _is_reached_as(seen.media, picture):
         shown, section = _shown(seen, terms, picture, before)
-        taken[seen.index] = _at(picture, ours, section)
-    body = local.write(ours, _in_place(session.media, taken))
+        sections[seen.index] = _at(picture, ours, section)
+    body = local.write(ours, _in_place(session.media, sections))
     return Agreement(remote=remote, index=line.index, picture=shown, body=body)
 
 

@@ -234,22 +234,23 @@ class Offered:
         local = sdp.Local.new()
         source = self._transaction.source.host
         voice = sdp.connection_host(request.body)
-        order = MediaOrder(
-            call_id=self._leg.call_id,
-            leg_id=self._leg.id,
-            near_signalling=self._leg.line is None and voice == source,
-            ipv6=core.by_ipv6(voice or source),
-            urgent=core.is_urgent(request),
-        )
         agreement: sdp.Agreement | None = None
         try:
+            taken = sdp.take(request.body, self._leg.terms) if request.body else None
+            order = MediaOrder(
+                call_id=self._leg.call_id,
+                leg_id=self._leg.id,
+                near_signalling=self._leg.line is None and voice == source,
+                ipv6=core.by_ipv6(voice or source),
+                urgent=core.is_urgent(request),
+                remote=taken.remote if taken else None,
+            )
             address = await core.media.reserve(order)
             picture = await self._place_of_picture(address)
-            if request.body:
-                agreement = sdp.answer(
-                    request.body, self._leg.terms, address, local, picture=picture
+            if taken:
+                agreement = sdp.answer_taken(
+                    taken, self._leg.terms, address, local, picture=picture
                 )
-                await core.media.connect(self._leg.id, agreement.remote)
                 await core.pictures.settle(self._leg.id, agreement.picture)
         except UnavailableError as error:
             await self._end(_OUR_FAULT, Cause.FAILED, f"no media worker: {error}")

@@ -30,6 +30,8 @@ class FakeMedia:
         if order.leg_id not in self._sockets:
             self._sockets[order.leg_id] = self._open_even(order.ipv6, order.port)
         self.reserved[order.leg_id] = order
+        if order.remote is not None:
+            await self.connect(order.leg_id, order.remote)
         return RtpAddress(*self._sockets[order.leg_id].getsockname()[:2])
 
     def _open_even(self, ipv6, wanted=0):

@@ -7,6 +7,7 @@ import pytest
 from fakes.rtp import EngineBench, Phone
 
 from bridges.audio.events import LegMeasured
+from bridges.engine_orders import carry_out
 from bridges.transport.pairs import PortPool
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from commhub.ports.media import PLAIN, AudioFormat, MediaOrder
@@ -122,6 +123,28 @@ def test_a_remote_the_engine_cannot_serve_is_invalid(bench, change):
         remote = replace(remote, address=replace(remote.address, **change))
     with pytest.raises(InvalidError):
         bench.engine.connect("one", remote)
+    phone.close()
+
+
+def test_a_place_that_is_asked_for_with_its_far_end_needs_no_other_order(bench):
+    bench.add("one", Phone(400))
+    phone = Phone(900)
+    address = carry_out(bench.engine, order("two", remote=phone.remote()))
+    phone.goal = (address["host"], address["port"])
+    bench.phones["two"] = phone
+    bench.run(50)
+    assert phone.hears(400)
+    assert bench.phones["one"].hears(900)
+
+
+def test_a_place_whose_far_end_is_refused_is_there_until_it_is_released(bench):
+    phone = Phone()
+    wrong = replace(phone.remote(), address=replace(phone.remote().address, port=0))
+    with pytest.raises(InvalidError):
+        carry_out(bench.engine, order("one", remote=wrong))
+    assert bench.engine.leg_count == 1
+    bench.engine.release("one")
+    assert bench.engine.leg_count == 0
     phone.close()
 
 

@@ -57,6 +57,19 @@ def test_a_leg_is_told_with_the_port_it_was_given():
     assert told(journal) == [MediaOrder(call_id="c1", leg_id="l1", port=24_006), CONNECT]
 
 
+def test_a_place_and_the_far_end_it_was_asked_for_with_are_told_apart():
+    journal = Journal()
+    both = replace(RESERVE, remote=REMOTE)
+    assert journal.keep(both, {"port": 24_006}) == replace(both, port=24_006)
+    place = replace(RESERVE, port=24_006)
+    assert told(journal) == [place, CONNECT]
+    hold = protocol.ConnectArgs("l1", replace(REMOTE, receives=False))
+    journal.keep(hold)
+    assert told(journal) == [place, hold]
+    journal.keep(RESERVE, {"port": 24_006})
+    assert told(journal) == [place, hold]
+
+
 def test_the_last_word_about_a_thing_is_told_once():
     hold = protocol.ConnectArgs("l1", replace(REMOTE, receives=False))
     quiet, loud = (protocol.ShapeArgs("l1", LegShape(muted=muted)) for muted in (True, False))
@@ -188,6 +201,11 @@ def test_a_successor_reads_what_the_killed_worker_kept(path, clock):
     write(path, clock, RESERVE, CONNECT, JOIN, RECORD, protocol.StatusArgs())
     assert taken(path, clock) == [RESERVE, CONNECT, JOIN, RECORD]
     assert taken(path, clock) == [RESERVE, CONNECT, JOIN, RECORD]
+
+
+def test_a_successor_reads_a_place_and_its_far_end_from_one_line(path, clock):
+    write(path, clock, replace(RESERVE, remote=REMOTE), JOIN)
+    assert taken(path, clock) == [RESERVE, CONNECT, JOIN]
 
 
 def test_only_the_owner_may_read_the_keys_in_it(path, clock):

@@ -11,7 +11,7 @@ from bridges.errors import ProtocolError, WorkerLostError
 from bridges.reach import Connection
 from commhub.domain.errors import InvalidError
 
-HELLO = b'{"hello":{"protocol":2}}\n{"welcome":{}}\n'
+HELLO = b'{"hello":{"protocol":3}}\n{"welcome":{}}\n'
 
 
 class Far:
@@ -97,7 +97,7 @@ async def test_requests_fail_when_the_connection_ends_and_so_do_later_ones(greet
 
 async def test_a_worker_that_hangs_up_before_its_welcome_has_said_too_little():
     connection, far, _ = await join()
-    await far.say(b'{"hello":{"protocol":2}}\n')
+    await far.say(b'{"hello":{"protocol":3}}\n')
     far.close()
     with pytest.raises(ProtocolError):
         await asyncio.wait_for(connection.greetings(), 30)

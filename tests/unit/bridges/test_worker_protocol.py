@@ -40,6 +40,7 @@ REMOTE = RtpRemote(
 )
 ALL_ARGS = [
     MediaOrder(call_id="c", leg_id="l", near_signalling=False, port=20002),
+    MediaOrder(call_id="c", leg_id="l", remote=REMOTE),
     protocol.ConnectArgs("l", REMOTE),
     protocol.JoinGroupArgs("c", "l", "g"),
     protocol.ShapeArgs("l", LegShape(muted=True, hears=("a",), whispers_to=("b",))),
@@ -138,7 +139,9 @@ def test_errors_survive_the_wire():
     assert str(error) == "no such leg"
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[1]", b"\xff\xfe", b"7", pytest.param(b"[" * 100_000, id="deep")])
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[1]", b"\xff\xfe", b"7", pytest.param(b"[" * 100_000, id="deep")]
+)
 def test_a_line_that_is_no_message_is_a_protocol_error(text):
     with pytest.raises(ProtocolError):
         protocol.parse(text)
