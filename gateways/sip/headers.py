@@ -2,18 +2,20 @@
 
 Every message is looked into some twenty times (RFC 3261 §8.2, §17.2.3, §12), so the fields are keyed by their name in
 lower case; the spelling that came first and the order of the names are kept, because a message goes back as it came.
+A field is one tuple of texts: a busy hub keeps half a million of them for transactions that linger (§17), and of what
+cannot be part of a ring the garbage collector has to walk nothing.
 """
 
 
 class Headers:
     """Names to values, each name with all its values in their order. Names are compared without regard to case
-    (§7.3.1); compact forms are the reader's business. A list of values is never changed once it is here, so that a
-    response shares those of its request."""
+    (§7.3.1); compact forms are the reader's business. A response shares the fields of its request."""
 
     __slots__ = ("_fields",)
 
     def __init__(self) -> None:
-        self._fields: dict[str, tuple[str, list[str]]] = {}
+        # The name as it is written, then its values.
+        self._fields: dict[str, tuple[str, ...]] = {}
 
     def add(self, name: str, value: str) -> None:
         """One more value, behind those the name has."""
@@ -22,7 +24,7 @@ class Headers:
     def add_known(self, key: str, name: str, value: str) -> None:
         """The same for whoever knows the name in lower case."""
         found = self._fields.get(key)
-        self._fields[key] = (name, [value]) if found is None else (found[0], [*found[1], value])
+        self._fields[key] = (name, value) if found is None else (*found, value)
 
     def take(self, others: "Headers", key: str) -> None:
         """The field of this name (in lower case) as others have it, in the place of ours."""
@@ -34,30 +36,30 @@ class Headers:
         theirs = others._fields
         for key in keys:
             if (found := theirs.get(key)) is not None:
-                self._fields[key] = found if len(found[1]) == 1 else (found[0], found[1][:1])
+                self._fields[key] = found if len(found) == 2 else found[:2]
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """The first value, or `default`."""
         found = self._fields.get(name.lower())
-        return default if found is None else found[1][0]
+        return default if found is None else found[1]
 
     def first(self, key: str) -> str:
         """The first value for whoever knows the name in lower case; empty when there is none."""
         found = self._fields.get(key)
-        return "" if found is None else found[1][0]
+        return "" if found is None else found[1]
 
     def getlist(self, name: str) -> list[str]:
-        """All values, empty when there are none; not to be changed."""
+        """All values, empty when there are none."""
         found = self._fields.get(name.lower())
-        return [] if found is None else found[1]
+        return [] if found is None else list(found[1:])
 
     def set(self, name: str, value: str) -> None:
         """This value in the place of all there were."""
-        self._fields[name.lower()] = (name, [value])
+        self._fields[name.lower()] = (name, value)
 
     def setlist(self, name: str, values: list[str]) -> None:
         """These values in the place of all there were; at least one."""
-        self._fields[name.lower()] = (name, values)
+        self._fields[name.lower()] = (name, *values)
 
     def remove(self, name: str) -> None:
         """Without the name, which need not be there."""
@@ -72,15 +74,15 @@ class Headers:
 
     def keys(self) -> list[str]:
         """The names as they were first written."""
-        return [name for name, _ in self._fields.values()]
+        return [field[0] for field in self._fields.values()]
 
     def more_than_once(self, keys: tuple[str, ...]) -> list[str]:
         """Which of these names (in lower case) have several values."""
         found = (self._fields.get(key) for key in keys)
-        return [one[0] for one in found if one is not None and len(one[1]) > 1]
+        return [one[0] for one in found if one is not None and len(one) > 2]
 
     def __str__(self) -> str:
         lines = [
-            f"{name}: {value}\r\n" for name, values in self._fields.values() for value in values
+            f"{field[0]}: {value}\r\n" for field in self._fields.values() for value in field[1:]
         ]
         return "".join(lines) + "\r\n"

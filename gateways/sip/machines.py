@@ -250,7 +250,7 @@ def follow_up(invite: Request, method: str, response: Response | None = None) ->
     request.headers.set("Via", invite.headers.getlist("Via")[0])
     for name in ("Route", "From", "To", "Call-ID"):
         if values := invite.headers.getlist(name):
-            request.headers.setlist(name, list(values))
+            request.headers.setlist(name, values)
     if response is not None:
         request.headers.set("To", response.get("To"))
     request.headers.set("CSeq", f"{invite.cseq.sequence} {method}")

@@ -157,7 +157,7 @@ def longer_invite(invite: Request, response: Response) -> Request | None:
         return None
     again = Request(invite.method, invite.uri, body=invite.body)
     for name in invite.headers.keys():  # noqa: SIM118 - a list of names, not a mapping
-        again.headers.setlist(name, list(invite.headers.getlist(name)))
+        again.headers.setlist(name, invite.headers.getlist(name))
     again.headers.set("CSeq", f"{invite.cseq.sequence + 1} {invite.method}")
     for name in ("Session-Expires", "Min-SE"):
         again.headers.set(name, str(longer.session.interval_s))
