@@ -2,8 +2,9 @@
 32 s (RFC 3261 table 4).
 
 The event loop sorts each timer by itself and keeps a cancelled one, with all it refers to, until its time comes. Here
-those of one moment share a slot; only slots are sorted, and the loop knows of the next one alone. A timer fires up to
-`GRAIN_S` late and never early.
+those of one moment share a slot; only slots are sorted, and the loop knows of the next one alone. A cancelled timer is
+forgotten at once: a session timer (RFC 4028) of a call that took a minute would be kept for half an hour. A timer fires
+up to `GRAIN_S` late, one of half a minute and more up to `LONG_GRAIN_S`, and never early.
 """
 
 import asyncio
@@ -16,18 +17,26 @@ import structlog
 log = structlog.get_logger(__name__)
 
 GRAIN_S = 0.01
+LONG_S = 30.0
+LONG_GRAIN_S = 0.1
+_LONG_GRAINS = round(LONG_GRAIN_S / GRAIN_S)
 
 
 class _Timer:
     """Implements `machines.TimerHandle`."""
 
-    __slots__ = ("action",)
+    __slots__ = ("_slot", "action")
 
-    def __init__(self, action: Callable[[], object]) -> None:
+    def __init__(self, action: Callable[[], object], slot: "_Slot") -> None:
         self.action: Callable[[], object] | None = action
+        self._slot = slot
 
     def cancel(self) -> None:
         self.action = None
+        self._slot.pop(self, None)
+
+
+_Slot = dict[_Timer, None]
 
 
 class TimerWheel:
@@ -35,27 +44,30 @@ class TimerWheel:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._slots: dict[int, list[_Timer]] = {}
+        self._slots: dict[int, _Slot] = {}
         self._order: list[int] = []
         self._armed: asyncio.TimerHandle | None = None
         self._armed_for = 0
 
     def call_later(self, delay: float, callback: Callable[[], object], /) -> _Timer:
         """Call it after so many seconds; never before the loop has turned."""
-        timer = _Timer(callback)
         number = math.ceil((self._loop.time() + delay) / GRAIN_S)
+        if delay >= LONG_S:
+            number += -number % _LONG_GRAINS
         slot = self._slots.get(number)
         if slot is None:
-            self._slots[number] = [timer]
+            slot = self._slots[number] = {}
             heapq.heappush(self._order, number)
             if self._armed is None or number < self._armed_for:
                 self._arm(number)
-        else:
-            slot.append(timer)
+        timer = _Timer(callback, slot)
+        slot[timer] = None
         return timer
 
     def close(self) -> None:
         """Nothing fires any more."""
+        for slot in self._slots.values():
+            slot.clear()
         self._slots.clear()
         self._order.clear()
         if self._armed is not None:
@@ -79,7 +91,10 @@ class TimerWheel:
         if self._order:
             self._arm(self._order[0])
         for slot in due:
-            for timer in slot:
+            timers = list(slot)
+            # A timer and its slot hold each other no longer.
+            slot.clear()
+            for timer in timers:
                 self._fire(timer)
 
     def _fire(self, timer: _Timer) -> None:

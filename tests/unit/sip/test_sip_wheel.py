@@ -1,11 +1,13 @@
 """Timers that share slots, on a loop whose time is in the test's hands."""
 
+import gc
 import heapq
+import weakref
 from dataclasses import dataclass, field
 
 import pytest
 
-from gateways.sip.wheel import GRAIN_S, TimerWheel
+from gateways.sip.wheel import GRAIN_S, LONG_GRAIN_S, LONG_S, TimerWheel
 
 
 @dataclass
@@ -106,6 +108,46 @@ def test_a_timer_may_cancel_its_neighbour(loop, wheel):
     timers.append(wheel.call_later(1, lambda: fired.append("never")))
     loop.advance(2)
     assert fired == []
+
+
+def test_a_long_timer_fires_a_little_late_and_never_early(loop, wheel):
+    fired = []
+    for number in range(20):
+        wheel.call_later(LONG_S + number * 0.013, lambda: fired.append(loop.now))
+    loop.advance(LONG_S + 10)
+    late = [at - 1_000.0 - LONG_S - number * 0.013 for number, at in enumerate(fired)]
+    assert len(late) == 20
+    assert all(-1e-6 <= one <= LONG_GRAIN_S + 2 * GRAIN_S for one in late)
+
+
+@pytest.mark.parametrize("end", ["cancelled", "fired", "closed"])
+def test_a_timer_that_is_over_is_kept_by_nobody(loop, wheel, end):
+    class Held:
+        def act(self):
+            pass
+
+    gc.disable()
+    try:
+        held = Held()
+        timer = wheel.call_later(1_800, held.act)
+        neighbour = wheel.call_later(1_800, lambda: None)
+        seen = weakref.ref(held)
+        slot = timer._slot
+        del held
+        match end:
+            case "cancelled":
+                timer.cancel()
+                assert list(slot) == [neighbour]
+            case "fired":
+                loop.advance(1_801)
+                assert not slot
+            case "closed":
+                wheel.close()
+                assert not slot
+        del timer
+        assert seen() is None
+    finally:
+        gc.enable()
 
 
 def test_thousands_of_timers_arm_the_loop_for_slots_only(loop, wheel):
