@@ -18,7 +18,7 @@ from gateways.sip import metrics
 from gateways.sip.config import SipConfig
 from gateways.sip.dialogs import Dialog, DialogKey, hop_of, nearest_hop
 from gateways.sip.errors import TransactionError
-from gateways.sip.grammar import read_uri
+from gateways.sip.grammar import Via, read_hostport, read_uri
 from gateways.sip.ledger import Ledger
 from gateways.sip.message import Request
 from gateways.sip.pictures import Pictures
@@ -146,9 +146,11 @@ class Core:
     def write_via(self, request: Request, hop: Hop) -> None:
         """Put our Via with a new branch on top, asking for rport (RFC 3581 §3), and where the request has a Contact,
         the one by which that far end reaches us."""
-        sent_by = self.wires.authority(hop)
-        via = f"SIP/2.0/{hop.transport} {sent_by};branch={new_branch()};rport"
-        request.headers.setlist("Via", [via])
+        sent_by, branch = self.wires.authority(hop), new_branch()
+        request.headers.set("Via", f"SIP/2.0/{hop.transport} {sent_by};branch={branch};rport")
+        # As it would be read: its transaction goes by it at once.
+        parameters = {"branch": branch, "rport": None}
+        request.top_via = Via(hop.transport, *read_hostport(sent_by), parameters)
         if request.get("Contact"):
             request.headers.set("Contact", self.wires.contact(hop, secure=is_secure(request)))
 

@@ -273,11 +273,12 @@ class SipGateway:
     def launch(self, leg: Leg, stage: Stage) -> None:
         """Have a leg live, from this stage on."""
         self._legs[leg.id] = leg
-        self._spawn(self._run(leg, stage), f"sip-leg-{leg.id}")
+        leg.start_with(stage)
+        self._spawn(self._run(leg), f"sip-leg-{leg.id}")
 
-    async def _run(self, leg: Leg, stage: Stage) -> None:
+    async def _run(self, leg: Leg) -> None:
         try:
-            await leg.run(stage)
+            await leg.run()
         finally:
             del self._legs[leg.id]
             self._ended[leg.id] = None

@@ -90,6 +90,8 @@ class Leaving:
 
     async def _says_it_again(self, event: Responded) -> bool:
         """Whether a trunk wants our BYE with credentials, and gets it so."""
+        if self._leg.line is None:
+            return False
         last = event.transaction.request.cseq.sequence
         again = self._proof.again(event, replace(self._talk.dialog, local_seq=last))
         if again is None:

@@ -289,12 +289,14 @@ class Leg:
 
     # --- the actor -----------------------------------------------------------------------------------------
 
-    async def run(self, stage: Stage) -> None:
+    def start_with(self, stage: Stage) -> None:
+        """The first stage, which `run` enters. No argument of a coroutine that lives as long as the call: it would keep
+        the stage, and the INVITE with it."""
+        self._stage = stage
+
+    async def run(self) -> None:
         """Handle events until a stage finishes. Cancelling leaves the peer and the row as they are."""
         metrics.LEGS.inc()
-        # No variable of a coroutine that lives as long as the call keeps its first stage, or the last event.
-        self._stage = stage
-        del stage
         try:
             await self._live()
         finally:
