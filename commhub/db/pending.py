@@ -8,6 +8,7 @@ cost a handful of statements. What must come last (the audit's chain) is deferre
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby
 
 from sqlalchemy import Connection, FromClause, Table, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -113,22 +114,33 @@ class Batch:
     new: dict[Table, list[Row]] = field(default_factory=dict)
     once: set[Table] = field(default_factory=set)
     changed: dict[Table, dict[object, Row]] = field(default_factory=dict)
+    said: list[tuple[Table, Prepared, Row]] = field(default_factory=list)
     deferred: list[Work] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.new or self.changed or self.deferred)
+        return bool(self.new or self.changed or self.said or self.deferred)
 
     @property
     def is_small(self) -> bool:
         """Whether it is sent in no time."""
-        rows = sum(map(len, self.new.values())) + sum(map(len, self.changed.values()))
-        return not self.deferred and rows <= _FEW
+        return not self.deferred and self._rows() <= _FEW
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it is one row and thus one statement, which the database does as a whole or not at all."""
+        return not self.deferred and self._rows() == 1
+
+    def _rows(self) -> int:
+        written = sum(map(len, self.new.values())) + sum(map(len, self.changed.values()))
+        return written + len(self.said)
 
     def send(self, connection: Connection) -> None:
         for table in sorted(self.new, key=_ORDER.__getitem__):
             self._insert(connection, table)
         for table in sorted(self.changed, key=_ORDER.__getitem__):
             self._update(connection, table)
+        for statement, said in groupby(self.said, key=lambda one: one[1]):
+            statement.run_all(connection, [row for _, _, row in said])
         for work in self.deferred:
             work(connection)
 
@@ -183,6 +195,10 @@ class Pending:
             waiting = self._batch.changed.setdefault(table, {}).setdefault(key, {})
         waiting.update(row)
 
+    def say(self, table: Table, statement: Prepared, row: Row) -> None:
+        """Run a statement about one row of the table later, behind inserts and updates and in the order they were said."""
+        self._batch.said.append((table, statement, row))
+
     def defer(self, work: Work) -> None:
         """Run `work` after everything else, at the commit or when all is flushed."""
         self._batch.deferred.append(work)
@@ -196,6 +212,7 @@ class Pending:
     def take_for(self, tables: Iterable[FromClause]) -> Batch | None:
         """What waits for these tables and for all they refer to; None when nothing does."""
         waiting = self._batch.new.keys() | self._batch.changed.keys()
+        waiting.update(table for table, _, _ in self._batch.said)
         if not waiting:
             return None
         wanted = set[Table]()
@@ -212,4 +229,7 @@ class Pending:
                     self._new_by_key.pop((table, row.get("id")), None)
             if changes := self._batch.changed.pop(table, None):
                 batch.changed[table] = changes
+        if self._batch.said:
+            batch.said = [one for one in self._batch.said if one[0] in wanted]
+            self._batch.said = [one for one in self._batch.said if one[0] not in wanted]
         return batch

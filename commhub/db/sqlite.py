@@ -81,6 +81,8 @@ class SqliteTurn:
         self._lane = backend.writer
         self._group = group
         self._has_begun = False
+        self._has_seen = False
+        """Whether it knows of what others of its group wrote and nobody has committed."""
         self._asked = 0
 
     async def run(self, work: Callable[[Connection], R], /, *, small: bool = False) -> R:
@@ -90,7 +92,13 @@ class SqliteTurn:
         return await self._lane.run(lambda connection: self._inside(connection, work))
 
     def recall(self, key: Key) -> object | None:
-        return self._backend.memory.recall(key) if self._begins_at_once() else None
+        if self._group is None:
+            return self._backend.memory.recall(key) if self._begins_at_once() else None
+        if not self._lane.is_idle:
+            return None
+        # The group holds the writer already: no savepoint is needed to remember.
+        self._has_seen = True
+        return self._backend.memory.recall(key)
 
     def learn(self, news: Mapping[Key, object], gone: Iterable[Key]) -> None:
         self._backend.memory.learn(news, gone)
@@ -98,7 +106,7 @@ class SqliteTurn:
     async def commit(self, last: Batch, publish: Publish) -> None:
         if self._has_begun or last:
             alone = self._group is None and self._backend.nobody_else_comes
-            if last.is_small and self._begins_at_once():
+            if last.is_small and (self._needs_no_savepoint(last) or self._begins_at_once()):
                 await self._finish_at_once(last, publish, alone=alone)
             else:
                 await self._finish(last, publish, alone=alone)
@@ -119,7 +127,7 @@ class SqliteTurn:
         else:
             # What was begun and given up is finished first.
             await self._end(self._undo, lambda: None)
-        if self._group is not None and self._has_begun:
+        if self._group is not None and (self._has_begun or self._has_seen):
             await self._group.wait()
 
     # --- its beginning -------------------------------------------------------------------------------
@@ -132,6 +140,12 @@ class SqliteTurn:
         if not self._has_begun:
             self._has_begun = self._lane.at_once(self._begin_unless_locked)
         return self._has_begun
+
+    def _needs_no_savepoint(self, last: Batch) -> bool:
+        """Whether all there is of it is one statement in a group's transaction: there is nothing else to take back."""
+        return (
+            self._group is not None and not self._has_begun and last.is_one and self._lane.is_idle
+        )
 
     def _begin_unless_locked(self, connection: Connection) -> bool:
         try:
@@ -163,9 +177,10 @@ class SqliteTurn:
     # --- its end -------------------------------------------------------------------------------------
 
     async def _finish_at_once(self, last: Batch, publish: Publish, *, alone: bool) -> None:
+        send = self._send_last if self._has_begun else self._send_one
         try:
             with translated():
-                self._lane.at_once(partial(self._send_last, last))
+                self._lane.at_once(partial(send, last))
         except BaseException:
             self._backend.memory.forget()
             self._leave()
@@ -189,6 +204,16 @@ class SqliteTurn:
                 self._group = self._backend.join(publish)
 
         await self._end(finish, finished)
+
+    def _send_one(self, last: Batch, connection: Connection) -> None:
+        """One statement (`_needs_no_savepoint`); what it did before it failed SQLite has taken back."""
+        try:
+            last.send(connection)
+        except BaseException as failure:
+            if self._group is not None and not driver_of(connection).in_transaction:
+                self._group.broken = failure
+                self._lane.reset(connection)
+            raise
 
     def _send_last(self, last: Batch, connection: Connection) -> None:
         try:

@@ -94,6 +94,19 @@ class Transaction:
         self.must_write()
         self._pending.update(table, row)
 
+    def put_later(self, table: Table, row: Row) -> None:
+        """Insert, or replace the row with the same primary key (its hub of origin stays), with the next flush. For a table
+        whose rows refer to no others."""
+        self._own(row)
+        self.change_later(
+            table, insert_or_replace(table, tuple(row), on_sqlite=self.on_sqlite), row
+        )
+
+    def change_later(self, table: Table, statement: Prepared, row: Row) -> None:
+        """Run a prepared statement about one row with the next flush, after what was said before it about this table."""
+        self.must_write()
+        self._pending.say(table, statement, row)
+
     def defer(self, work: Work) -> None:
         """Run `work` on the connection as late as possible: at the commit, or at `flush`."""
         self.must_write()

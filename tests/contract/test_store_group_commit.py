@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 from fakes.clock import ScriptedClock
-from fakes.objects import an_incident
+from fakes.objects import a_call, an_incident
 from fakes.stores import fresh_database
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
 
 from commhub.db import SqlStore, open_store
+from commhub.db.prepared import driver_of
 from commhub.db.sqlite import AT_ONCE, SqliteBackend
-from commhub.domain.errors import ConflictError, UnavailableError
+from commhub.domain.errors import ConflictError, NotFoundError, UnavailableError
 from commhub.domain.facts import AttentionRaised, Fact
 from commhub.kit.bus import Bus
 from commhub.ports.store import IncidentQuery
@@ -175,6 +176,102 @@ async def test_one_that_fails_takes_none_of_its_neighbours_with_it(
     assert await stored(store) == ["000", *codes]
 
 
+async def add_one(store: SqlStore, number: int, title: str = "x") -> None:
+    """A unit that is one row and asks nothing."""
+    async with store.begin() as uow:
+        await uow.incidents.add(an_incident(number=f"{number:03}", title=title))
+
+
+async def test_one_row_needs_no_savepoint_and_several_do(
+    store: SqlStore, clock: ScriptedClock
+) -> None:
+    asked: list[str] = []
+    await write(store, clock, 0)
+    backend_of(store).writer.at_once(lambda on: driver_of(on).set_trace_callback(asked.append))
+    await asyncio.gather(*(add_one(store, n) for n in range(1, 6)))
+    assert asked.count("SAVEPOINT turn") == 0
+    await asyncio.gather(*(write(store, clock, n) for n in range(6, 11)))
+    assert asked.count("SAVEPOINT turn") == asked.count("RELEASE turn") > 0
+    assert len(await stored(store)) == 11
+
+
+async def test_one_row_that_fails_takes_none_of_its_neighbours_with_it(
+    store: SqlStore, clock: ScriptedClock
+) -> None:
+    taken = an_incident(number="000")
+    async with store.begin() as uow:
+        await uow.incidents.add(taken)
+
+    async def add_it_again() -> None:
+        async with store.begin() as uow:
+            await uow.incidents.add(taken)
+
+    async def change_what_is_gone() -> None:
+        async with store.begin() as uow:
+            await uow.incidents.update(an_incident(number="gone"))
+
+    results = await asyncio.gather(
+        write(store, clock, 1),
+        add_it_again(),
+        add_one(store, 2),
+        change_what_is_gone(),
+        add_one(store, 3),
+        return_exceptions=True,
+    )
+    failures = [type(result) for result in results if result is not None]
+    assert failures == [ConflictError, NotFoundError]
+    assert await stored(store) == ["000", "001", "002", "003"]
+
+
+async def test_a_row_for_which_the_disk_has_no_room_is_refused_and_nobody_is_told_otherwise(
+    store: SqlStore,
+) -> None:
+    def fill(connection: Connection) -> None:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 40}")
+        connection.rollback()
+
+    await backend_of(store).writer.run(fill)
+    results = await asyncio.gather(
+        *(add_one(store, n, "x" * 4_000_000 if n == 3 else "x") for n in range(8)),
+        return_exceptions=True,
+    )
+    told = [number for number, result in enumerate(results) if result is None]
+    assert 3 not in told
+    assert told[-4:] == [4, 5, 6, 7]
+    assert await stored(store) == [f"{number:03}" for number in told]
+
+
+async def test_who_saw_what_is_not_on_the_disk_does_not_leave_before_it_is(store: SqlStore) -> None:
+    call = a_call()
+    commits: list[int] = []
+    on_commit(store, lambda _: commits.append(1))
+
+    async def hold_the_writer_until_both_wait() -> None:
+        async with store.begin():
+            while backend_of(store)._waiting < 2:  # noqa: ASYNC110 - the store has no event for it
+                await asyncio.sleep(0)
+
+    async def open_it() -> None:
+        async with store.begin() as uow:
+            await uow.calls.add(call)
+
+    async def look_and_give_up() -> None:
+        async with store.begin() as uow:
+            assert await uow.calls.get(call.id) == call
+            assert not commits
+            raise TimeoutError
+
+    results = await asyncio.gather(
+        hold_the_writer_until_both_wait(),
+        open_it(),
+        look_and_give_up(),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [type(None), type(None), TimeoutError]
+    assert commits == [1]
+
+
 async def test_a_writer_who_gives_up_waiting_for_the_disk_is_committed_all_the_same(
     store: SqlStore, clock: ScriptedClock, bus: Bus[Fact]
 ) -> None:
@@ -238,7 +335,7 @@ from commhub.db import open_store
 from commhub.domain.facts import AttentionRaised
 from commhub.kit.bus import Bus
 from commhub.kit.clock import SystemClock
-from fakes.objects import an_incident
+from fakes.objects import a_call, an_incident
 
 async def write(store, clock, number):
     incident = an_incident(number=f"{number:06}")

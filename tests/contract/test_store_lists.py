@@ -27,7 +27,7 @@ from commhub.domain.people import Endpoint, Role, Scheme
 from commhub.domain.report import ReportStage
 from commhub.domain.task import TaskStage
 from commhub.kit.ids import new_id
-from commhub.ports.edge_store import SipAccount, SipBinding, TwilioLeg
+from commhub.ports.edge_store import SipAccount, SipBinding, SipDialog, TwilioLeg
 from commhub.ports.store import IncidentQuery
 
 
@@ -331,6 +331,22 @@ async def test_contacts_are_kept_per_phone_and_replaced_by_their_address(
         await uow.sip.delete_binding("1001", "sip:a")
         await uow.sip.delete_binding("1001", "sip:never")
         assert await uow.sip.bindings() == [mobile, other]
+
+
+async def test_a_dialog_is_as_it_was_put_or_deleted_last(sql_store: SqlStore) -> None:
+    def dialog(leg: str, stage: str) -> SipDialog:
+        return SipDialog(leg_id=leg, call_id="c", state={"stage": stage})
+
+    async with sql_store.begin() as uow:
+        for one in (dialog("a", "1"), dialog("b", "1"), dialog("a", "2"), dialog("c", "1")):
+            await uow.sip.put_dialog(one)
+        await uow.sip.delete_dialog("b")
+        await uow.sip.delete_dialog("c")
+        await uow.sip.put_dialog(dialog("c", "2"))
+        assert await uow.sip.dialogs() == [dialog("a", "2"), dialog("c", "2")]
+        await uow.sip.delete_dialog("a")
+    async with sql_store.read() as uow:
+        assert await uow.sip.dialogs() == [dialog("c", "2")]
 
 
 async def test_a_contact_needs_its_phone(sql_store: SqlStore, clock: ScriptedClock) -> None:

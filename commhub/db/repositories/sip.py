@@ -105,11 +105,11 @@ class SqlSip(Repository):
         )
 
     async def put_dialog(self, dialog: SipDialog) -> None:
-        await self._tx.put(_TABLE, _DIALOGS.to_row(dialog))
+        self._tx.put_later(_TABLE, _DIALOGS.to_row(dialog))
 
     async def delete_dialog(self, leg_id: str) -> None:
         row: Row = {"tenant": self._tx.owner.tenant, "leg_id": leg_id}
-        await self._tx.change(_TABLE, _DELETE_DIALOG, row)
+        self._tx.change_later(_TABLE, _DELETE_DIALOG, row)
 
     async def dialogs(self) -> Sequence[SipDialog]:
         here = _TABLE.c.hub == self._tx.owner.hub
