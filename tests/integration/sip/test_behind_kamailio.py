@@ -135,7 +135,7 @@ async def test_an_invite_too_large_for_a_datagram_reaches_the_phone_by_tcp_to_th
 @pytest.fixture
 async def other(hub):
     """Another hub on the same store."""
-    other = type(hub)(hub.store, replace(hub.config, port=0))
+    other = type(hub)(hub.store, replace(hub.config, port=0, tls_port=0))
     await other.start()
     yield other
     await other.stop()
