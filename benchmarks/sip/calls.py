@@ -1,5 +1,6 @@
 """Complete calls: at one rate, at the highest that is held, and at three times as many as the hub can do."""
 
+import math
 import time
 from dataclasses import dataclass, replace
 
@@ -13,10 +14,12 @@ OVERLOAD = 3
 # A rate is looked for by steps of so many seconds; whoever fails should not be waited for.
 _PROBE_PER_S, _PROBE_S, _PROBE_TALK_S = 30.0, 4.0, 1.0
 _STEP_S, _STEP_PATIENCE_S = 5.0, 6
-# Of what its CPU time promises, a core can be given so much: what the hub does besides counts with the few calls of the
-# probe, and OPTIONS to phones that send no sound, so a call looks half as dear again as it is.
-_AT_FIRST, _UP, _DOWN = 1.4, 1.2, 0.8
-_SEARCH_S = 26.0
+# Of what its CPU time promises, a core can be given so much. With the few calls of the probe every step is a turn of the
+# loop and a commit of its own, and what the hub does besides counts: a call looks twice as dear as it is.
+_AT_FIRST, _UP, _DOWN = 2.0, 1.2, 0.8
+# Rates nearer to each other than this are one.
+_FINE = 1.04
+_SEARCH_S = 29.0
 _KEPT_UP = 0.7
 
 
@@ -110,17 +113,16 @@ def find_rate(bench: Bench) -> Calls:
     rate = _promised(calm)
     best: Calls | None = None
     missed: NotDoneError | None = None
-    while best is None or missed is None:
-        if time.monotonic() - began > _SEARCH_S - _STEP_S:
-            break
+    too_much = math.inf
+    while time.monotonic() - began <= _SEARCH_S - _STEP_S:
         try:
             best = measure_calls(bench, rate, _STEP_S, patience_s=_STEP_PATIENCE_S)
-            rate = round(rate * _UP)
+            rate = _between(rate, min(too_much, rate * _UP * _UP))
         except NotDoneError as error:
-            missed = error
-            rate = round(rate * _DOWN)
-            if best is not None:
-                break
+            missed, too_much = error, rate
+            rate = round(rate * _DOWN) if best is None else _between(best.pdd_at_per_s, rate)
+        if best is not None and rate < best.pdd_at_per_s * _FINE:
+            break
     if best is None:
         raise missed or NotDoneError("no rate was held", calm)
     return replace(
@@ -129,6 +131,10 @@ def find_rate(bench: Bench) -> Calls:
         pdd_p50_ms=calm.pdd_p50_ms,
         pdd_p99_ms=calm.pdd_p99_ms,
     )
+
+
+def _between(held: float, too_much: float) -> int:
+    return round(math.sqrt(held * too_much))
 
 
 def _calm(bench: Bench) -> Calls:
