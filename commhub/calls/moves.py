@@ -5,7 +5,6 @@ changes nothing it should not.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from commhub.calls import duty_moves
@@ -24,6 +23,7 @@ from commhub.domain.call import (
 from commhub.domain.call_facts import CallEnded, CallStarted
 from commhub.domain.errors import ConflictError, InvalidError, NotFoundError
 from commhub.domain.people import Endpoint, Scheme
+from commhub.kit.values import replace
 from commhub.ports.store import UnitOfWork
 from commhub.ports.telephony import OutsideNumber
 

@@ -7,7 +7,7 @@ report that comes twice or too late changes nothing. `resume` orders again what 
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -27,6 +27,7 @@ from commhub.domain.recording import UNRECORDED, RecordingRule
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
 from commhub.kit.supervise import Doorbell
+from commhub.kit.values import replace
 from commhub.ports.between import Agreements, FloorsElsewhere
 from commhub.ports.inward import IncomingAccepted, IncomingCall, IncomingRefused
 from commhub.ports.media import MediaEngine, RtpAddress

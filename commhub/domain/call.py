@@ -5,13 +5,13 @@ left that a person could hang up, or when of two or more connected legs only one
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from commhub.domain.errors import IllegalMoveError
 from commhub.domain.people import Endpoint, Scheme
-from commhub.kit.values import quick
+from commhub.kit.values import quick, replace
 
 
 class LegState(StrEnum):

@@ -1,11 +1,11 @@
 """Dialogs (RFC 3261 §12): frozen state, the requests made from it, and its JSON form for the store."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from operator import attrgetter
 
-from commhub.kit.values import quick
+from commhub.kit.values import quick, replace
 from gateways.sip.errors import MalformedError
 from gateways.sip.grammar import NameAddr, quote_string, read_uri
 from gateways.sip.message import Request, Response

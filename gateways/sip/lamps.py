@@ -5,13 +5,13 @@ watches. After a restart the core's rows say it once.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from xml.etree import ElementTree as ET
 
 from commhub.domain.call import Cause, Direction, Leg, LegState
 from commhub.domain.people import Endpoint, Scheme
-from commhub.kit.values import quick
+from commhub.kit.values import quick, replace
 from commhub.ports.inward import (
     CallsIn,
     IncomingAccepted,

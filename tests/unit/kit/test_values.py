@@ -2,13 +2,15 @@
 
 import copy
 import pickle
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
+from dataclasses import replace as replace_slowly
 from datetime import UTC, datetime
 
 import pytest
 
 from commhub.domain.call_facts import LegMoved
-from commhub.kit.values import quick
+from commhub.kit.values import quick, replace
+from gateways.sip.once import once
 
 
 @quick
@@ -74,7 +76,7 @@ def test_what_is_looked_at_when_it_is_made_still_is():
     with pytest.raises(ValueError, match="ends before"):
         Span(2, 1)
     with pytest.raises(ValueError, match="ends before"):
-        replace(Span(1, 2), last=0)
+        replace_slowly(Span(1, 2), last=0)
 
 
 def test_equal_values_are_one_key():
@@ -85,7 +87,7 @@ def test_equal_values_are_one_key():
 
 def test_copies_and_changed_copies_leave_the_first_alone():
     first = Point(name="a", x=1)
-    assert replace(first, x=2) == Point(name="a", x=2)
+    assert replace_slowly(first, x=2) == Point(name="a", x=2)
     assert first.x == 1
     assert copy.copy(first) == first
     assert pickle.loads(pickle.dumps(first)) == first
@@ -112,3 +114,50 @@ def test_a_quick_fact_of_a_base_that_is_not_is_told_with_its_data():
     made = LegMoved(at=datetime(2026, 1, 1, tzinfo=UTC), **dict.fromkeys(names, "x"))
     assert (made.kind, made.actor) == ("leg_moved", "system")
     assert made.data == dict.fromkeys(names, "x")
+
+
+def test_a_changed_one_is_as_the_standard_library_makes_it():
+    point = Point(name="a", x=1, seen=[1])
+    for changes in ({}, {"x": 2}, {"name": "b", "kind": "c", "seen": [], "aside": "d"}):
+        made = replace(point, **changes)
+        assert made == replace_slowly(point, **changes)
+        assert made.aside == replace_slowly(point, **changes).aside
+        assert type(made) is Point
+    assert point == Point(name="a", x=1, seen=[1])
+
+
+def test_a_changed_one_is_checked_as_any_other():
+    assert replace(Span(1, 2), last=3) == Span(1, 3)
+    with pytest.raises(ValueError, match="ends before"):
+        replace(Span(1, 2), last=0)
+
+
+@pytest.mark.parametrize("value", [Span(1, 2), Hashed("a")])
+def test_what_a_value_has_not_cannot_be_changed(value):
+    with pytest.raises(TypeError, match="nonsense"):
+        replace(value, nonsense=1)
+
+
+def test_what_was_made_out_of_a_value_is_made_again_for_a_changed_one():
+    @quick
+    @dataclass(frozen=True)
+    class Named:
+        first: str
+        last: str
+
+        @once
+        def whole(self):
+            return f"{self.first} {self.last}"
+
+    named = Named("Lin", "Fang")
+    assert named.whole == "Lin Fang"
+    assert replace(named, first="Li").whole == "Li Fang"
+
+
+def test_values_that_are_not_quick_are_changed_as_well():
+    @dataclass(frozen=True)
+    class Slow:
+        first: int
+        last: int = 0
+
+    assert replace(Slow(1), last=2) == Slow(1, 2)
