@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
-from fakes.worker_towns import CONFIG, elsewhere, on
+from fakes.worker_towns import CONFIG, REMOTE, elsewhere, on
 
 from bridges import protocol
 from bridges.errors import WorkerLostError
 from bridges.failover import MAX_TAKES
-from commhub.ports.media import LegShape, WebRtcOrder
+from commhub.ports.media import LegShape, MediaOrder, WebRtcOrder
 
 # --- a worker is lost ----------------------------------------------------------------------------------------------
 
@@ -24,6 +24,19 @@ async def test_a_killed_worker_that_took_up_its_journal_is_told_nothing_again(to
     assert worker.legs == legs
     assert worker.orders[before:] == []
     assert town.inward.readdressed == []
+
+
+async def test_a_far_end_that_came_with_its_place_is_told_again_with_it(town):
+    town.call("c0", "a0")
+    await town.pool.reserve(MediaOrder(call_id="c0", leg_id="a0", remote=REMOTE))
+    worker = town.workers[town.placements.workers["c0"]]
+    (_, port) = worker.legs["a0"]
+    worker.kill(and_journal=True)
+    before = len(worker.orders)
+    await worker.start()
+    await town.told({"a0": "c0"})
+    place = MediaOrder(call_id="c0", leg_id="a0", port=port)
+    assert worker.orders[before:] == [place, protocol.ConnectArgs("a0", REMOTE)]
 
 
 async def test_what_a_worker_lost_with_its_journal_is_ordered_again_on_the_same_ports(town):
