@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from fakes.desk import RecordingDigits, RecordingReports
@@ -50,6 +51,14 @@ async def test_it_registers_is_called_and_hung_up_by_the_desk(edge, certificate,
     assert binding.transport == transport.upper()
     await eventually(lambda: edge.gateway.legs == 0)
     assert edge.calls.told("ended", leg) == []
+
+
+async def test_it_proves_itself_by_sha_256_alone(edge):
+    edge.config = replace(edge.config, digest_algorithms=("SHA-256",))
+    await edge.restart()
+    async with phone(edge) as peer:
+        leg, _ = await dialled(edge, peer)
+        await eventually(lambda: edge.calls.told("connected", leg))
 
 
 @each

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import sys
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from fakes import sippy_phone
 from fakes.servers import free_port
@@ -92,6 +93,16 @@ async def test_it_dials_is_answered_and_hangs_up(edge):
         await eventually(lambda: edge.calls.end_of(leg))
 
     assert edge.calls.end_of(leg) == (Cause.HUNG_UP, None)
+
+
+async def test_it_proves_itself_by_sha_256_alone(edge):
+    edge.config = replace(edge.config, digest_algorithms=("SHA-256",))
+    await edge.restart()
+    async with sippy(edge) as phone:
+        await phone.tell("register")
+        await phone.until("registered")
+        await phone.tell("dial 2000")
+        await eventually(lambda: edge.calls.offers)
 
 
 async def test_with_a_wrong_password_it_neither_registers_nor_calls(edge):
