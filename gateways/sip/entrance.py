@@ -78,6 +78,10 @@ class Entrance:
 
     def _receive_request(self, request: Request, source: Hop) -> None:
         check_request(request)
+        if request.method == "ACK":
+            # Nothing is ever sent back to one, so its Via needs no stamp.
+            self._core.layer.receive_request(request, source)
+            return
         request.stamp(source.host, source.port)
         answer = self._shedding.refusal(request, source) or self._doorman.challenge(request, source)
         if answer is not None:

@@ -12,9 +12,8 @@ fit is scanned.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache, wraps
 from types import MappingProxyType
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 from sipmessage import URI, CSeq, Parameters
@@ -52,16 +51,27 @@ _REMEMBERED = 4096
 _LONGEST_REMEMBERED = 200
 
 
+class _Remembering(dict[str, T], Generic[T]):
+    """Texts that were read lately. One that is known costs a look-up in a dictionary and no call, fifty times a call."""
+
+    def __init__(self, read: Callable[[str], T]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, text: str) -> T:
+        value = self._read(text)
+        if len(text) <= _LONGEST_REMEMBERED:
+            if len(self) >= _REMEMBERED:
+                # Those that are still in use are soon known again.
+                self.clear()
+            self[text] = value
+        return value
+
+
 def remembered(read: Callable[[str], T]) -> Callable[[str], T]:
     """A reader of immutable values that knows the texts it has read lately: the same addresses are in every message
     of a call, and in every call of a phone. Long texts are read anew, so that memory is bounded whoever writes."""
-    known = lru_cache(maxsize=_REMEMBERED)(read)
-
-    @wraps(read)
-    def reading(text: str) -> T:
-        return known(text) if len(text) <= _LONGEST_REMEMBERED else read(text)
-
-    return reading
+    return _Remembering(read).__getitem__
 
 
 def split_outside(text: str, separator: str) -> list[str]:

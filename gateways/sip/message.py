@@ -77,11 +77,11 @@ class Message(ABC):
 
     def tokens(self, name: str) -> list[str]:
         """A list header such as Require or Supported, in lower case."""
+        values = self.headers.getlist(name)
+        if not values:
+            return []
         return [
-            token.strip().lower()
-            for value in self.headers.getlist(name)
-            for token in value.split(",")
-            if token.strip()
+            token.strip().lower() for value in values for token in value.split(",") if token.strip()
         ]
 
     @once

@@ -51,7 +51,7 @@ def _judge_body(request: Request) -> tuple[int, dict[str, str]] | None:
 
 def _takes_sdp(request: Request) -> bool:
     """Whether the answer may hold a description (§20.1: without Accept it may; an empty one takes nothing)."""
-    if "Accept" not in request.headers.keys():  # noqa: SIM118 - not a mapping
+    if "Accept" not in request.headers:
         return True
     kinds = {token.partition(";")[0].strip() for token in request.tokens("Accept")}
     return bool(kinds & {ACCEPT, "application/*", "*/*"})

@@ -36,6 +36,7 @@ from gateways.sip.legs import (
     Responded,
     Unanswered,
 )
+from gateways.sip.once import once
 from gateways.sip.pictures import FAST_UPDATE, MEDIA_CONTROL
 from gateways.sip.proof import Proof
 from gateways.sip.referrals import Referrals
@@ -66,14 +67,22 @@ class Talking:
         self._core = leg.core
         self._talk = talk
         self._refreshing = Refreshing(leg)
-        self._asides = Asides(leg)
         self._referrals = Referrals(leg)
-        self._forks = GivenUp(self._core, lambda: None, leg.line)
         self._accepted = accepted
         self._reinvites = Reinvites(leg, keeper)
         self._ack = Acknowledging(leg)
         self._renewal = Renewal(leg)
         self._proof = Proof(leg.line)
+
+    # Few legs ever need these.
+
+    @once
+    def _asides(self) -> Asides:
+        return Asides(self._leg)
+
+    @once
+    def _forks(self) -> GivenUp:
+        return GivenUp(self._core, lambda: None, self._leg.line)
 
     @property
     def leg(self) -> Leg:

@@ -279,6 +279,5 @@ class Wires:
 
 def is_secure(request: Request) -> bool:
     """Whether a dialog that this request opens is one of sips URIs: by its target, or by its top Record-Route."""
-    routes = request.headers.getlist("Record-Route")
-    first = routes[0].lstrip().lower() if routes else ""
+    first = request.get("Record-Route").lstrip().lower()
     return request.uri.lower().startswith("sips:") or "<sips:" in first.partition(">")[0] + ">"
