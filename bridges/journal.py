@@ -9,11 +9,12 @@ it: a journal is as long as its calls are wide, never as they are old.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from bridges import protocol
 from bridges.protocol import Args, EngineArgs
+from commhub.kit.values import replace
 from commhub.ports.media import MediaOrder, Playback, RadioStanding
 
 KeptArgs = EngineArgs | protocol.AnswerArgs
