@@ -38,6 +38,14 @@ via = ["carrier"]
 """
 )
 
+CAPPED = (
+    FOR_EMERGENCIES
+    + """
+[sip.calling]
+calls_per_minute = 1
+"""
+)
+
 
 @pytest.fixture
 async def carrier_port():
@@ -138,3 +146,27 @@ async def test_what_may_not_be_called_is_said_in_words(desk):
     emergency = await ended(desk, "110")
     assert emergency["cause"] == "not_allowed"
     assert "no line of this hub is set up for emergency calls" in emergency["detail"]
+
+
+@pytest.mark.parametrize("hub", [CAPPED], indirect=True, ids=["capped"])
+async def test_a_cap_stops_every_call_but_one_to_an_emergency_number(hub, desk, carrier_port):
+    async def is_taken(number):
+        answering = sipp(SCENARIOS / "answer.xml", hub.port("sip"), carrier_port)
+        async with answering as carrier:
+            call = await place(desk, number)
+
+            async def connected():
+                return (await leg_of(desk, call))["state"] == "connected"
+
+            await eventually(connected, within_s=30)
+            await asyncio.to_thread(desk.delete, f"/calls/{call['id']}")
+            await carrier.finish()
+            return f"INVITE sip:{number.replace('+86', '0')}@pbx.test" in carrier.log()
+
+    assert await is_taken("+8613800000000")
+    refused = await ended(desk, "+8613800000000")
+    assert (refused["cause"], refused["detail"]) == (
+        "not_allowed",
+        "more than 1 calls within a minute",
+    )
+    assert await is_taken("119")
