@@ -178,7 +178,8 @@ async def test_it_hands_its_call_on(hub, transport):
         await third.finish()
 
 
-async def test_it_hands_its_call_to_a_dialog_that_is_elsewhere(hub):
+@each
+async def test_it_hands_its_call_to_a_dialog_that_is_elsewhere(hub, transport):
     """The hub has no such dialog; whoever has it is told which one, and the legs are joined here."""
     keys = [("target", "1003"), ("replaces", "elsewhere%40pbx%3Bto-tag%3Da%3Bfrom-tag%3Db")]
     async with (
@@ -188,7 +189,7 @@ async def test_it_hands_its_call_to_a_dialog_that_is_elsewhere(hub):
             hub.edge,
             hub.edge.config.tls.certificate,
             "call_refer_elsewhere",
-            "udp",
+            transport,
             to="1002",
             keys=keys,
         ) as peer,

@@ -7,6 +7,7 @@ from fakes.sipp_carriers import PASSWORD, called_over, calling_over, dial, line,
 from fakes.waiting import eventually
 
 from commhub.domain.call import Cause
+from commhub.ports.media import RtpAddress
 from gateways.sip.tls import make_identity
 
 each = pytest.mark.parametrize("over", ["tcp", "tls"])
@@ -38,6 +39,24 @@ async def test_a_call_proves_itself_is_answered_and_hung_up(edge, over):
         assert f"sip:013800000000@pbx.test;transport={over};user=phone" in peer.log()
     await eventually(lambda: edge.gateway.legs == 0)
     assert edge.calls.states(leg) == ["ringing", "connected"]
+
+
+@each
+@pytest.mark.parametrize("scenario", ["trunk_asks_inside", "trunk_asks_prack"])
+async def test_a_carrier_that_asks_inside_the_call_is_shown_the_password_there(
+    edge, over, scenario
+):
+    async with called_over(edge, scenario, over, keys=[("status", "407")]) as (peer, port):
+        trunk = line("first", port, transport=over.upper(), username="hub", password=PASSWORD)
+        await lines_of(edge, trunk)
+        leg = await dial(edge, via=("first",))
+        await eventually(lambda: edge.calls.told("connected", leg), within_s=30)
+        if scenario == "trunk_asks_inside":
+            await edge.gateway.readdress(leg, RtpAddress("127.0.0.1", 31_000))
+            await eventually(lambda: len(edge.calls.told("connected", leg)) == 2, within_s=30)
+        await edge.gateway.hang_up(leg, Cause.DESK)
+        await peer.finish()
+    await eventually(lambda: edge.gateway.legs == 0)
 
 
 @each
