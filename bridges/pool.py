@@ -130,7 +130,8 @@ class MediaPool(MediaOrders):
     async def ask(self, args: Args) -> object:
         match args:
             case protocol.StatusArgs():
-                return asdict(await self._status())
+                await self._measure_all()
+                return asdict(self.known())
             case protocol.LoadArgs() | protocol.JournalArgs():
                 raise InvalidError("this is asked of one worker, not of all")
             case protocol.ReleaseArgs(leg_id):
@@ -227,9 +228,8 @@ class MediaPool(MediaOrders):
         ]
         return EngineStatus(worker="all", boot_id="", legs=legs)
 
-    async def _status(self) -> EngineStatus:
+    async def _measure_all(self) -> None:
         await asyncio.gather(*map(self._measure, self.members))
-        return self.known()
 
     async def _measure(self, member: Member) -> None:
         if not member.link.is_connected:
@@ -253,7 +253,7 @@ class MediaPool(MediaOrders):
         await asyncio.gather(*map(self._look_at, self.members))
         await self._failover.judge()
         if self._beats % self._config.status_every_beats == 0:
-            await self._status()
+            await self._measure_all()
             for member in self.members:
                 of_calls = (one for leg, one in member.meters.items() if not is_link(leg))
                 member.published.calls(of_calls if member.is_up else ())
