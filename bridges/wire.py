@@ -112,7 +112,8 @@ class Dialect(Generic[ArgsT, EventT]):
         that is none."""
         kind = type(args)
         try:
-            told = _adapter(kind).dump_json(args)
+            # The serializer itself: `dump_json` takes as long again to hand it its options.
+            told = _adapter(kind).serializer.to_json(args)
         except ValueError as error:
             raise InvalidError(f"{kind.__name__} cannot be written: {error}") from error
         return b'{"id":%d,"op":"%b","args":%b}\n' % (number, self._ops[kind].encode(), told)
