@@ -6,6 +6,11 @@ A field is one tuple of texts: a busy hub keeps half a million of them for trans
 cannot be part of a ring the garbage collector has to walk nothing.
 """
 
+from collections.abc import Iterable
+
+Fields = dict[str, tuple[str, ...]]
+"""By name in lower case: the name as it is written, then its values."""
+
 
 class Headers:
     """Names to values, each name with all its values in their order. Names are compared without regard to case
@@ -13,18 +18,19 @@ class Headers:
 
     __slots__ = ("_fields",)
 
-    def __init__(self) -> None:
-        # The name as it is written, then its values.
-        self._fields: dict[str, tuple[str, ...]] = {}
+    def __init__(self, fields: Fields | None = None) -> None:
+        self._fields: Fields = {} if fields is None else fields
 
     def add(self, name: str, value: str) -> None:
         """One more value, behind those the name has."""
-        self.add_known(name.lower(), name, value)
+        self.add_all(((name, value),))
 
-    def add_known(self, key: str, name: str, value: str) -> None:
-        """The same for whoever knows the name in lower case."""
-        found = self._fields.get(key)
-        self._fields[key] = (name, value) if found is None else (*found, value)
+    def add_all(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Names and values, each behind those its name has."""
+        fields = self._fields
+        for name, value in pairs:
+            found = fields.get(key := name.lower())
+            fields[key] = (name, value) if found is None else (*found, value)
 
     def take(self, others: "Headers", key: str) -> None:
         """The field of this name (in lower case) as others have it, in the place of ours."""

@@ -26,7 +26,7 @@ from gateways.sip.grammar import (
     read_via,
     split_outside,
 )
-from gateways.sip.headers import Headers
+from gateways.sip.headers import Fields, Headers
 from gateways.sip.once import once
 from gateways.sip.reasons import REASONS
 
@@ -199,8 +199,7 @@ class Request(Message):
                 tagged = True  # An unreadable To is echoed untouched.
             if not tagged:
                 answer.headers.set("To", f"{self.get('To')};tag={to_tag}")
-        for name, value in headers:
-            answer.headers.add(name, value)
+        answer.headers.add_all(headers)
         return answer
 
 
@@ -335,15 +334,16 @@ def _read_headers(message: Message, lines: list[str]) -> MalformedError | None:
     flaw: MalformedError | None = None
     if len(lines) - 1 > _MAX_HEADERS:
         flaw = MalformedError(f"more than {_MAX_HEADERS} header lines")
-    headers = message.headers
-    add = headers.add_known
+    fields: Fields = {}
     for line in lines[1 : _MAX_HEADERS + 1]:
         written, colon, value = line.partition(":")
         key, name = _name(written) if len(written) <= _LONGEST_NAME else _NO_NAME
         if not colon or not key:
             flaw = flaw or MalformedError(f"«{line[:32]}» is no header line")
             continue
-        add(key, name, value.strip())
+        found = fields.get(key)
+        fields[key] = (name, value.strip()) if found is None else (*found, value.strip())
+    message.headers = headers = Headers(fields)
     if flaw is None and len(headers) < len(lines) - 1:
         for twice in headers.more_than_once(_ONCE):
             return MalformedError(f"{twice} more than once")
