@@ -4,11 +4,11 @@ answer to an offer in our 200.
 A phone holds and resumes so (RFC 3264 §8.4). The row is written before our 200 leaves.
 """
 
-from dataclasses import replace
 from typing import Protocol
 
 from commhub.domain.call import Cause
 from commhub.domain.errors import InvalidError, UnavailableError
+from commhub.kit.values import replace
 from gateways.sip import sdp
 from gateways.sip.errors import MalformedError, SdpError
 from gateways.sip.keeper import AnswerKeeper

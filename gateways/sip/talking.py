@@ -6,12 +6,12 @@ Requests that agree on nothing are `asides`' and `referrals`', the session timer
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import structlog
 
 from commhub.domain.call import Cause
 from commhub.domain.errors import InvalidError, UnavailableError
+from commhub.kit.values import replace
 from gateways.sip import sdp
 from gateways.sip.acknowledging import Acknowledging
 from gateways.sip.asides import Asides
