@@ -200,8 +200,6 @@ class ClientTransaction(Machine):
     def _invite_response(self, response: Response, source: Hop) -> None:
         if self.state in (State.CALLING, State.PROCEEDING):
             self._stop("resend")
-            # It is never sent again, and what is answered lingers for half a minute.
-            self.data = b""
             if not response.is_final:
                 self.state = State.PROCEEDING
                 self._stop("give_up")
@@ -227,7 +225,6 @@ class ClientTransaction(Machine):
         if response.is_final:
             self.state = State.COMPLETED
             self._stop("resend", "give_up")
-            self.data = b""
             linger = self._config.t4_s if self._unreliable else 0.0
             self._start("linger", linger, self.terminate)
         else:
