@@ -148,6 +148,9 @@ class ClientTransaction(Machine):
         self._was_repeated = False
 
     def start(self) -> None:
+        """Send it; not when it was answered already: a former process had sent the same request."""
+        if self.state not in (State.CALLING, State.TRYING):
+            return
         self._layer.send(self.data, self.hop)
         if self._unreliable:
             self._resend_after(self._config.t1_s)

@@ -125,6 +125,17 @@ def side():
 # --- client, INVITE (17.1.1) ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("status", "methods"), [(180, []), (200, []), (486, ["ACK"])])
+def test_a_request_of_a_former_process_that_was_answered_is_not_sent_again(status, methods):
+    side = Side()
+    transaction = side.layer.adopt_client(request("INVITE"), PEER, side.user)
+    side.answer(transaction, status)
+    transaction.start()
+    side.time.advance(40)
+    assert side.methods() == methods
+    assert side.user.failed == []
+
+
 def test_an_unheard_invite_is_sent_seven_times_and_then_given_up(side):
     side.start("INVITE")
     side.time.advance(31.9)
