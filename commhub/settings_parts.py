@@ -107,6 +107,7 @@ class SipSettings(Part):
     """The SIP edge. `advertised_host` stands in Contact and SDP when the bound host is not reachable. `codecs` are
     offered and taken in their order; `srtp` says whether voice is protected by keys in the signalling. A call lives for
     `session_s` without a refresh (RFC 4028); `early_media`: what is played before an answer is heard.
+    `texts`: phones are sent texts (MESSAGE), by the channel `sip_text`.
 
     UDP and TCP are on `port`, TLS is on `tls_port` as soon as there is a certificate (PEM files; `tls_ca_file` names
     whom we believe when we connect to others, default: the system's). `ipv6_host` is listened at besides. `proxies`
@@ -129,6 +130,7 @@ class SipSettings(Part):
     srtp: Literal["off", "accept", "offer", "require"] = "accept"
     session_s: Annotated[int, Field(ge=90, le=86_400)] = 1_800
     early_media: bool = True
+    texts: bool = False
     trunks: tuple[TrunkSettings, ...] = ()
     nameservers: tuple[Annotated[str, Field(pattern=r"^[^\s/@]+$")], ...] = ()
     numbers: tuple[NumberRuleSettings, ...] = ()

@@ -17,7 +17,7 @@ from commhub.ports.decisions import EscalationStep
 from rules.errors import Flaw, RuleFileError
 
 MAX_BYTES = 256 * 1024
-CHANNELS = frozenset({"wecom", "sip", "ptt", "sms", "tel", "video"})
+CHANNELS = frozenset({"wecom", "sip", "sip_text", "ptt", "sms", "tel", "video"})
 # What the hub performs when a clock runs out. A file that asks for more is refused: a promise that nobody keeps is
 # worse than none.
 ESCALATIONS: Mapping[str, frozenset[str]] = {

@@ -9,10 +9,19 @@ SCHEME_OF = {
     "wecom": Scheme.WECOM,
     "sms": Scheme.TEL,
     "sip": Scheme.SIP,
+    "sip_text": Scheme.SIP,
     "tel": Scheme.TEL,
     "ptt": Scheme.RADIO,
     "radio": Scheme.RADIO,
 }
+
+_RINGING = frozenset({"sip", "tel"})
+"""They ring a telephone and ask for a key; what a text says they cannot show."""
+
+
+def for_texts(in_service: Collection[str]) -> list[str]:
+    """The channels in the order in which a text tries them: who is shown it first, who is rung last."""
+    return sorted(in_service, key=lambda channel: (channel in _RINGING, channel))
 
 
 def channels_to(
@@ -36,8 +45,8 @@ def _endpoint(responder: Responder, channel: str) -> Endpoint | None:
 
 
 def channel_for(endpoint: Endpoint, in_service: Collection[str]) -> str:
-    """The channel in service that reaches the address. Raises InvalidError."""
-    for channel in sorted(in_service):
+    """The channel in service that carries a text to the address. Raises InvalidError."""
+    for channel in for_texts(in_service):
         if SCHEME_OF.get(channel) == endpoint.scheme:
             return channel
     raise InvalidError(f"no channel in service reaches {endpoint}", endpoint=str(endpoint))

@@ -15,7 +15,7 @@ from commhub.domain.people import Endpoint
 from commhub.kit.clock import Clock
 from commhub.kit.ids import new_id
 from commhub.kit.supervise import run_forever
-from commhub.messages.addresses import channel_for, channels_to
+from commhub.messages.addresses import channel_for, channels_to, for_texts
 from commhub.messages.config import MessageConfig
 from commhub.messages.inbox import Inbox
 from commhub.messages.outbox import Outbox, queue
@@ -122,7 +122,8 @@ class MessageService:
         else:
             responder = await uow.directory.get_responder(recipient)
             responder_id = responder.id
-            ways = channels_to(responder, (), self._outbox.channels)
+            in_service = self._outbox.channels
+            ways = channels_to(responder, for_texts(in_service), in_service)
         if not ways:
             raise InvalidError(
                 "this responder has no address on any channel in service", recipient=recipient

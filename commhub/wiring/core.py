@@ -26,6 +26,7 @@ from commhub.wiring.duty import duty_lines
 from commhub.wiring.health import Health
 from commhub.wiring.sound import recording_rule
 from commhub.wiring.wecom import open_channels
+from gateways.sip.text_channel import SipTextChannel
 from rules.book import RuleBook
 from rules.engine import RuleEngine
 
@@ -45,6 +46,8 @@ class Core:
     presence: FleetPresence
     calls: CallService
     alerts: AlertService
+    texts: SipTextChannel | None
+    """Texts to SIP phones, not connected yet; None where the settings want none."""
     duty: DutyDesk
     health: Health
     load: Load
@@ -69,9 +72,11 @@ async def open_core(settings: Settings, stack: AsyncExitStack) -> Core:
     lines = duty_lines(settings)
     calls = CallService(store, clock, recording=recording_rule(settings), lines=lines)
     alerts = alert_service(settings, calls, store, clock)
+    texts = SipTextChannel() if settings.sip.texts else None
     channels = [
         *await open_channels(settings, clock, stack),
         *alert_channels(settings, alerts),
+        *([texts] if texts is not None else []),
     ]
     outbox = Outbox(clock, [channel.name for channel in channels])
     incidents = IncidentService(
@@ -98,6 +103,7 @@ async def open_core(settings: Settings, stack: AsyncExitStack) -> Core:
         presence=FleetPresence(store, clock),
         calls=calls,
         alerts=alerts,
+        texts=texts,
         duty=DutyDesk(store, clock, calls, reports, lines),
         health=health,
         load=load,

@@ -65,6 +65,8 @@ def open_telephones(
     sip = SipGateway(
         sip_config(settings), store, media, calls, core.presence, clock, alarm, more=inward
     )
+    if core.texts is not None:
+        sip.carry(core.texts)
     drivers: dict[Scheme, LegDriver] = {Scheme.SIP: sip}
     telephone = open_telephone(settings, store, media, calls, clock)
     twilio = telephone[0] if telephone is not None else None

@@ -45,6 +45,7 @@ from gateways.sip.pictures import Pictures
 from gateways.sip.registrar import Registrar
 from gateways.sip.resume import Outward, stage_of
 from gateways.sip.shedding import Shedding
+from gateways.sip.text_channel import SipTextChannel
 from gateways.sip.texts import TextIntake
 from gateways.sip.transactions import TransactionLayer
 from gateways.sip.transport import Hop
@@ -175,6 +176,10 @@ class SipGateway:
     def errors_of(self, host: str) -> int:
         """How many malformed messages came from an address."""
         return self._entrance.errors_of(host)
+
+    def carry(self, channel: SipTextChannel) -> None:
+        """Have the channel's texts go to the phones of this edge."""
+        channel.connect(self._core, self._registrar)
 
     # --- life ----------------------------------------------------------------------------------------------
 

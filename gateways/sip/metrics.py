@@ -50,6 +50,7 @@ EARLY_MEDIA = Counter("commhub_sip_early_media_total", "Legs that were heard bef
 WATCHES = Gauge("commhub_sip_watches", "Subscriptions to other phones' calls")
 NOTIFIES = Counter("commhub_sip_notifies_total", "States told to watchers", ["outcome"])
 TEXTS = Counter("commhub_sip_texts_total", "MESSAGE requests", ["outcome"])
+TEXTS_SENT = Counter("commhub_sip_texts_sent_total", "Texts to phones, by outcome", ["outcome"])
 LEGS = Gauge("commhub_sip_legs", "Legs this edge carries now")
 CONNECTIONS = Gauge("commhub_sip_connections", "Stream connections open now", ["transport"])
 CONNECTIONS_REFUSED = Counter(

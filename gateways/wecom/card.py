@@ -9,6 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from commhub.domain.message import CardAction, Message
+from commhub.domain.plain_text import plain_text
+from commhub.kit.cutting import cut
 from gateways.wecom.task_id import to_task_id
 
 TITLE_BYTES = 36 * 3
@@ -24,7 +26,6 @@ MOST_BUTTONS = 6
 # A repeat of the same request within this time is shown once (D/90236; four hours at most).
 DUPLICATE_INTERVAL_S = 4 * 3600
 
-_ELLIPSIS = "…"
 # Text and style of the buttons: 1 blue, 2 red, 3 green, 4 grey.
 _BUTTONS = {
     CardAction.ACCEPT: ("接单", 1),
@@ -33,15 +34,6 @@ _BUTTONS = {
 }
 
 Json = dict[str, Any]
-
-
-def cut(text: str, most_bytes: int) -> str:
-    """The text, or as much of it as fits with an ellipsis; never half a character."""
-    data = text.encode("utf-8", "replace")
-    if len(data) <= most_bytes:
-        return data.decode()
-    room = most_bytes - len(_ELLIPSIS.encode())
-    return data[:room].decode("utf-8", "ignore") + _ELLIPSIS
 
 
 def send_request(message: Message, delivery_id: str, user: str, agent_id: int) -> Json:
@@ -55,7 +47,10 @@ def send_request(message: Message, delivery_id: str, user: str, agent_id: int) -
         card["task_id"] = to_task_id(delivery_id)
         request |= {"msgtype": "template_card", "template_card": card}
     else:
-        request |= {"msgtype": "text", "text": {"content": _text(message)}}
+        request |= {
+            "msgtype": "text",
+            "text": {"content": plain_text(message, TEXT_BYTES, _web_link(message.link))},
+        }
     return request | {
         "enable_duplicate_check": 1,
         "duplicate_check_interval": DUPLICATE_INTERVAL_S,
@@ -113,15 +108,6 @@ def _rows(fields: Iterable[tuple[str, str]]) -> list[Json]:
         if label.strip()
     ]
     return rows[:MOST_FIELDS]
-
-
-def _text(message: Message) -> str:
-    """Title, body and fields, with the link kept whole at the end."""
-    lines = [message.title, message.body, *(f"{label}：{value}" for label, value in message.fields)]
-    content = "\n".join(line for line in lines if line.strip())
-    link = _web_link(message.link)
-    tail = f"\n{link}" if link else ""
-    return cut(content, TEXT_BYTES - len(tail.encode())) + tail
 
 
 def _web_link(link: str | None) -> str | None:

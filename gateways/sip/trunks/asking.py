@@ -1,13 +1,13 @@
 """A request outside any dialog with its answer awaited, challenges included: REGISTER and OPTIONS to a line."""
 
-import asyncio
 import secrets
 from typing import Protocol
 
+from gateways.sip.awaiting import answer_to
 from gateways.sip.core import Core
 from gateways.sip.errors import TransactionError
 from gateways.sip.message import Request, Response
-from gateways.sip.transactions import ClientTransaction, new_tag
+from gateways.sip.transactions import new_tag
 from gateways.sip.transport import Hop
 from gateways.sip.trunks.credentials import CHALLENGES, MOST_ANSWERS
 from gateways.sip.trunks.line import Line
@@ -26,25 +26,6 @@ class Whereabouts(Protocol):
     def misses(self, line: Line, hop: Hop) -> None:
         """Nobody answered there."""
         ...
-
-
-class _Awaited:
-    """The user of a request somebody awaits."""
-
-    def __init__(self) -> None:
-        self.outcome: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-
-    def response_received(
-        self, transaction: ClientTransaction, response: Response, source: Hop
-    ) -> None:
-        del transaction, source
-        if response.is_final and not self.outcome.done():
-            self.outcome.set_result(response)
-
-    def transaction_failed(self, transaction: ClientTransaction, error: TransactionError) -> None:
-        del transaction
-        if not self.outcome.done():
-            self.outcome.set_exception(error)
 
 
 class Asker:
@@ -88,7 +69,7 @@ class Asker:
         request = self._request(method, user, headers)
         self._line.credentials.sign(request)
         for _ in range(MOST_ANSWERS):
-            response = await self._send(request, hop, within_s)
+            response = await answer_to(self._core, request, hop, within_s)
             if response.status not in CHALLENGES:
                 break
             again = self._request(method, user, headers)
@@ -96,21 +77,10 @@ class Asker:
                 return response
             request = again
         else:
-            response = await self._send(request, hop, within_s)
+            response = await answer_to(self._core, request, hop, within_s)
         if response.status not in CHALLENGES:
             self._line.credentials.accepted(request)
         return response
-
-    async def _send(self, request: Request, hop: Hop, within_s: float) -> Response:
-        awaited = _Awaited()
-        try:
-            async with asyncio.timeout(within_s):
-                await self._core.send_request(request, hop, awaited)
-                return await awaited.outcome
-        except TimeoutError as error:
-            raise TransactionError(
-                f"no answer to {request.method} within {within_s:g} s"
-            ) from error
 
     def _request(self, method: str, user: str, headers: tuple[tuple[str, str], ...]) -> Request:
         domain = self._line.domain

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commhub.domain.message import CardAction
+from commhub.kit.cutting import cut
 from commhub.kit.ids import new_id
 from commhub.ports.channels import Refused
-from gateways.wecom.card import TEXT_BYTES, TITLE_BYTES, cut, send_request, update_request
+from gateways.wecom.card import TEXT_BYTES, TITLE_BYTES, send_request, update_request
 from gateways.wecom.channel import WeComChannel, user_of
 from gateways.wecom.task_id import MOST_BYTES, to_delivery_id, to_task_id
 from gateways.wecom.throttle import MemberThrottle

@@ -175,6 +175,8 @@ const terms: Messages['terms'] = {
   channel: {
     wecom: 'WeCom',
     sip: 'phone',
+    sip_text: 'text on the phone',
+    tel: 'outside line',
     sms: 'SMS',
     ptt: 'radio',
     video: 'video',

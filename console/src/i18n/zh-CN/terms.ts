@@ -173,6 +173,8 @@ export default {
   channel: {
     wecom: '企业微信',
     sip: '电话',
+    sip_text: '话机文字',
+    tel: '外线电话',
     sms: '短信',
     ptt: '对讲',
     video: '视频',
