@@ -6,8 +6,6 @@ it, not that anybody has read it: only an acknowledgement stops a clock. What so
 
 import asyncio
 
-import structlog
-
 from commhub.domain.errors import UnavailableError
 from commhub.domain.people import Endpoint
 from commhub.domain.plain_text import plain_text
@@ -21,8 +19,6 @@ from gateways.sip.core import Core
 from gateways.sip.errors import TransactionError
 from gateways.sip.message import Request, Response
 from gateways.sip.registrar import Registrar
-
-log = structlog.get_logger(__name__)
 
 SIP_TEXT = "sip_text"
 # A request outside a call is no larger than 1,300 bytes (RFC 3428 §8); its head takes about a third of that.

@@ -207,8 +207,9 @@ class Api:
 
     async def hang(self, request: Request) -> None:
         """The call had its effect, and its answer gets lost: nothing comes until the client gives up."""
-        if self._memory.faults.hang > 0:
-            self._memory.faults.hang -= 1
+        faults = self._memory.faults
+        if faults.hang > 0 and faults.hang_where in (await request.body()).decode():
+            faults.hang -= 1
             while not await request.is_disconnected():  # noqa: ASYNC110 - ASGI tells it only when asked
                 await asyncio.sleep(_LOOK_EVERY_S)
 

@@ -81,9 +81,11 @@ class Commands:
     async def fault(self, body: Json) -> Any:
         """{"duplicate": n, "reorder": n, "drop": n, "hang": n, "error_code": c, "error_times": n}, {} for none:
         the next callback n times more, the next n callbacks backwards or never, the next n API answers lost
-        (after their effect) or an error."""
+        (after their effect) or an error. "hang_where": text, of which the calls are whose answers get lost."""
+        where = body.get("hang_where", "")
+        counts = {key: int(value) for key, value in body.items() if key != "hang_where"}
         try:
-            self._memory.faults = Faults(**{key: int(value) for key, value in body.items()})
+            self._memory.faults = Faults(hang_where=str(where), **counts)
         except TypeError as error:
             raise ValueError(f"unknown fault: {error}") from error
         return {"faults": dict(body)}

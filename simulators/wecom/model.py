@@ -90,6 +90,8 @@ class Faults:
     reorder: int = 0
     drop: int = 0
     hang: int = 0
+    hang_where: str = ""
+    """Only calls whose body holds this text hang; empty: any call."""
     error_code: int = 0
     error_times: int = 0
 

@@ -216,8 +216,10 @@ class Joining:
 
     async def heard_joins(self, peering: Peering, body: Body) -> Mapping[str, Standing]:
         """`room.joins`: what the other side does not know any more is over, what it knows holds. Returns the standings by our rooms."""
-        ground = self._ground
-        told = {one.theirs: one for one in Standing.read_all(body) if one.theirs is not None}
+        ground, standings = self._ground, Standing.read_all(body)
+        told = {one.theirs: one for one in standings if one.theirs is not None}
+        # It has its half and has not heard our answer yet: that is under way, or it asks again.
+        asking = {one.room for one in standings if one.theirs is None}
         async with ground.store.read() as uow:
             mine = await uow.cascades.going(peering.peer)
         held: dict[str, Standing] = {}
@@ -226,7 +228,9 @@ class Joining:
             if standing is not None and standing.room == cascade.their_room:
                 held[cascade.room_id] = standing
                 await self._holds(cascade)
-            elif cascade.their_room is not None and not self._is_new(cascade):
+            elif cascade.their_room is not None and not (
+                cascade.their_room in asking or self._is_new(cascade)
+            ):
                 await self._over(cascade, f"{peering.name} does not have its half any more")
         ground.look(None)
         return held

@@ -18,6 +18,7 @@ from commhub.kit.ids import new_id
 from commhub.ports.tiers import TierRefusedError
 from commhub.ports.video import Layer
 from commhub.rooms.cascade.joining import Joining
+from commhub.rooms.cascade.said import Standing
 from commhub.rooms.inviting import NewInvitation
 from commhub.rooms.roll_calls import NewRollCall
 
@@ -333,6 +334,24 @@ async def test_whom_a_meeting_is_to_bring_in_is_remembered_over_a_restart_of_the
 
     await eventually(all_are_told, within_s=WITHIN_S)
     assert (await district.joins(between)).keys() == {"city", "street"}
+
+
+async def test_what_was_said_before_our_answer_came_ends_no_join(three):
+    _, district, city, _ = three
+    above = await city.town.open(name="防汛会商")
+    await city.join(above, "district")
+    between = await district.room_joined_with("city")
+    joining = district.cascade.joining
+    # As when it is noticed only behind the join that the link is up.
+    joining._since.clear()
+    async with district.tier.store.read() as uow:
+        peering = await uow.peerings.get("city")
+
+    asks = Standing(room=above.id, theirs=None).body()
+    await joining.heard_joins(peering, {"joins": [asks], "reply": True})
+    assert (await district.joins(between))["city"].state is JOINED
+    await joining.heard_joins(peering, {"joins": [], "reply": True})
+    assert (await district.joins(between))["city"].state is CascadeState.ENDED
 
 
 async def test_the_hub_in_between_invites_whom_it_was_to_after_it_was_restarted(three):
