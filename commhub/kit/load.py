@@ -20,7 +20,7 @@ Reading = Callable[[], float]
 class LoadConfig:
     """Seconds. Behind is who was at least `target_s` late at every one of the `beats` last looks, `every_s` apart."""
 
-    target_s: float = 0.05
+    target_s: float = 0.1
     every_s: float = 0.02
     beats: int = 5
 
