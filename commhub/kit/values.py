@@ -45,8 +45,8 @@ def quick(frozen: type[T]) -> type[T]:
         ("__delattr__", object.__delattr__),
     ):
         setattr(frozen, name, value)
-    names = [one.name for one in fields(frozen)]  # type: ignore[arg-type]  # as above
-    if len(names) > 1 and all(one.init for one in fields(frozen)):  # type: ignore[arg-type]  # as above
+    names = [one.name for one in fields(frozen)]  # type: ignore[arg-type]  # mypy knows no bound for "a dataclass"
+    if len(names) > 1 and all(one.init for one in fields(frozen)):  # type: ignore[arg-type]  # mypy knows no bound for "a dataclass"
         bare = make_dataclass(frozen.__name__, names)
         fill = vars(bare)["__init__"]
         _COPIERS[frozen] = _Copier(frozenset(names), attrgetter(*names), fill, after)

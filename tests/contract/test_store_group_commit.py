@@ -50,6 +50,23 @@ async def stored(store: SqlStore) -> list[str]:
     return sorted(incident.number for incident in incidents)
 
 
+async def leave_little_room(store: SqlStore) -> None:
+    def fill(connection: Connection) -> None:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 40}")
+        connection.rollback()
+
+    await backend_of(store).writer.run(fill)
+
+
+async def all_told_are_stored_without_the_big_one(store: SqlStore, results: list[object]) -> None:
+    """The big one is number 3 of 8; those after it went through, and whoever was told so is stored."""
+    told = [number for number, result in enumerate(results) if result is None]
+    assert 3 not in told
+    assert told[-4:] == [4, 5, 6, 7]
+    assert await stored(store) == [f"{number:03}" for number in told]
+
+
 async def test_crowded_writers_share_commits_and_publish_in_order(
     store: SqlStore, clock: ScriptedClock, bus: Bus[Fact]
 ) -> None:
@@ -97,22 +114,13 @@ async def test_a_full_disk_refuses_the_big_one_and_nobody_is_told_otherwise(
 ) -> None:
     """SQLite answers a full disk by rolling back everything, savepoints included: whoever shared the
     transaction hears that it failed, and whoever comes after begins anew."""
-
-    def fill(connection: Connection) -> None:
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 40}")
-        connection.rollback()
-
-    await backend_of(store).writer.run(fill)
+    await leave_little_room(store)
     results = await asyncio.gather(
         *(write(store, clock, n, "x" * 4_000_000 if n == 3 else "x") for n in range(8)),
         return_exceptions=True,
     )
-    told = [number for number, result in enumerate(results) if result is None]
     assert {type(result) for result in results if result is not None} == {UnavailableError}
-    assert 3 not in told
-    assert told[-4:] == [4, 5, 6, 7]
-    assert await stored(store) == [f"{number:03}" for number in told]
+    await all_told_are_stored_without_the_big_one(store, results)
 
 
 async def test_an_untouched_turn_needs_no_commit(store: SqlStore) -> None:
@@ -226,20 +234,12 @@ async def test_one_row_that_fails_takes_none_of_its_neighbours_with_it(
 async def test_a_row_for_which_the_disk_has_no_room_is_refused_and_nobody_is_told_otherwise(
     store: SqlStore,
 ) -> None:
-    def fill(connection: Connection) -> None:
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 40}")
-        connection.rollback()
-
-    await backend_of(store).writer.run(fill)
+    await leave_little_room(store)
     results = await asyncio.gather(
         *(add_one(store, n, "x" * 4_000_000 if n == 3 else "x") for n in range(8)),
         return_exceptions=True,
     )
-    told = [number for number, result in enumerate(results) if result is None]
-    assert 3 not in told
-    assert told[-4:] == [4, 5, 6, 7]
-    assert await stored(store) == [f"{number:03}" for number in told]
+    await all_told_are_stored_without_the_big_one(store, results)
 
 
 async def test_who_saw_what_is_not_on_the_disk_does_not_leave_before_it_is(store: SqlStore) -> None:
